@@ -34,7 +34,11 @@ pub struct Location {
 impl Location {
     /// Names a file as a whole.
     pub fn file(path: RepoPath) -> Self {
-        Self { path, line: 0, column: 0 }
+        Self {
+            path,
+            line: 0,
+            column: 0,
+        }
     }
 
     /// Names a line and column, both from 1.

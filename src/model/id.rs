@@ -88,7 +88,12 @@ pub struct ObjectKey {
 impl ObjectKey {
     /// Builds a key from its four parts; an empty `namespace` means cluster-scoped.
     pub fn new(group: &str, kind: &str, namespace: &str, name: &str) -> Self {
-        Self { group: group.into(), kind: kind.into(), namespace: namespace.into(), name: name.into() }
+        Self {
+            group: group.into(),
+            kind: kind.into(),
+            namespace: namespace.into(),
+            name: name.into(),
+        }
     }
 }
 
@@ -185,14 +190,23 @@ mod tests {
 
     #[test]
     fn a_key_reads_as_explain_takes_it() {
-        assert_eq!(ObjectKey::new("apps", "Deployment", "shop", "web").to_string(), "Deployment.apps shop/web");
-        assert_eq!(ObjectKey::new("", "Namespace", "", "shop").to_string(), "Namespace shop");
+        assert_eq!(
+            ObjectKey::new("apps", "Deployment", "shop", "web").to_string(),
+            "Deployment.apps shop/web"
+        );
+        assert_eq!(
+            ObjectKey::new("", "Namespace", "", "shop").to_string(),
+            "Namespace shop"
+        );
     }
 
     #[test]
     fn an_id_survives_the_way_through_its_text() {
         let text = "0123456789abcdef0123456789abcdef01234567";
-        assert_eq!(Revision::from_hex(text).map(|id| id.to_string()).as_deref(), Some(text));
+        assert_eq!(
+            Revision::from_hex(text).map(|id| id.to_string()).as_deref(),
+            Some(text)
+        );
         assert_eq!(Revision::from_hex("0123"), None);
         assert_eq!(Revision::from_hex(&"g".repeat(40)), None);
     }

@@ -2,8 +2,15 @@
 //!
 //! Pure data. This module never reads a file, a clock or the environment.
 
+pub mod api;
+pub mod cluster_set;
 pub mod diagnostic;
 pub mod id;
+pub mod kinds;
+pub mod object;
+pub mod selector;
 
+pub use cluster_set::ClusterSet;
 pub use diagnostic::{Diagnostic, Location, Severity};
 pub use id::{BlobId, ClusterName, ObjectKey, PolicyName, RepoPath, Revision};
+pub use object::{Labels, Object, Origin, Scope};
