@@ -1,7 +1,5 @@
 //! A text that was emitted once: literal bytes with holes between them, and what goes into the holes.
 
-use crate::model::BlobId;
-
 /// An object's text, emitted once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Prepared {
@@ -9,8 +7,6 @@ pub struct Prepared {
     pub text: Box<[u8]>,
     /// Byte offsets in `text` where fillings go, ascending; empty for a text without holes.
     pub holes: Box<[u32]>,
-    /// The git blob id of `text`, when it has no holes.
-    pub blob: Option<BlobId>,
 }
 
 /// What goes into the holes of one prepared text, for each group of WECs with equal properties.
@@ -87,6 +83,11 @@ impl Fillings {
     /// Tells whether there is no filling.
     pub fn is_empty(&self) -> bool {
         self.ends.is_empty()
+    }
+
+    /// Gives all emitted scalars of one filling, in the order of the holes.
+    pub fn scalars(&self, number: usize) -> Box<[&[u8]]> {
+        (0..self.holes).map(|hole| self.get(number, hole)).collect()
     }
 
     /// Gives the emitted scalar of one filling for one hole; empty when there is none.
