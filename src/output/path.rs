@@ -18,7 +18,11 @@ const LONGEST_NAME: usize = 255;
 
 /// Gives the folder of an object below its WEC's folder.
 pub fn folder(key: &ObjectKey) -> &str {
-    if key.namespace.is_empty() { CLUSTER_SCOPED } else { &key.namespace }
+    if key.namespace.is_empty() {
+        CLUSTER_SCOPED
+    } else {
+        &key.namespace
+    }
 }
 
 /// Gives the file name of an object.
@@ -68,21 +72,40 @@ mod tests {
     #[test]
     fn a_file_is_named_after_kind_group_and_name() {
         let key = ObjectKey::new("apps", "Deployment", "shop", "web");
-        assert_eq!((folder(&key), file_name(&key).as_str()), ("shop", "deployment.apps-web.yaml"));
+        assert_eq!(
+            (folder(&key), file_name(&key).as_str()),
+            ("shop", "deployment.apps-web.yaml")
+        );
         let key = ObjectKey::new("", "Namespace", "", "shop");
-        assert_eq!((folder(&key), file_name(&key).as_str()), ("_cluster", "namespace-shop.yaml"));
+        assert_eq!(
+            (folder(&key), file_name(&key).as_str()),
+            ("_cluster", "namespace-shop.yaml")
+        );
     }
 
     #[test]
     fn odd_bytes_are_escaped_so_that_the_name_can_be_read_back() {
-        let key = ObjectKey::new("rbac.authorization.k8s.io", "ClusterRole", "", "system:node/é");
-        assert_eq!(file_name(&key), "clusterrole.rbac.authorization.k8s.io-system%3Anode%2F%C3%A9.yaml");
+        let key = ObjectKey::new(
+            "rbac.authorization.k8s.io",
+            "ClusterRole",
+            "",
+            "system:node/é",
+        );
+        assert_eq!(
+            file_name(&key),
+            "clusterrole.rbac.authorization.k8s.io-system%3Anode%2F%C3%A9.yaml"
+        );
     }
 
     #[test]
     fn long_names_stay_different_and_fit_a_file_system() {
         let name = |tail: &str| {
-            file_name(&ObjectKey::new("stable.example.com", "CronTab", "a", &("x".repeat(250) + tail)))
+            file_name(&ObjectKey::new(
+                "stable.example.com",
+                "CronTab",
+                "a",
+                &("x".repeat(250) + tail),
+            ))
         };
         assert!(name("a").len() <= 255);
         assert_ne!(name("a"), name("b"));

@@ -1,0 +1,11 @@
+//! To come.
+
+pub mod build;
+pub mod delta;
+pub mod hash;
+pub mod index;
+pub mod object;
+pub mod pack;
+
+#[cfg(test)]
+mod tests;
