@@ -6,7 +6,7 @@
 //!
 //! Never reads a repository: what it returns as new is everything that the repository of the last state lacks.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use rayon::prelude::*;
@@ -38,7 +38,6 @@ pub struct KeptFile {
 }
 
 /// What is built: the root of `clusters/`, and the objects that the repository lacks.
-#[derive(Debug)]
 pub struct Built {
     /// The tree that holds a folder for each WEC.
     pub tree: ObjectId,
@@ -171,6 +170,7 @@ impl Harvest {
 
 /// Builds the `clusters/` tree.
 ///
+/// Objects in `known` are in the repository already and are left out of the segments, as is everything that `last` knows.
 /// Two objects with the same path must have been sorted out before: the later one of `rendered.objects` is left out.
 ///
 /// # Errors
@@ -179,6 +179,7 @@ pub fn build(
     rendered: &Rendered,
     kept: &[KeptFile],
     last: Option<&BranchState>,
+    known: &HashSet<ObjectId>,
 ) -> Result<Built, TreeError> {
     let same_clusters = last.is_some_and(|last| *last.clusters == *rendered.clusters);
     let wanted = sort_into_folders(rendered, kept);
@@ -189,8 +190,12 @@ pub fn build(
             if let Some(before) = before.filter(|before| same_clusters && before.holds(&files)) {
                 return Ok((name, Arc::clone(before), Harvest::default()));
             }
-            let (folder, harvest) =
-                build_folder(&files, rendered.clusters.len(), before.map(AsRef::as_ref))?;
+            let (folder, harvest) = build_folder(
+                &files,
+                rendered.clusters.len(),
+                before.map(AsRef::as_ref),
+                known,
+            )?;
             Ok((name, Arc::new(folder), harvest))
         })
         .collect::<Result<_, TreeError>>()?;
@@ -210,7 +215,7 @@ pub fn build(
         state.files += folder.files;
         state.folders.insert(name, folder);
     }
-    harvest.absorb(build_roots(&mut state, last)?);
+    harvest.absorb(build_roots(&mut state, last, known)?);
     harvest.statistics.files = state.files;
     let tree = state.tree().unwrap_or(ObjectId([0; 20]));
     Ok(Built {
@@ -307,8 +312,9 @@ fn build_folder(
     files: &[Wanted<'_>],
     clusters: usize,
     last: Option<&Folder>,
+    known: &HashSet<ObjectId>,
 ) -> Result<(Folder, Harvest), TreeError> {
-    let known: HashMap<&str, &Arc<Column>> = last
+    let before: HashMap<&str, &Arc<Column>> = last
         .iter()
         .flat_map(|last| last.columns.iter())
         .map(|column| (column.file.as_str(), column))
@@ -316,10 +322,10 @@ fn build_folder(
     let parts: Vec<(Vec<Arc<Column>>, Harvest)> = files
         .par_chunks(COLUMNS_A_TASK)
         .map(|chunk| {
-            let mut builder = ColumnBuilder::default();
+            let mut builder = ColumnBuilder::new(known);
             let columns = chunk
                 .iter()
-                .map(|wanted| builder.build(wanted, clusters, known.get(wanted.file.as_str())))
+                .map(|wanted| builder.build(wanted, clusters, before.get(wanted.file.as_str())))
                 .collect();
             (columns, builder.finish())
         })
@@ -330,14 +336,14 @@ fn build_folder(
         columns.extend(part);
         harvest.absorb(found);
     }
-    let (folder, trees) = build_classes(columns, clusters, last)?;
+    let (folder, trees) = build_classes(columns, clusters, last, known)?;
     harvest.absorb(trees);
     Ok((folder, harvest))
 }
 
 /// Makes the blobs of columns, with buffers that serve them all.
-#[derive(Default)]
-struct ColumnBuilder {
+struct ColumnBuilder<'a> {
+    known: &'a HashSet<ObjectId>,
     buffer: ObjectBuffer,
     base: Vec<u8>,
     base_holes: Vec<std::ops::Range<usize>>,
@@ -347,7 +353,20 @@ struct ColumnBuilder {
     harvest: Harvest,
 }
 
-impl ColumnBuilder {
+impl<'a> ColumnBuilder<'a> {
+    fn new(known: &'a HashSet<ObjectId>) -> Self {
+        Self {
+            known,
+            buffer: ObjectBuffer::new(),
+            base: Vec::new(),
+            base_holes: Vec::new(),
+            holes: Vec::new(),
+            delta: Delta::new(),
+            segment: PackSegment::new(),
+            harvest: Harvest::default(),
+        }
+    }
+
     fn build(
         &mut self,
         wanted: &Wanted<'_>,
@@ -416,8 +435,10 @@ impl ColumnBuilder {
     fn write_shared(&mut self, prepared: &Prepared) -> ObjectId {
         self.buffer.start().extend_from_slice(&prepared.text);
         let id = self.buffer.id(ObjectKind::Blob);
-        self.segment.add_full(ObjectKind::Blob, id, &prepared.text);
-        self.harvest.count(ObjectKind::Blob, prepared.text.len());
+        if !self.known.contains(&id) {
+            self.segment.add_full(ObjectKind::Blob, id, &prepared.text);
+            self.harvest.count(ObjectKind::Blob, prepared.text.len());
+        }
         id
     }
 
@@ -426,13 +447,15 @@ impl ColumnBuilder {
         &mut self,
         prepared: &Prepared,
         fillings: &Fillings,
-        known: &HashMap<Box<[&[u8]]>, ObjectId>,
+        before: &HashMap<Box<[&[u8]]>, ObjectId>,
     ) -> Arc<[ObjectId]> {
         let mut position = None;
+        // Different properties can give the same text: `{{len .name}}`.
+        let mut seen: HashSet<ObjectId> = before.values().copied().collect();
         let mut ids = Vec::with_capacity(fillings.len());
         for number in 0..fillings.len() {
-            if !known.is_empty()
-                && let Some(id) = known.get(&fillings.scalars(number))
+            if !before.is_empty()
+                && let Some(id) = before.get(&fillings.scalars(number))
             {
                 ids.push(*id);
                 continue;
@@ -446,6 +469,9 @@ impl ColumnBuilder {
             );
             let id = self.buffer.id(ObjectKind::Blob);
             ids.push(id);
+            if self.known.contains(&id) || !seen.insert(id) {
+                continue;
+            }
             let content = self.buffer.content();
             self.harvest.count(ObjectKind::Blob, content.len());
             if let Some(base) = position {
@@ -533,6 +559,7 @@ fn build_classes(
     columns: Vec<Arc<Column>>,
     clusters: usize,
     last: Option<&Folder>,
+    known: &HashSet<ObjectId>,
 ) -> Result<(Folder, Harvest), TreeError> {
     let everywhere = ClusterSet::all(clusters);
     let varying: Vec<usize> = (0..columns.len())
@@ -550,15 +577,15 @@ fn build_classes(
                 .collect()
         })
         .collect();
-    let known = last.filter(|last| same_frame(last, &columns, &varying, clusters));
+    let last = last.filter(|last| same_frame(last, &columns, &varying, clusters));
     let missing: Vec<usize> = (0..keys.len())
-        .filter(|&class| known.is_none_or(|last| !last.classes.contains_key(&keys[class])))
+        .filter(|&class| last.is_none_or(|last| !last.classes.contains_key(&keys[class])))
         .collect();
 
     let built: Vec<(Vec<Option<ObjectId>>, Harvest)> = missing
         .par_chunks(CLASSES_A_TASK)
         .map(|chunk| {
-            let mut builder = TreeBuilder::new(&columns, &varying);
+            let mut builder = TreeBuilder::new(&columns, &varying, known);
             let ids = chunk
                 .iter()
                 .map(|&class| builder.build(&keys[class]))
@@ -576,7 +603,7 @@ fn build_classes(
             trees[class] = id;
         }
     }
-    if let Some(last) = known {
+    if let Some(last) = last {
         for (tree, key) in trees.iter_mut().zip(&keys) {
             *tree = tree.or_else(|| last.classes.get(key).copied());
         }
@@ -662,6 +689,7 @@ fn partition(
 struct TreeBuilder<'a> {
     columns: &'a [Arc<Column>],
     varying: &'a [usize],
+    known: &'a HashSet<ObjectId>,
     buffer: ObjectBuffer,
     delta: Delta,
     segment: PackSegment,
@@ -680,10 +708,11 @@ struct Frame {
 }
 
 impl<'a> TreeBuilder<'a> {
-    fn new(columns: &'a [Arc<Column>], varying: &'a [usize]) -> Self {
+    fn new(columns: &'a [Arc<Column>], varying: &'a [usize], known: &'a HashSet<ObjectId>) -> Self {
         Self {
             columns,
             varying,
+            known,
             buffer: ObjectBuffer::new(),
             delta: Delta::new(),
             segment: PackSegment::new(),
@@ -708,6 +737,9 @@ impl<'a> TreeBuilder<'a> {
             .collect();
         frame.tree.patch_into(&patches, self.buffer.start());
         let id = self.buffer.id(ObjectKind::Tree);
+        if self.known.contains(&id) {
+            return Ok(Some(id));
+        }
         let content = self.buffer.content();
         self.delta.sibling(
             Filled {
@@ -795,8 +827,13 @@ impl<'a> TreeBuilder<'a> {
 }
 
 /// Builds the folder of each WEC and the folder above them.
-fn build_roots(state: &mut BranchState, last: Option<&BranchState>) -> Result<Harvest, TreeError> {
+fn build_roots(
+    state: &mut BranchState,
+    last: Option<&BranchState>,
+    known: &HashSet<ObjectId>,
+) -> Result<Harvest, TreeError> {
     let mut roots = RootBuilder {
+        known,
         buffer: ObjectBuffer::new(),
         segment: PackSegment::new(),
         harvest: Harvest::default(),
@@ -854,14 +891,15 @@ fn build_roots(state: &mut BranchState, last: Option<&BranchState>) -> Result<Ha
 }
 
 /// Writes the few trees above the folders, each distinct one once.
-struct RootBuilder {
+struct RootBuilder<'a> {
+    known: &'a HashSet<ObjectId>,
     buffer: ObjectBuffer,
     segment: PackSegment,
     harvest: Harvest,
     written: HashMap<ObjectId, Arc<[u8]>>,
 }
 
-impl RootBuilder {
+impl RootBuilder<'_> {
     fn reuse_or_write(
         &mut self,
         before: Option<&(Arc<[u8]>, ObjectId)>,
@@ -879,8 +917,10 @@ impl RootBuilder {
         let id = self.buffer.id(kind);
         if !self.written.contains_key(&id) {
             self.written.insert(id, bytes.into());
-            self.segment.add_full(kind, id, bytes);
-            self.harvest.count(kind, bytes.len());
+            if !self.known.contains(&id) {
+                self.segment.add_full(kind, id, bytes);
+                self.harvest.count(kind, bytes.len());
+            }
         }
         id
     }

@@ -4,6 +4,7 @@ pub mod build;
 pub mod delta;
 pub mod hash;
 pub mod index;
+pub mod metadata;
 pub mod object;
 pub mod pack;
 

@@ -1,0 +1,257 @@
+//! What a generated commit says of itself: message, trailers, `hydrator.metadata` and its note; written here and read back.
+//!
+//! Pure. The shapes of `hydrator.metadata` and of the note are those that Argo CD's source hydrator and gitops-promoter
+//! write and read; the trailers are what `stellate verify` renders the commit again from.
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::Revision;
+
+/// The file at the root of the generated tree that Argo CD and gitops-promoter read.
+pub const HYDRATOR_METADATA: &str = "hydrator.metadata";
+/// The reference that holds a note for each generated commit.
+pub const NOTES_REFERENCE: &str = "refs/notes/hydrator.metadata";
+/// What a commit by Stellate says in its `Rendered-By` trailer, before the version.
+const RENDERED_BY: &str = "stellate";
+
+/// The commit that people wrote.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceCommit {
+    /// Its id.
+    pub id: Revision,
+    /// Author's name.
+    pub author_name: String,
+    /// Author's e-mail address.
+    pub author_email: String,
+    /// Author date, in seconds since 1970 UTC.
+    pub seconds: i64,
+    /// Author date's minutes east of UTC.
+    pub offset_minutes: i32,
+    /// First line of the message.
+    pub subject: String,
+    /// The rest of the message.
+    pub body: String,
+}
+
+/// Where a generated commit came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Provenance {
+    /// The source repository, without credentials.
+    pub repository: String,
+    /// The branch, tag or revision that was asked for.
+    pub reference: String,
+    /// The commit that was rendered.
+    pub commit: SourceCommit,
+    /// Digest of the inventory facts that were used: `sha256:` and hexadecimal digits.
+    pub inventory_digest: String,
+}
+
+/// What the trailers of a generated commit say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trailers {
+    /// `Source-Repository`.
+    pub repository: String,
+    /// `Source-Ref`.
+    pub reference: String,
+    /// `Source-Commit`.
+    pub commit: Revision,
+    /// `Inventory-Digest`.
+    pub inventory_digest: String,
+    /// `Rendered-By`: program and version.
+    pub rendered_by: String,
+}
+
+/// The contents of `hydrator.metadata`; in a note only `dry_sha` is set.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct HydratorMetadata {
+    #[serde(rename = "repoURL", skip_serializing_if = "String::is_empty")]
+    repository: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    dry_sha: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    author: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    date: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    subject: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    body: String,
+}
+
+/// Gives the message of a generated commit: the source's subject, then the trailers.
+pub fn message(provenance: &Provenance) -> String {
+    let commit = &provenance.commit;
+    let id = commit.id.to_string();
+    let subject = one_line(&commit.subject);
+    format!(
+        "Render {}{}{subject}\n\nSource-Repository: {}\nSource-Ref: {}\nSource-Commit: {id}\nInventory-Digest: {}\n\
+         Rendered-By: {RENDERED_BY}/{}\n",
+        &id[..12],
+        if subject.is_empty() { "" } else { ": " },
+        one_line(&provenance.repository),
+        one_line(&provenance.reference),
+        provenance.inventory_digest,
+        env!("CARGO_PKG_VERSION"),
+    )
+}
+
+/// Reads the trailers of a commit; `None` when Stellate did not write it.
+pub fn trailers(message: &str) -> Option<Trailers> {
+    let last_paragraph = message.trim_end().rsplit("\n\n").next()?;
+    let value = |name: &str| {
+        last_paragraph
+            .lines()
+            .find_map(|line| Some(line.strip_prefix(name)?.strip_prefix(": ")?.to_owned()))
+    };
+    let rendered_by = value("Rendered-By")?;
+    if !rendered_by.starts_with(RENDERED_BY) {
+        return None;
+    }
+    Some(Trailers {
+        repository: value("Source-Repository")?,
+        reference: value("Source-Ref")?,
+        commit: Revision::from_hex(&value("Source-Commit")?)?,
+        inventory_digest: value("Inventory-Digest")?,
+        rendered_by,
+    })
+}
+
+/// Gives the bytes of `hydrator.metadata`.
+pub fn hydrator_metadata(provenance: &Provenance) -> Vec<u8> {
+    let commit = &provenance.commit;
+    to_json(&HydratorMetadata {
+        repository: provenance.repository.clone(),
+        dry_sha: commit.id.to_string(),
+        author: format!("{} <{}>", commit.author_name, commit.author_email),
+        date: rfc3339(commit.seconds, commit.offset_minutes),
+        subject: commit.subject.clone(),
+        body: commit.body.clone(),
+    })
+}
+
+/// Gives the text of the note on a generated commit: which source commit it stands for by now.
+pub fn note(source: Revision) -> Vec<u8> {
+    to_json(&HydratorMetadata {
+        dry_sha: source.to_string(),
+        ..HydratorMetadata::default()
+    })
+}
+
+/// Reads the source commit out of a note or of `hydrator.metadata`.
+pub fn dry_sha(text: &[u8]) -> Option<Revision> {
+    Revision::from_hex(
+        &serde_json::from_slice::<HydratorMetadata>(text)
+            .ok()?
+            .dry_sha,
+    )
+}
+
+fn to_json(metadata: &HydratorMetadata) -> Vec<u8> {
+    // A struct of strings always becomes JSON.
+    let mut text = serde_json::to_vec_pretty(metadata).unwrap_or_default();
+    text.push(b'\n');
+    text
+}
+
+fn one_line(text: &str) -> String {
+    text.split(char::is_control).collect::<Vec<_>>().join(" ")
+}
+
+/// Writes a date as RFC 3339. The calendar is the proleptic Gregorian one, counted in eras of 400 years.
+fn rfc3339(seconds: i64, offset_minutes: i32) -> String {
+    let local = seconds + i64::from(offset_minutes) * 60;
+    let (days, time) = (local.div_euclid(86_400), local.rem_euclid(86_400));
+    let shifted = days + 719_468;
+    let (era, day_of_era) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
+    let year_of_era =
+        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted_month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
+    let month = if shifted_month < 10 {
+        shifted_month + 3
+    } else {
+        shifted_month - 9
+    };
+    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    let (hour, minute, second) = (time / 3_600, time / 60 % 60, time % 60);
+    let zone = if offset_minutes == 0 {
+        "Z".to_owned()
+    } else {
+        let sign = if offset_minutes < 0 { '-' } else { '+' };
+        let minutes = offset_minutes.unsigned_abs();
+        format!("{sign}{:02}:{:02}", minutes / 60, minutes % 60)
+    };
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{zone}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn provenance() -> Provenance {
+        Provenance {
+            repository: "https://example.com/acme/shop".into(),
+            reference: "main".into(),
+            commit: SourceCommit {
+                id: Revision([0xab; 20]),
+                author_name: "Ada".into(),
+                author_email: "ada@example.com".into(),
+                seconds: 1_709_164_800,
+                offset_minutes: 90,
+                subject: "Scale the web".into(),
+                body: "Because of the sale.".into(),
+            },
+            inventory_digest: "sha256:00".into(),
+        }
+    }
+
+    #[test]
+    fn trailers_are_read_back_as_they_were_written() {
+        let message = message(&provenance());
+        assert!(
+            message.starts_with("Render abababababab: Scale the web\n\n"),
+            "{message}"
+        );
+        let read = trailers(&message).expect("our own message");
+        assert_eq!(read.commit, Revision([0xab; 20]));
+        assert_eq!(
+            (read.repository.as_str(), read.reference.as_str()),
+            ("https://example.com/acme/shop", "main")
+        );
+        assert_eq!(read.inventory_digest, "sha256:00");
+    }
+
+    #[test]
+    fn a_subject_cannot_smuggle_in_trailers() {
+        let mut forged = provenance();
+        forged.commit.subject =
+            "x\n\nSource-Commit: 0000000000000000000000000000000000000000".into();
+        assert_eq!(
+            trailers(&message(&forged)).map(|read| read.commit),
+            Some(Revision([0xab; 20]))
+        );
+        assert_eq!(trailers("Fix a typo\n\nSigned-off-by: Ada\n"), None);
+    }
+
+    #[test]
+    fn hydrator_metadata_has_the_fields_that_promoters_read() {
+        let text = String::from_utf8(hydrator_metadata(&provenance())).expect("UTF-8");
+        let json: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        assert_eq!(json["repoURL"], "https://example.com/acme/shop");
+        assert_eq!(json["author"], "Ada <ada@example.com>");
+        assert_eq!(json["date"], "2024-02-29T01:30:00+01:30");
+        assert_eq!(json["subject"], "Scale the web");
+        assert_eq!(dry_sha(text.as_bytes()), Some(Revision([0xab; 20])));
+        assert_eq!(dry_sha(&note(Revision([7; 20]))), Some(Revision([7; 20])));
+    }
+
+    #[test]
+    fn dates_are_right_across_leap_years_and_before_1970() {
+        assert_eq!(rfc3339(0, 0), "1970-01-01T00:00:00Z");
+        assert_eq!(rfc3339(951_782_400, 0), "2000-02-29T00:00:00Z");
+        assert_eq!(rfc3339(-1, -60), "1969-12-31T22:59:59-01:00");
+        assert_eq!(rfc3339(4_102_444_799, 0), "2099-12-31T23:59:59Z");
+    }
+}
