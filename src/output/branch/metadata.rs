@@ -158,32 +158,15 @@ fn one_line(text: &str) -> String {
     text.split(char::is_control).collect::<Vec<_>>().join(" ")
 }
 
-/// Writes a date as RFC 3339. The calendar is the proleptic Gregorian one, counted in eras of 400 years.
+/// Writes a date as RFC 3339; a date beyond the calendar as its seconds.
 fn rfc3339(seconds: i64, offset_minutes: i32) -> String {
-    let local = seconds + i64::from(offset_minutes) * 60;
-    let (days, time) = (local.div_euclid(86_400), local.rem_euclid(86_400));
-    let shifted = days + 719_468;
-    let (era, day_of_era) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
-    let year_of_era =
-        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 {
-        shifted_month + 3
-    } else {
-        shifted_month - 9
-    };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
-    let (hour, minute, second) = (time / 3_600, time / 60 % 60, time % 60);
-    let zone = if offset_minutes == 0 {
-        "Z".to_owned()
-    } else {
-        let sign = if offset_minutes < 0 { '-' } else { '+' };
-        let minutes = offset_minutes.unsigned_abs();
-        format!("{sign}{:02}:{:02}", minutes / 60, minutes % 60)
-    };
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{zone}")
+    let written = jiff::Timestamp::from_second(seconds)
+        .ok()
+        .zip(jiff::tz::Offset::from_seconds(offset_minutes.saturating_mul(60)).ok());
+    written.map_or_else(
+        || seconds.to_string(),
+        |(timestamp, offset)| timestamp.display_with_offset(offset).to_string(),
+    )
 }
 
 #[cfg(test)]
@@ -249,9 +232,9 @@ mod tests {
 
     #[test]
     fn dates_are_right_across_leap_years_and_before_1970() {
-        assert_eq!(rfc3339(0, 0), "1970-01-01T00:00:00Z");
-        assert_eq!(rfc3339(951_782_400, 0), "2000-02-29T00:00:00Z");
+        assert_eq!(rfc3339(0, 0), "1970-01-01T00:00:00+00:00");
+        assert_eq!(rfc3339(951_782_400, 0), "2000-02-29T00:00:00+00:00");
         assert_eq!(rfc3339(-1, -60), "1969-12-31T22:59:59-01:00");
-        assert_eq!(rfc3339(4_102_444_799, 0), "2099-12-31T23:59:59Z");
+        assert_eq!(rfc3339(4_102_444_799, 0), "2099-12-31T23:59:59+00:00");
     }
 }

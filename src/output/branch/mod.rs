@@ -7,6 +7,7 @@ pub mod index;
 pub mod metadata;
 pub mod object;
 pub mod pack;
+pub mod repository;
 
 #[cfg(test)]
 mod tests;

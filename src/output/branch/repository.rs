@@ -1,0 +1,400 @@
+//! The repository that holds the generated branch: what stands there, and how a new commit gets in.
+//!
+//! Adapter over git2. Reads the tip with what it says of itself, stores a pack whole, moves references by
+//! compare-and-swap. Never touches a work tree and never runs a merge.
+
+use std::collections::HashSet;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use git2::{ErrorCode, ObjectType, Oid, Repository};
+
+use super::hash::ObjectId;
+use super::metadata::{self, Trailers};
+use super::object::{EntryMode, Tree, TreeEntry};
+use super::pack::{FinishedPack, PackError, PackSegment, assemble};
+use crate::model::Revision;
+use crate::output::path;
+
+/// The file at the root of the generated tree that holds the inventory facts that were used.
+pub const LOCK: &str = "stellate.lock";
+
+/// Why the repository could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum RepositoryError {
+    /// libgit2 says no.
+    #[error("git repository {}: {}", path.display(), source.message())]
+    Git {
+        /// The repository.
+        path: PathBuf,
+        /// What libgit2 says.
+        source: git2::Error,
+    },
+    /// A pack could not be made.
+    #[error(transparent)]
+    Pack(#[from] PackError),
+    /// A file of the object database could not be written.
+    #[error("cannot write {}: {source}", path.display())]
+    Write {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// A tree that is there is no tree.
+    #[error("object {0} is not what it should be")]
+    Corrupt(ObjectId),
+    /// Somebody else moved the reference meanwhile.
+    #[error("{reference} was moved by somebody else: expected {}, found {}", or_none(*expected), or_none(*found))]
+    Moved {
+        /// The reference.
+        reference: String,
+        /// Where it was expected; none for a reference that should not be there yet.
+        expected: Option<ObjectId>,
+        /// Where it is.
+        found: Option<ObjectId>,
+    },
+    /// The branch is checked out in a work tree, whose files would then lie.
+    #[error("branch {0} is checked out in a work tree")]
+    CheckedOut(String),
+}
+
+/// The tip of a generated branch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tip {
+    /// The commit.
+    pub commit: ObjectId,
+    /// What its trailers say; none when somebody else wrote it.
+    pub trailers: Option<Trailers>,
+    /// The tree `clusters/`, where there is one.
+    pub clusters: Option<ObjectId>,
+    /// The bytes of `stellate.lock`, where there is one.
+    pub lock: Option<Vec<u8>>,
+    /// The source commit that it stands for by now: what its note says, else `hydrator.metadata`.
+    pub source: Option<Revision>,
+}
+
+/// A reference to be moved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Move {
+    /// The full name: `refs/heads/generated`.
+    pub reference: String,
+    /// Where it must be; none when it must not exist.
+    pub from: Option<ObjectId>,
+    /// Where it goes.
+    pub to: ObjectId,
+}
+
+/// The repository of a generated branch.
+pub struct BranchRepository<'a> {
+    repository: &'a Repository,
+}
+
+impl<'a> BranchRepository<'a> {
+    /// Uses an open repository.
+    pub fn new(repository: &'a Repository) -> Self {
+        Self { repository }
+    }
+
+    /// Gives the commit that a reference points to; none when it does not exist.
+    pub fn resolve(&self, reference: &str) -> Result<Option<ObjectId>, RepositoryError> {
+        match self.repository.refname_to_id(reference) {
+            Ok(id) => Ok(Some(from_oid(id))),
+            Err(error) if error.code() == ErrorCode::NotFound => Ok(None),
+            Err(error) => Err(self.error(error)),
+        }
+    }
+
+    /// Reads a generated commit and what it says of itself.
+    pub fn tip(&self, commit: ObjectId, notes: Option<ObjectId>) -> Result<Tip, RepositoryError> {
+        let found = self
+            .repository
+            .find_commit(to_oid(commit))
+            .map_err(|error| self.error(error))?;
+        let tree = found.tree().map_err(|error| self.error(error))?;
+        let blob = |name: &str| {
+            let object = tree.get_name(name)?.to_object(self.repository).ok()?;
+            object.as_blob().map(|blob| blob.content().to_vec())
+        };
+        let clusters = tree
+            .get_name(path::CLUSTERS)
+            .filter(|entry| entry.kind() == Some(ObjectType::Tree))
+            .map(|entry| from_oid(entry.id()));
+        let noted = notes.and_then(|notes| self.note(notes, commit));
+        Ok(Tip {
+            commit,
+            trailers: metadata::trailers(&String::from_utf8_lossy(found.message_bytes())),
+            clusters,
+            lock: blob(LOCK),
+            source: noted
+                .or_else(|| blob(metadata::HYDRATOR_METADATA))
+                .and_then(|text| metadata::dry_sha(&text)),
+        })
+    }
+
+    /// Gives the ids of a tree and of everything below it, without reading a blob.
+    pub fn reachable(&self, tree: ObjectId) -> Result<HashSet<ObjectId>, RepositoryError> {
+        let odb = self.repository.odb().map_err(|error| self.error(error))?;
+        let mut found = HashSet::from([tree]);
+        let mut pending = vec![tree];
+        while let Some(id) = pending.pop() {
+            let object = odb.read(to_oid(id)).map_err(|error| self.error(error))?;
+            let tree =
+                Tree::parse(object.data().to_vec()).map_err(|_| RepositoryError::Corrupt(id))?;
+            for entry in tree.entries() {
+                if found.insert(entry.id) && entry.mode == EntryMode::FOLDER {
+                    pending.push(entry.id);
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// Finds the blob at a path below a tree.
+    pub fn blob_at(&self, tree: ObjectId, path: &str) -> Option<ObjectId> {
+        let tree = self.repository.find_tree(to_oid(tree)).ok()?;
+        let entry = tree.get_path(Path::new(path)).ok()?;
+        (entry.kind() == Some(ObjectType::Blob)).then(|| from_oid(entry.id()))
+    }
+
+    /// Reads a blob.
+    pub fn blob(&self, id: ObjectId) -> Result<Vec<u8>, RepositoryError> {
+        let blob = self
+            .repository
+            .find_blob(to_oid(id))
+            .map_err(|error| self.error(error))?;
+        Ok(blob.content().to_vec())
+    }
+
+    /// Reads a tree; an absent one is an empty one.
+    pub fn tree(&self, id: ObjectId) -> Result<Tree, RepositoryError> {
+        let odb = self.repository.odb().map_err(|error| self.error(error))?;
+        let object = odb.read(to_oid(id)).map_err(|error| self.error(error))?;
+        Tree::parse(object.data().to_vec()).map_err(|_| RepositoryError::Corrupt(id))
+    }
+
+    /// Gives the text of the note on a commit. Notes lie flat or in folders of two digits.
+    fn note(&self, notes: ObjectId, commit: ObjectId) -> Option<Vec<u8>> {
+        let tree = self
+            .repository
+            .find_commit(to_oid(notes))
+            .ok()?
+            .tree()
+            .ok()?;
+        let name = commit.to_string();
+        let entry = tree
+            .get_path(Path::new(&name))
+            .or_else(|_| tree.get_path(&Path::new(&name[..2]).join(&name[2..])));
+        let blob = self.repository.find_blob(entry.ok()?.id()).ok()?;
+        Some(blob.content().to_vec())
+    }
+
+    /// Gives the root tree of the notes commit, and the folder in it where the note on `commit` belongs.
+    pub fn notes_trees(
+        &self,
+        notes: ObjectId,
+        commit: ObjectId,
+    ) -> Result<(Tree, Option<Tree>), RepositoryError> {
+        let found = self
+            .repository
+            .find_commit(to_oid(notes))
+            .map_err(|error| self.error(error))?;
+        let root = self.tree(from_oid(found.tree_id()))?;
+        let name = commit.to_string();
+        let folder = root
+            .entries()
+            .find(|entry| entry.name == name[..2].as_bytes() && entry.mode == EntryMode::FOLDER)
+            .map(|entry| entry.id);
+        let folder = folder.map(|id| self.tree(id)).transpose()?;
+        Ok((root, folder))
+    }
+
+    /// Stores objects as one pack: whole, or not at all. Gives the pack's file for pushing; none when there is nothing.
+    ///
+    /// The index becomes visible last, so that a killed process leaves at most a file that `git gc` clears away.
+    pub fn store(
+        &self,
+        segments: Vec<PackSegment>,
+    ) -> Result<Option<(PathBuf, FinishedPack)>, RepositoryError> {
+        if segments.iter().all(|segment| segment.objects() == 0) {
+            return Ok(None);
+        }
+        let folder = self.repository.commondir().join("objects").join("pack");
+        let failed = |source| RepositoryError::Write {
+            path: folder.clone(),
+            source,
+        };
+        std::fs::create_dir_all(&folder).map_err(failed)?;
+        let mut file = tempfile::Builder::new()
+            .prefix("tmp_pack_stellate_")
+            .tempfile_in(&folder)
+            .map_err(failed)?;
+        let finished = {
+            let mut buffered = std::io::BufWriter::with_capacity(1 << 20, file.as_file_mut());
+            let finished = assemble(segments, &mut buffered)?;
+            buffered.flush().map_err(failed)?;
+            finished
+        };
+        let name = folder.join(format!("pack-{}", finished.checksum));
+        let (pack, index) = (name.with_extension("pack"), name.with_extension("idx"));
+        if !index.exists() {
+            let mut index_file = tempfile::Builder::new()
+                .prefix("tmp_idx_stellate_")
+                .tempfile_in(&folder)
+                .map_err(failed)?;
+            index_file.write_all(&finished.index).map_err(failed)?;
+            for file in [file.as_file(), index_file.as_file()] {
+                file.sync_data().map_err(failed)?;
+                make_read_only(file).map_err(failed)?;
+            }
+            file.persist(&pack).map_err(|error| failed(error.error))?;
+            index_file
+                .persist(&index)
+                .map_err(|error| failed(error.error))?;
+        }
+        let odb = self.repository.odb().map_err(|error| self.error(error))?;
+        odb.refresh().map_err(|error| self.error(error))?;
+        Ok(Some((pack, finished)))
+    }
+
+    /// Moves references by compare-and-swap: all of them or none.
+    ///
+    /// # Errors
+    /// [`RepositoryError::Moved`] when one is not where it should be; [`RepositoryError::CheckedOut`] for a branch whose
+    /// files lie in a work tree.
+    pub fn move_references(&self, moves: &[Move], reason: &str) -> Result<(), RepositoryError> {
+        for change in moves {
+            self.refuse_checked_out(&change.reference)?;
+        }
+        let mut transaction = self
+            .repository
+            .transaction()
+            .map_err(|error| self.error(error))?;
+        for change in moves {
+            transaction.lock_ref(&change.reference).map_err(|error| {
+                if error.code() == ErrorCode::Locked {
+                    RepositoryError::Moved {
+                        reference: change.reference.clone(),
+                        expected: change.from,
+                        found: None,
+                    }
+                } else {
+                    self.error(error)
+                }
+            })?;
+            let found = self.resolve(&change.reference)?;
+            if found != change.from {
+                let (reference, expected) = (change.reference.clone(), change.from);
+                return Err(RepositoryError::Moved {
+                    reference,
+                    expected,
+                    found,
+                });
+            }
+        }
+        let signature = git2::Signature::now("Stellate", "stellate@localhost")
+            .map_err(|error| self.error(error))?;
+        for change in moves {
+            transaction
+                .set_target(
+                    &change.reference,
+                    to_oid(change.to),
+                    Some(&signature),
+                    reason,
+                )
+                .map_err(|error| self.error(error))?;
+        }
+        transaction.commit().map_err(|error| self.error(error))
+    }
+
+    fn refuse_checked_out(&self, reference: &str) -> Result<(), RepositoryError> {
+        if self.repository.is_bare() {
+            return Ok(());
+        }
+        let common = self.repository.commondir();
+        let linked = std::fs::read_dir(common.join("worktrees")).into_iter().flatten().flatten();
+        let heads = std::iter::once(common.join("HEAD"))
+            .chain(linked.map(|worktree| worktree.path().join("HEAD")));
+        for head in heads {
+            let text = std::fs::read_to_string(head).unwrap_or_default();
+            if text.strip_prefix("ref:").map(str::trim) == Some(reference) {
+                return Err(RepositoryError::CheckedOut(reference.to_owned()));
+            }
+        }
+        Ok(())
+    }
+
+    fn error(&self, source: git2::Error) -> RepositoryError {
+        RepositoryError::Git {
+            path: self.repository.path().to_owned(),
+            source,
+        }
+    }
+}
+
+/// Puts a note on a commit: gives the objects of the new notes tree, and its root.
+pub fn notes_with(
+    existing: Option<(Tree, Option<Tree>)>,
+    commit: ObjectId,
+    note: ObjectId,
+    write: &mut dyn FnMut(&Tree) -> ObjectId,
+) -> Result<ObjectId, super::object::TreeError> {
+    let name = commit.to_string();
+    let (prefix, rest) = (name[..2].to_owned(), name[2..].to_owned());
+    let (root, folder) = existing.map_or((None, None), |(root, folder)| (Some(root), folder));
+    let entry = TreeEntry {
+        mode: EntryMode::FILE,
+        name: rest.as_bytes(),
+        id: note,
+    };
+    let folder = write(&with_entry(folder.as_ref(), entry, None)?);
+    let entry = TreeEntry {
+        mode: EntryMode::FOLDER,
+        name: prefix.as_bytes(),
+        id: folder,
+    };
+    Ok(write(&with_entry(
+        root.as_ref(),
+        entry,
+        Some(name.as_bytes()),
+    )?))
+}
+
+/// Copies a tree with one entry put in, in place of an entry of the same name, and without the entry `drop`.
+fn with_entry(
+    tree: Option<&Tree>,
+    entry: TreeEntry<'_>,
+    drop: Option<&[u8]>,
+) -> Result<Tree, super::object::TreeError> {
+    let mut entries: Vec<TreeEntry<'_>> = tree
+        .iter()
+        .flat_map(|tree| tree.entries())
+        .filter(|other| other.name != entry.name && Some(other.name) != drop)
+        .collect();
+    entries.push(entry);
+    Tree::new(&mut entries)
+}
+
+fn make_read_only(file: &std::fs::File) -> std::io::Result<()> {
+    let mut permissions = file.metadata()?.permissions();
+    #[cfg(unix)]
+    std::os::unix::fs::PermissionsExt::set_mode(&mut permissions, 0o444);
+    #[cfg(not(unix))]
+    permissions.set_readonly(true);
+    file.set_permissions(permissions)
+}
+
+fn to_oid(id: ObjectId) -> Oid {
+    // Twenty bytes are always an id.
+    Oid::from_bytes(&id.0).unwrap_or(Oid::ZERO_SHA1)
+}
+
+fn from_oid(id: Oid) -> ObjectId {
+    let mut bytes = [0; 20];
+    bytes.copy_from_slice(id.as_bytes());
+    ObjectId(bytes)
+}
+
+fn or_none(id: Option<ObjectId>) -> String {
+    id.map_or_else(|| "nothing".to_owned(), |id| id.to_string())
+}
