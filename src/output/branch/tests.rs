@@ -306,7 +306,7 @@ fn the_order_of_our_trees_is_that_of_git_mktree() {
         "a", "a.b", "a-b", "a0", "ab", "a~", "A", "b.", "b", "b-", "\u{e9}", "a b",
     ];
     for folders in 0..1_u32 << names.len() {
-        if folders % 37 != 0 {
+        if folders % 97 != 0 {
             continue;
         }
         let is_folder = |index: usize| folders >> index & 1 == 1;
@@ -347,6 +347,8 @@ fn objects_of_every_size_come_back_stored_or_deflated() {
         let repository = Repository::new();
         let mut segment = deflate.map_or_else(PackSegment::new, PackSegment::with_deflate);
         let mut objects = Vec::new();
+        // Deflating noise takes its time.
+        let lengths = &lengths[..lengths.len() - usize::from(deflate.is_some())];
         let contents = lengths
             .iter()
             .flat_map(|length| [noise[..*length].to_vec(), vec![b'a'; *length]]);
@@ -354,10 +356,12 @@ fn objects_of_every_size_come_back_stored_or_deflated() {
             let (_, id) = add(&mut segment, ObjectKind::Blob, &content);
             objects.push((ObjectKind::Blob, id, content));
         }
+        let total: usize = objects.iter().map(|(_, _, content)| content.len()).sum();
+        let runs_shrink = segment.length() < total as u64 * 6 / 10;
         assert_eq!(
-            segment.length() > 30_000_000,
-            deflate.is_none(),
-            "runs of one letter are deflated"
+            runs_shrink,
+            deflate.is_some(),
+            "half of the bytes are runs of one letter"
         );
         let (pack, finished) = finish(vec![segment]);
         repository.take(&pack, &finished);
