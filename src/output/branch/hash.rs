@@ -131,19 +131,25 @@ pub fn object_id(kind: ObjectKind, parts: &[&[u8]]) -> ObjectId {
     if length <= COPY_LIMIT {
         let mut whole = Vec::with_capacity(HEADROOM + length);
         whole.extend_from_slice(&room[start..]);
-        parts.iter().for_each(|part| whole.extend_from_slice(part));
+        for part in parts {
+            whole.extend_from_slice(part);
+        }
         return sha1(&whole);
     }
     let mut running = RunningSha1::new();
     running.update(&room[start..]);
-    parts.iter().for_each(|part| running.update(part));
+    for part in parts {
+        running.update(part);
+    }
     running.finish()
 }
 
 /// Gives the SHA-256 of `parts`, one after the other.
 pub fn sha256(parts: &[&[u8]]) -> [u8; 32] {
     let mut context = digest::Context::new(&digest::SHA256);
-    parts.iter().for_each(|part| context.update(part));
+    for part in parts {
+        context.update(part);
+    }
     let mut sum = [0; 32];
     sum.copy_from_slice(context.finish().as_ref());
     sum

@@ -280,18 +280,31 @@ pub struct Commit<'a> {
 impl Commit<'_> {
     /// Gives the bytes that git hashes and stores; without a signature, those that are to be signed.
     pub fn encode(&self) -> Vec<u8> {
-        let mut text = format!("tree {}\n", self.tree);
-        for parent in self.parents {
-            text += &format!("parent {parent}\n");
-        }
-        text += &format!("author {}\ncommitter {}\n", self.author, self.committer);
+        self.to_string().into_bytes()
+    }
+}
+
+/// As git stores it.
+impl fmt::Display for Commit<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(formatter, "tree {}", self.tree)?;
+        self.parents
+            .iter()
+            .try_for_each(|parent| writeln!(formatter, "parent {parent}"))?;
+        writeln!(
+            formatter,
+            "author {}\ncommitter {}",
+            self.author, self.committer
+        )?;
         if let Some(signature) = self.signature {
             // A header's further lines start with a space.
-            text += &format!("gpgsig {}\n", signature.trim_end().replace('\n', "\n "));
+            writeln!(
+                formatter,
+                "gpgsig {}",
+                signature.trim_end().replace('\n', "\n ")
+            )?;
         }
-        text.push('\n');
-        text.extend(self.message.chars().filter(|character| *character != '\0'));
-        text.into_bytes()
+        write!(formatter, "\n{}", self.message.replace('\0', ""))
     }
 }
 

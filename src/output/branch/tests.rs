@@ -1,4 +1,8 @@
 //! What git itself says of our packs: `index-pack`, `fsck`, `cat-file`, `verify-pack`, `gc`, and libgit2.
+#![expect(
+    clippy::single_range_in_vec_init,
+    reason = "one hole is a list of one range"
+)]
 
 use std::io::Write as _;
 use std::path::Path;
@@ -74,8 +78,8 @@ impl Repository {
 
     /// Checks that git gives exactly these bytes for each object.
     fn holds(&self, objects: &[(ObjectKind, ObjectId, Vec<u8>)]) {
-        let ids: String = objects.iter().map(|(_, id, _)| format!("{id}\n")).collect();
-        let shown = self.git(&["cat-file", "--batch"], ids.as_bytes());
+        let ids: Vec<_> = objects.iter().map(|(_, id, _)| id.to_string()).collect();
+        let shown = self.git(&["cat-file", "--batch"], ids.join("\n").as_bytes());
         let mut wanted = Vec::new();
         for (kind, id, content) in objects {
             wanted
@@ -302,11 +306,11 @@ fn the_order_of_our_trees_is_that_of_git_mktree() {
         "a", "a.b", "a-b", "a0", "ab", "a~", "A", "b.", "b", "b-", "\u{e9}", "a b",
     ];
     for folders in 0..1_u32 << names.len() {
-        if folders % 37 != 0 {
+        if folders % 97 != 0 {
             continue;
         }
         let is_folder = |index: usize| folders >> index & 1 == 1;
-        let mut lines = String::new();
+        let mut lines = Vec::new();
         let mut entries = Vec::new();
         for (index, name) in names.iter().enumerate() {
             let name = name.as_bytes();
@@ -315,10 +319,10 @@ fn the_order_of_our_trees_is_that_of_git_mktree() {
             } else {
                 (EntryMode::FILE, blob_id, "100644 blob")
             };
-            lines += &format!("{words} {id}\t{}\n", names[index]);
+            lines.push(format!("{words} {id}\t{}\0", names[index]));
             entries.push(TreeEntry { mode, name, id });
         }
-        let wanted = repository.git(&["mktree", "-z"], lines.replace('\n', "\0").as_bytes());
+        let wanted = repository.git(&["mktree", "-z"], lines.concat().as_bytes());
         let ours = object_id(
             ObjectKind::Tree,
             &[Tree::new(&mut entries).unwrap().as_bytes()],
@@ -343,6 +347,8 @@ fn objects_of_every_size_come_back_stored_or_deflated() {
         let repository = Repository::new();
         let mut segment = deflate.map_or_else(PackSegment::new, PackSegment::with_deflate);
         let mut objects = Vec::new();
+        // Deflating noise takes its time.
+        let lengths = &lengths[..lengths.len() - usize::from(deflate.is_some())];
         let contents = lengths
             .iter()
             .flat_map(|length| [noise[..*length].to_vec(), vec![b'a'; *length]]);
@@ -350,10 +356,12 @@ fn objects_of_every_size_come_back_stored_or_deflated() {
             let (_, id) = add(&mut segment, ObjectKind::Blob, &content);
             objects.push((ObjectKind::Blob, id, content));
         }
+        let total: usize = objects.iter().map(|(_, _, content)| content.len()).sum();
+        let runs_shrink = segment.length() < total as u64 * 6 / 10;
         assert_eq!(
-            segment.length() > 30_000_000,
-            deflate.is_none(),
-            "runs of one letter are deflated"
+            runs_shrink,
+            deflate.is_some(),
+            "half of the bytes are runs of one letter"
         );
         let (pack, finished) = finish(vec![segment]);
         repository.take(&pack, &finished);
