@@ -312,7 +312,10 @@ impl<'a> BranchRepository<'a> {
             return Ok(());
         }
         let common = self.repository.commondir();
-        let linked = std::fs::read_dir(common.join("worktrees")).into_iter().flatten().flatten();
+        let linked = std::fs::read_dir(common.join("worktrees"))
+            .into_iter()
+            .flatten()
+            .flatten();
         let heads = std::iter::once(common.join("HEAD"))
             .chain(linked.map(|worktree| worktree.path().join("HEAD")));
         for head in heads {
