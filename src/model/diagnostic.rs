@@ -7,6 +7,7 @@ use std::fmt;
 use serde::Serialize;
 
 use super::id::{ClusterName, ObjectKey, PolicyName, RepoPath};
+use super::object::Origin;
 
 /// How grave a diagnostic is; ordered from the mildest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -67,6 +68,15 @@ impl fmt::Debug for Location {
     }
 }
 
+/// One step from a value into a part of it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum PathPart {
+    /// To the member of this name.
+    Key(String),
+    /// To the item of this number, from 0.
+    Index(usize),
+}
+
 /// One finding: what is wrong, where, with what, and what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[must_use]
@@ -92,6 +102,9 @@ pub struct Diagnostic {
     /// The WEC concerned; none when it concerns all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cluster: Option<ClusterName>,
+    /// The field of which document it is about: whoever can read the text again finds line and column by it.
+    #[serde(skip)]
+    pub field: Option<(Origin, Vec<PathPart>)>,
 }
 
 impl Diagnostic {
@@ -106,6 +119,7 @@ impl Diagnostic {
             object: None,
             policy: None,
             cluster: None,
+            field: None,
         }
     }
 
@@ -133,6 +147,12 @@ impl Diagnostic {
     /// Adds the place.
     pub fn at(mut self, location: Location) -> Self {
         self.location = Some(location);
+        self
+    }
+
+    /// Adds the field, as the way into a document.
+    pub fn in_field(mut self, origin: Origin, path: Vec<PathPart>) -> Self {
+        self.field = Some((origin, path));
         self
     }
 

@@ -11,6 +11,6 @@ pub mod object;
 pub mod selector;
 
 pub use cluster_set::ClusterSet;
-pub use diagnostic::{Diagnostic, Location, Severity};
+pub use diagnostic::{Diagnostic, Location, PathPart, Severity};
 pub use id::{BlobId, ClusterName, ObjectKey, PolicyName, RepoPath, Revision};
 pub use object::{Labels, Object, Origin, Scope};
