@@ -172,10 +172,11 @@ enum Characters {
 /// Refuses what go-yaml's reader refuses.
 fn check_characters(text: &str) -> Result<Characters, YamlError> {
     // One branchless pass; the lead bytes are those of the rare characters below.
-    let suspicious = text.bytes().fold(false, |found, byte| {
-        found | (byte < 0x20 && byte != b'\n') | matches!(byte, 0x7f | 0xc2 | 0xe2 | 0xef)
+    let suspicious = text.bytes().fold(0, |found, byte| {
+        let rare = u8::from(byte < 0x20 && byte != b'\n');
+        found | rare | u8::from(matches!(byte, 0x7f | 0xc2 | 0xe2 | 0xef))
     });
-    if !suspicious {
+    if suspicious == 0 {
         return Ok(Characters::Ordinary);
     }
     let mut characters = Characters::Ordinary;

@@ -46,9 +46,8 @@ pub(super) fn resolve_tagged<'t>(tag: &str, text: &'t str) -> Option<Scalar<'t>>
         | ("float", Scalar::Float(_)) => Some(resolved),
         #[allow(clippy::cast_precision_loss)] // As Go converts it.
         ("float", Scalar::Integer(integer)) => Some(Scalar::Float(integer as f64)),
-        ("bool" | "null" | "int" | "float", _) => None,
         ("timestamp", Scalar::String(_)) if looks_like_a_date(text) => Some(Scalar::String(text)),
-        ("timestamp", _) => None,
+        ("bool" | "null" | "int" | "float" | "timestamp", _) => None,
         _ => Some(Scalar::String(text)),
     }
 }
