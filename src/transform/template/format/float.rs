@@ -44,7 +44,7 @@ fn general(value: f64, precision: Option<usize>, letter: char) -> String {
     };
     let count = i32::try_from(digits.len()).unwrap_or(i32::MAX);
     let limit = match precision {
-        None => 21.min(SHORTEST_LIMIT),
+        None => SHORTEST_LIMIT,
         Some(precision) => {
             let precision = i32::try_from(precision.max(1)).unwrap_or(i32::MAX);
             if precision > count && count > exponent {
@@ -67,7 +67,7 @@ fn general(value: f64, precision: Option<usize>, letter: char) -> String {
 }
 
 /// The shortest form turns scientific at this exponent.
-const SHORTEST_LIMIT: i32 = 21;
+const SHORTEST_LIMIT: i32 = 6;
 
 /// `digits` with the point where `exponent` wants it.
 fn positional(digits: &str, exponent: i32) -> String {

@@ -277,11 +277,12 @@ fn decimal(text: &[u8], start: usize, limit: usize) -> (Option<usize>, usize) {
     let mut number = None;
     let mut at = start;
     while at < limit && text[at].is_ascii_digit() {
-        let value = number.unwrap_or(0) * 10 + usize::from(text[at] - b'0');
-        if value > MAX_WIDTH {
+        let before = number.unwrap_or(0);
+        // Go checks before it takes the next digit in, so that the true limit is ten times higher.
+        if before > MAX_WIDTH {
             return (None, limit);
         }
-        number = Some(value);
+        number = Some(before * 10 + usize::from(text[at] - b'0'));
         at += 1;
     }
     (number, at)
@@ -304,19 +305,15 @@ impl Printer {
             ('b' | 'x' | 'X', Value::Float(_)) => {
                 return Err(format!("%{verb} of a float is not supported"));
             }
-            ('v', _) => {
+            ('v' | 'w', _) => {
                 self.style.go_syntax = std::mem::take(&mut self.style.sharp);
-                self.plain_verb(value);
+                // The plus flag asks for field names here, which nothing has.
+                self.style.plus = false;
+                self.value(value, verb);
             }
             _ => self.value(value, verb),
         }
         Ok(())
-    }
-
-    /// `%v`, where the plus flag asks for field names, which nothing here has.
-    fn plain_verb(&mut self, value: &Value<'_>) {
-        self.style.plus = false;
-        self.value(value, 'v');
     }
 
     fn value(&mut self, value: &Value<'_>, verb: char) {
@@ -337,7 +334,7 @@ impl Printer {
             (Value::Text(text), 'v' | 's') => self.string(text.bytes()),
             (Value::Text(text), 'q') => self.quoted(text.bytes()),
             (Value::Text(text), 'x' | 'X') => self.hexadecimal(text.bytes(), verb == 'X'),
-            (Value::Properties(properties), _) => self.properties(properties, verb),
+            (Value::Properties(properties), _) if verb != 'w' => self.properties(properties, verb),
             _ => self.misfit(value, verb),
         }
     }
