@@ -1,3 +1,5 @@
 //! To come.
 
+pub mod jsonpath;
+pub mod parameters;
 pub mod template;

@@ -147,12 +147,21 @@ fn without_separators(digits: &str) -> Option<String> {
 fn decimal_float(magnitude: &str) -> Option<f64> {
     let bytes = magnitude.as_bytes();
     let stands_between_digits = |at: usize| {
-        at > 0 && bytes[at - 1].is_ascii_digit() && bytes.get(at + 1).is_some_and(u8::is_ascii_digit)
+        at > 0
+            && bytes[at - 1].is_ascii_digit()
+            && bytes.get(at + 1).is_some_and(u8::is_ascii_digit)
     };
-    if !magnitude.match_indices('_').all(|(at, _)| stands_between_digits(at)) {
+    if !magnitude
+        .match_indices('_')
+        .all(|(at, _)| stands_between_digits(at))
+    {
         return None;
     }
-    magnitude.replace('_', "").parse().ok().filter(|value: &f64| value.is_finite())
+    magnitude
+        .replace('_', "")
+        .parse()
+        .ok()
+        .filter(|value: &f64| value.is_finite())
 }
 
 fn hexadecimal_float(magnitude: &str) -> Option<f64> {
