@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 use crate::model::{ClusterName, Labels, Location};
 
+pub mod files;
+
 /// The properties of a WEC that a template can name, with their values; usable names only.
 pub type Properties = BTreeMap<String, String>;
 
