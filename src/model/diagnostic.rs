@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::id::{ClusterName, ObjectKey, PolicyName, RepoPath};
 use super::object::Origin;
+use super::path::PathPart;
 
 /// How grave a diagnostic is; ordered from the mildest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -66,15 +67,6 @@ impl fmt::Debug for Location {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, formatter)
     }
-}
-
-/// One step from a value into a part of it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum PathPart {
-    /// To the member of this name.
-    Key(String),
-    /// To the item of this number, from 0.
-    Index(usize),
 }
 
 /// One finding: what is wrong, where, with what, and what to do about it.

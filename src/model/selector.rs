@@ -84,16 +84,6 @@ pub struct SelectorError {
     pub message: String,
 }
 
-/// One step of the way into a manifest.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(untagged)]
-pub enum PathPart {
-    /// A member of a mapping.
-    Key(String),
-    /// A member of a sequence, from 0.
-    Index(usize),
-}
-
 impl Selector {
     /// Compiles a selector as written.
     ///
@@ -301,49 +291,6 @@ impl Answer for bool {
 impl SelectorError {
     fn new(path: Vec<PathPart>, message: String) -> Self {
         Self { path, message }
-    }
-}
-
-impl PathPart {
-    /// Writes a way as people do: `spec.clusterSelectors[0].matchLabels`.
-    pub fn join(path: &[Self]) -> String {
-        let mut text = String::new();
-        for part in path {
-            match part {
-                Self::Index(index) => text.push_str(&format!("[{index}]")),
-                Self::Key(key) if key.contains(['.', '/', '[']) => {
-                    text.push_str(&format!("[{key:?}]"));
-                }
-                Self::Key(key) => {
-                    if !text.is_empty() {
-                        text.push('.');
-                    }
-                    text.push_str(key);
-                }
-            }
-        }
-        text
-    }
-}
-
-impl fmt::Debug for PathPart {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Key(key) => fmt::Debug::fmt(key, formatter),
-            Self::Index(index) => fmt::Debug::fmt(index, formatter),
-        }
-    }
-}
-
-impl From<&str> for PathPart {
-    fn from(key: &str) -> Self {
-        Self::Key(key.to_owned())
-    }
-}
-
-impl From<usize> for PathPart {
-    fn from(index: usize) -> Self {
-        Self::Index(index)
     }
 }
 

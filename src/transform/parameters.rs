@@ -159,14 +159,14 @@ impl Replacement {
     }
 }
 
-fn item_number(part: &str) -> Option<usize> {
+pub(super) fn item_number(part: &str) -> Option<usize> {
     part.parse()
         .ok()
         .filter(|_| part.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 /// The parts of a path, or the offset of what is wrong with it. The whole object is no place to replace.
-fn parts(path: &str) -> Result<Vec<String>, usize> {
+pub(super) fn parts(path: &str) -> Result<Vec<String>, usize> {
     let mut rest = path
         .strip_prefix('$')
         .filter(|rest| !rest.is_empty())

@@ -13,7 +13,7 @@ use super::jsonpath::RemovalPath;
 use super::parameters::{self, ParameterError};
 use super::template::Properties;
 use crate::inventory::Inventory;
-use crate::model::api::{self, PathPart, ReadError};
+use crate::model::api::{self, ReadError};
 use crate::model::selector::Selector;
 use crate::model::{ClusterSet, Diagnostic, Object};
 use crate::source::Control;
@@ -62,7 +62,7 @@ pub enum Step {
     /// Removes what a path finds.
     Remove(RemovalPath),
     /// Puts a value at a path, whose last member need not be there.
-    Set(Vec<PathPart>, Value),
+    Set(Vec<String>, Value),
     /// RFC 6902.
     JsonPatch(json_patch::Patch),
     /// RFC 7386.
@@ -176,8 +176,10 @@ impl Rules {
             steps.push(Step::Remove(path));
         }
         for (index, set) in spec.set.into_iter().enumerate() {
-            let path = super::jsonpath::member_path(&set.path).map_err(|error| {
-                ReadError::new("InvalidJsonPath", format!("{:?}: {error}", set.path))
+            let path = parameters::parts(&set.path).map_err(|offset| {
+                let message = format!("{:?} is malformed at byte {offset}", set.path);
+                ReadError::new("InvalidJsonPath", message)
+                    .help("write $ followed by .name, [\"name\"] or [number]")
                     .under_key("path")
                     .under_index(index)
                     .under_key("set")
@@ -386,37 +388,25 @@ impl Step {
     }
 }
 
-/// Puts a value at a path. Missing maps on the way are made; lists are not.
-fn set(object: &mut Value, path: &[PathPart], value: &Value) -> Result<(), StepError> {
+/// Puts a value at a path. Missing maps on the way are made; list items are not.
+fn set(object: &mut Value, path: &[String], value: &Value) -> Result<(), StepError> {
     let mut place = object;
     for (depth, part) in path.iter().enumerate() {
-        let missing = || StepError::NoParent(text(&path[..=depth]));
-        place = match part {
-            PathPart::Key(key) => {
-                if place.is_null() {
-                    *place = Value::Object(serde_json::Map::new());
-                }
-                let map = place.as_object_mut().ok_or_else(missing)?;
-                map.entry(key.as_str()).or_insert(Value::Null)
+        let missing = || StepError::NoParent(format!("$.{}", path[..=depth].join(".")));
+        if place.is_null() {
+            *place = Value::Object(serde_json::Map::new());
+        }
+        place = match place {
+            Value::Object(map) => map.entry(part.as_str()).or_insert(Value::Null),
+            Value::Array(list) => {
+                let index = parameters::item_number(part).ok_or_else(missing)?;
+                list.get_mut(index).ok_or_else(missing)?
             }
-            PathPart::Index(index) => {
-                place.as_array_mut().and_then(|list| list.get_mut(*index)).ok_or_else(missing)?
-            }
+            _ => return Err(missing()),
         };
     }
     *place = value.clone();
     Ok(())
-}
-
-fn text(path: &[PathPart]) -> String {
-    let mut text = String::from("$");
-    for part in path {
-        match part {
-            PathPart::Key(key) => text.push_str(&format!("[{key:?}]")),
-            PathPart::Index(index) => text.push_str(&format!("[{index}]")),
-        }
-    }
-    text
 }
 
 impl Customizer {

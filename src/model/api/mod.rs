@@ -22,5 +22,5 @@ pub use custom_transform::{CustomTransform, CustomTransformSpec};
 pub use label_selector::{LabelSelector, LabelSelectorRequirement};
 pub use managed_cluster::ManagedCluster;
 pub use metadata::Metadata;
-pub use read::{ApiObject, PathPart, ReadError, read};
+pub use read::{ApiObject, ReadError, read};
 pub use status_collector::{StatusCollector, StatusCollectorSpec};

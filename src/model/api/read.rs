@@ -13,16 +13,7 @@ use serde::de::{
 use serde_json::{Map, Value, map};
 
 use crate::model::names;
-use crate::model::{Diagnostic, Location};
-
-/// One step from a value into a part of it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum PathPart {
-    /// To the member of this name.
-    Key(String),
-    /// To the item of this number, from 0.
-    Index(usize),
-}
+use crate::model::{Diagnostic, Location, PathPart};
 
 /// A kind of object that steers Stellate.
 pub trait ApiObject: DeserializeOwned {
@@ -117,22 +108,7 @@ impl ReadError {
 
     /// Gives the path as people write it: `spec.downsync[0].resources`.
     pub fn path_text(&self) -> String {
-        let mut text = String::new();
-        for part in &self.path {
-            match part {
-                PathPart::Key(key) if key.contains(['.', '/', '[']) || key.is_empty() => {
-                    text.push_str(&format!("[{key:?}]"));
-                }
-                PathPart::Key(key) => {
-                    if !text.is_empty() {
-                        text.push('.');
-                    }
-                    text.push_str(key);
-                }
-                PathPart::Index(index) => text.push_str(&format!("[{index}]")),
-            }
-        }
-        text
+        PathPart::join(&self.path)
     }
 
     /// Makes it an error diagnostic at the given place.

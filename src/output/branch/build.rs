@@ -206,7 +206,7 @@ pub fn build(
             last.map(|last| Arc::clone(&last.clusters))
                 .unwrap_or_default()
         } else {
-            rendered.clusters.as_slice().into()
+            Arc::clone(&rendered.clusters)
         },
         ..BranchState::default()
     };

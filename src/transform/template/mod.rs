@@ -13,7 +13,7 @@
 //! limited to 64 levels and recursion to 160; bytes that are no UTF-8 become U+FFFD in the result, as they do when Go
 //! writes JSON.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 mod error;
 mod execute;
@@ -34,8 +34,8 @@ pub use error::{Position, TemplateError};
 use error::Fault;
 use node::{Node, Program, Term};
 
-/// A WEC's properties by name. Only names that [`usable_property`] accepts can be read by `{{.name}}`.
-pub type Properties = BTreeMap<String, String>;
+/// A WEC's properties by name. Only names that [`usable_property`](crate::model::names::usable_property) accepts can be read by `{{.name}}`.
+pub type Properties = crate::inventory::Properties;
 
 /// A parsed template.
 #[derive(Debug)]
@@ -98,40 +98,6 @@ impl Template {
         }
         .map_err(|fault| fault.located(&self.source))
     }
-}
-
-/// Whether a property's key can be read as `{{.key}}`: a Go identifier that is no Go keyword. KubeStellar ignores all
-/// other keys. Letters and digits beyond ASCII follow Unicode's `Alphabetic` and `Numeric`, a little wider than Go's.
-pub fn usable_property(key: &str) -> bool {
-    const KEYWORDS: [&str; 25] = [
-        "break",
-        "case",
-        "chan",
-        "const",
-        "continue",
-        "default",
-        "defer",
-        "else",
-        "fallthrough",
-        "for",
-        "func",
-        "go",
-        "goto",
-        "if",
-        "import",
-        "interface",
-        "map",
-        "package",
-        "range",
-        "return",
-        "select",
-        "struct",
-        "switch",
-        "type",
-        "var",
-    ];
-    let starts_well = key.starts_with(|first: char| first == '_' || first.is_alphabetic());
-    starts_well && key.chars().all(token::is_word) && !KEYWORDS.contains(&key)
 }
 
 /// The plain form of a program that is nothing but text and `.name` or `$.name`.
