@@ -1,9 +1,11 @@
 //! To come.
 
 pub mod build;
+pub mod change;
 pub mod delta;
 pub mod hash;
 pub mod index;
+pub mod lock;
 pub mod metadata;
 pub mod object;
 pub mod pack;
