@@ -7,8 +7,10 @@ pub mod hash;
 pub mod index;
 pub mod lock;
 pub mod metadata;
+pub mod notes;
 pub mod object;
 pub mod pack;
+pub mod publish;
 pub mod repository;
 
 #[cfg(test)]
