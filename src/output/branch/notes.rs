@@ -4,24 +4,23 @@
 
 use std::collections::BTreeMap;
 
-use super::hash::{ObjectId, ObjectKind, object_id};
+use super::hash::{ObjectId, ObjectKind};
 use super::object::{EntryMode, Tree, TreeEntry, TreeError};
-use super::pack::PackSegment;
+use super::pack::ObjectWriter;
 
 type Entries = BTreeMap<Vec<u8>, (EntryMode, ObjectId)>;
 
 /// Adds notes to the tree that `root` is (none for the first note); `read` gives its folders.
 ///
-/// Gives the new root; new trees and blobs are appended to `segment`.
+/// Gives the new root; new trees and blobs go to `writer`.
 pub fn add_notes<E: From<TreeError>>(
     root: Option<&Tree>,
     notes: &[(ObjectId, Vec<u8>)],
     read: &mut dyn FnMut(ObjectId) -> Result<Tree, E>,
-    segment: &mut PackSegment,
+    writer: &mut ObjectWriter,
 ) -> Result<ObjectId, E> {
     let mut top = root.map(entries).unwrap_or_default();
     let mut folders: BTreeMap<Vec<u8>, Entries> = BTreeMap::new();
-    let mut written = std::collections::HashSet::new();
     for (commit, text) in notes {
         let name = commit.to_string().into_bytes();
         top.remove(&name);
@@ -33,36 +32,24 @@ pub fn add_notes<E: From<TreeError>>(
             };
             folders.insert(prefix.clone(), folder);
         }
-        let id = object_id(ObjectKind::Blob, &[text]);
-        if written.insert(id) {
-            segment.add_full(ObjectKind::Blob, id, text);
-        }
+        let id = writer.add(ObjectKind::Blob, text);
         folders.entry(prefix).or_default().insert(rest, (EntryMode::FILE, id));
     }
     for (prefix, folder) in folders {
-        let id = write(&folder, segment, &mut written)?;
+        let id = write(&folder, writer)?;
         top.insert(prefix, (EntryMode::FOLDER, id));
     }
-    Ok(write(&top, segment, &mut written)?)
+    Ok(write(&top, writer)?)
 }
 
 fn entries(tree: &Tree) -> Entries {
     tree.entries().map(|entry| (entry.name.to_vec(), (entry.mode, entry.id))).collect()
 }
 
-fn write(
-    entries: &Entries,
-    segment: &mut PackSegment,
-    written: &mut std::collections::HashSet<ObjectId>,
-) -> Result<ObjectId, TreeError> {
+fn write(entries: &Entries, writer: &mut ObjectWriter) -> Result<ObjectId, TreeError> {
     let mut list: Vec<TreeEntry<'_>> =
         entries.iter().map(|(name, &(mode, id))| TreeEntry { mode, name, id }).collect();
-    let tree = Tree::new(&mut list)?;
-    let id = object_id(ObjectKind::Tree, &[tree.as_bytes()]);
-    if written.insert(id) {
-        segment.add_full(ObjectKind::Tree, id, tree.as_bytes());
-    }
-    Ok(id)
+    Ok(writer.add(ObjectKind::Tree, Tree::new(&mut list)?.as_bytes()))
 }
 
 #[cfg(test)]
@@ -71,7 +58,7 @@ mod tests {
 
     #[test]
     fn a_note_replaces_the_one_before_and_leaves_others_alone() {
-        let mut segment = PackSegment::new();
+        let mut segment = ObjectWriter::default();
         let (first, second) = (ObjectId([0xaa; 20]), ObjectId([0xbb; 20]));
         let mut none = |_| -> Result<Tree, TreeError> { Err(TreeError::Malformed(0)) };
         let once = add_notes(None, &[(first, b"1".to_vec())], &mut none, &mut segment).expect("first");

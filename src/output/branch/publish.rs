@@ -4,12 +4,12 @@
 //! repository by compare-and-swap. Pushing streams the same pack: see [`crate::git`]. A branch whose `clusters/` stays
 //! equal gets no commit, only a note that it stands for one more source commit.
 
-use super::hash::{ObjectId, ObjectKind, object_id};
+use super::hash::{ObjectId, ObjectKind};
 use super::lock::Lock;
 use super::metadata::{self, Provenance};
 use super::notes;
 use super::object::{Commit, EntryMode, Person, Tree, TreeEntry, TreeError};
-use super::pack::{FinishedPack, PackSegment};
+use super::pack::{FinishedPack, ObjectWriter, PackSegment};
 use super::repository::{BranchRepository, LOCK, Move, RepositoryError, Tip};
 use crate::output::path::CLUSTERS;
 
@@ -61,7 +61,7 @@ pub type Signer<'a> = dyn Fn(&[u8]) -> Result<String, String> + 'a;
 #[derive(Default)]
 pub struct Commits {
     /// New commits, root trees, notes; goes into the pack behind what was built.
-    pub segment: PackSegment,
+    pub objects: ObjectWriter,
     /// The references that move, the branches before the notes; empty when all is as it should be.
     pub moves: Vec<Move>,
     /// For each target, in order: the commit that stands for the source commit from now on, and whether it is new.
@@ -88,7 +88,7 @@ pub fn commit(
             }
             continue;
         }
-        let id = new_commit(target, provenance, committer, signer, &mut commits.segment)?;
+        let id = new_commit(target, provenance, committer, signer, &mut commits.objects)?;
         commits.results.push((id, true));
         noted.push((id, metadata::note(provenance.commit.id)));
         commits.moves.push(Move {
@@ -100,7 +100,7 @@ pub fn commit(
     if !noted.is_empty() {
         let tree = notes_tip.map(|tip| repository.notes_tree(tip)).transpose()?;
         let mut read = |id| repository.tree(id).map_err(PublishError::from);
-        let tree = notes::add_notes(tree.as_ref(), &noted, &mut read, &mut commits.segment)?;
+        let tree = notes::add_notes(tree.as_ref(), &noted, &mut read, &mut commits.objects)?;
         let parents: Vec<ObjectId> = notes_tip.into_iter().collect();
         let bytes = Commit {
             tree,
@@ -111,8 +111,7 @@ pub fn commit(
             message: "Note the source commits of generated commits\n",
         }
         .encode();
-        let id = object_id(ObjectKind::Commit, &[&bytes]);
-        commits.segment.add_full(ObjectKind::Commit, id, &bytes);
+        let id = commits.objects.add(ObjectKind::Commit, &bytes);
         let reference = metadata::NOTES_REFERENCE.to_owned();
         commits.moves.push(Move { reference, from: notes_tip, to: id });
     }
@@ -124,23 +123,17 @@ fn new_commit(
     provenance: &Provenance,
     committer: &Committer,
     signer: Option<&Signer<'_>>,
-    segment: &mut PackSegment,
+    objects: &mut ObjectWriter,
 ) -> Result<ObjectId, PublishError> {
-    let mut blob = |bytes: &[u8]| {
-        let id = object_id(ObjectKind::Blob, &[bytes]);
-        segment.add_full(ObjectKind::Blob, id, bytes);
-        id
-    };
-    let metadata_id = blob(&metadata::hydrator_metadata(provenance));
-    let lock_id = blob(&target.lock.to_bytes());
+    let metadata_id = objects.add(ObjectKind::Blob, &metadata::hydrator_metadata(provenance));
+    let lock_id = objects.add(ObjectKind::Blob, &target.lock.to_bytes());
     let mut entries = [
         TreeEntry { mode: EntryMode::FOLDER, name: CLUSTERS.as_bytes(), id: target.clusters },
         TreeEntry { mode: EntryMode::FILE, name: metadata::HYDRATOR_METADATA.as_bytes(), id: metadata_id },
         TreeEntry { mode: EntryMode::FILE, name: LOCK.as_bytes(), id: lock_id },
     ];
     let tree = Tree::new(&mut entries)?;
-    let tree_id = object_id(ObjectKind::Tree, &[tree.as_bytes()]);
-    segment.add_full(ObjectKind::Tree, tree_id, tree.as_bytes());
+    let tree_id = objects.add(ObjectKind::Tree, tree.as_bytes());
     let parents: Vec<ObjectId> = target.tip.iter().map(|tip| tip.commit).collect();
     let message = metadata::message(provenance);
     let mut commit = Commit {
@@ -154,10 +147,7 @@ fn new_commit(
     let signature =
         signer.map(|signer| signer(&commit.encode())).transpose().map_err(PublishError::Sign)?;
     commit.signature = signature.as_deref();
-    let bytes = commit.encode();
-    let id = object_id(ObjectKind::Commit, &[&bytes]);
-    segment.add_full(ObjectKind::Commit, id, &bytes);
-    Ok(id)
+    Ok(objects.add(ObjectKind::Commit, &commit.encode()))
 }
 
 /// Stellate commits at the source commit's date, so that the same inputs give the same commit.
@@ -174,8 +164,8 @@ fn person<'a>(committer: &'a Committer, provenance: &Provenance) -> Person<'a> {
 pub fn store(
     repository: &BranchRepository<'_>,
     mut built: Vec<PackSegment>,
-    commits: &mut Commits,
+    objects: ObjectWriter,
 ) -> Result<Option<(std::path::PathBuf, FinishedPack)>, PublishError> {
-    built.push(std::mem::take(&mut commits.segment));
+    built.push(objects.into_segment());
     Ok(repository.store(built)?)
 }
