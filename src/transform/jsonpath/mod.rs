@@ -1,4 +1,4 @@
-//! JSONPaths of things to remove: path text → [`RemovalPath`] → fewer members in an object.
+//! Paths of things to remove: `JSONPath` text → [`RemovalPath`] → fewer members in an object.
 //!
 //! KubeStellar's grammar is tried first and means what KubeStellar makes of it: `$` and then `.name` or `["string"]`
 //! with JavaScript's escapes, without white space. Anything else is RFC 9535: wildcards, indices, slices, filters,
@@ -95,7 +95,11 @@ impl RemovalPath {
             }),
             // The grammar that got further knows better what was meant.
             Err(error) if error.position() > members.offset() => {
-                Err(JsonPathError::at(error.position(), error.message()))
+                let what = error.message().trim_end_matches(", parser error");
+                Err(JsonPathError::at(
+                    error.position(),
+                    format!("not a JSONPath: {what}"),
+                ))
             }
             Err(_) => Err(members),
         }
@@ -209,19 +213,19 @@ fn affordable(text: &str) -> Result<(), JsonPathError> {
     for (offset, character) in text.char_indices() {
         let refused = |what: &str| Err(JsonPathError::at(offset, what));
         match (quote, character) {
+            // The second of two backslashes escapes nothing.
             (Some(_), '\\') if before == '\\' => {
                 before = '\0';
                 continue;
             }
             (Some(open), _) if character == open && before != '\\' => quote = None,
-            (Some(_), _) => {}
             (None, '"' | '\'') => quote = Some(character),
             (None, '[' | '(') => nesting += 1,
             (None, ']' | ')') => nesting = nesting.saturating_sub(1),
             (None, '.') if before == '.' => descendants += 1,
             (None, '?') => filters += 1,
             (None, ',') => alternatives += 1,
-            (None, '$') if offset > 0 => return refused("a filter can only look at @, not at $"),
+            (None, '$') if nesting > 0 => return refused("a filter can only look at @, not at $"),
             _ => {}
         }
         before = character;
@@ -310,12 +314,11 @@ impl<'t> Members<'t> {
     /// The rest of a JavaScript string literal after its opening quote. JavaScript counts in UTF-16, so that two
     /// escapes may make one character, and half of such a pair makes U+FFFD.
     fn string(&mut self) -> Result<String, JsonPathError> {
-        let start = self.at;
         let mut units = Vec::new();
         loop {
             let at = self.at;
             match self.next() {
-                None => return Err(JsonPathError::at(start, "the string does not end")),
+                None => return Err(JsonPathError::at(at, "the string does not end")),
                 Some('"') => break,
                 Some('\n' | '\r') => {
                     return Err(JsonPathError::at(
@@ -380,18 +383,17 @@ impl<'t> Members<'t> {
 
     /// At most three digits, at most 255: `\101`, `\7`, `\0`.
     fn octal(&mut self, first: char) -> u16 {
-        let mut value = first.to_digit(8).unwrap_or(0);
-        while let Some(digit) = self.rest().chars().next().and_then(|next| next.to_digit(8)) {
-            if value * 8 + digit > 0o377 {
-                break;
-            }
-            value = value * 8 + digit;
-            self.at += 1;
-            if first <= '3' && value >= 0o100 {
-                break;
-            }
-        }
-        u16::try_from(value).unwrap_or(0)
+        let longest = if first <= '3' { 3 } else { 2 };
+        let more = self
+            .rest()
+            .bytes()
+            .take(longest - 1)
+            .take_while(|byte| matches!(byte, b'0'..=b'7'))
+            .count();
+        // The first digit is one byte before this.
+        let digits = &self.text[self.at - 1..self.at + more];
+        self.at += more;
+        u16::from_str_radix(digits, 8).unwrap_or(0)
     }
 }
 

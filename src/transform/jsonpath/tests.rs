@@ -226,7 +226,7 @@ fn what_neither_grammar_knows_is_refused_where_it_goes_wrong() {
         ("$[]", 2),
         ("$[a]", 2),
         ("$[\"a\"", 5),
-        ("$[\"a", 3),
+        ("$[\"a", 4),
         ("$[\"a\nb\"]", 4),
         ("$[\"\\x4\"]", 3),
         ("$[\"\\u12\"]", 3),
@@ -275,7 +275,7 @@ fn paths_that_could_cost_too_much_are_refused() {
 proptest! {
     #[test]
     fn no_text_makes_the_parser_panic(text in "\\PC*", path in "\\$[$.\\[\\]\"'\\\\?@*,:()=<&|! a-cux0-9{}-]{0,40}") {
-        let _ = RemovalPath::parse(&text);
+        drop(RemovalPath::parse(&text));
         if let Ok(path) = RemovalPath::parse(&path) {
             path.remove_from(&mut json!({"a": [1, {"b": [null, "c"]}], "b": {"a": {"c": 1}}, "0": 2}));
         }
@@ -283,7 +283,8 @@ proptest! {
 
     #[test]
     fn any_member_can_be_named_and_removed(name in "\\PC*") {
-        let quoted: String = name.chars().map(|c| format!("\\u{{{:x}}}", u32::from(c))).collect();
+        let escapes: Vec<_> = name.chars().map(|c| format!("\\u{{{:x}}}", u32::from(c))).collect();
+        let quoted = escapes.concat();
         let mut object = json!({name: 1});
         prop_assert_eq!(RemovalPath::parse(&format!("$[\"{quoted}\"]")).unwrap().remove_from(&mut object), 1);
         prop_assert_eq!(object, json!({}));
