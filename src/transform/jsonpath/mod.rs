@@ -1,4 +1,4 @@
-//! JSONPaths of things to remove: path text → [`RemovalPath`] → fewer members in an object.
+//! Paths of things to remove: `JSONPath` text → [`RemovalPath`] → fewer members in an object.
 //!
 //! KubeStellar's grammar is tried first and means what KubeStellar makes of it: `$` and then `.name` or `["string"]`
 //! with JavaScript's escapes, without white space. Anything else is RFC 9535: wildcards, indices, slices, filters,
@@ -8,21 +8,16 @@
 //! they run. Never reads values beyond the one it is given.
 
 use serde_json::Value;
-use serde_json_path::{JsonPath, PathElement};
+use serde_json_path::{JsonPath, NormalizedPath, PathElement};
 
 #[cfg(test)]
 mod tests;
 
+mod affordable;
+mod members;
+
 /// The longest path that is read, in bytes.
 const MAX_LENGTH: usize = 4_096;
-/// The deepest nesting of brackets and parentheses.
-const MAX_NESTING: usize = 16;
-/// The most `..`: each multiplies the work by the depth of the object.
-const MAX_DESCENDANTS: usize = 2;
-/// The most filters: a nested one multiplies the work of parsing and running.
-const MAX_FILTERS: usize = 4;
-/// The most commas: `[*,*][*,*]…` doubles the result at every step.
-const MAX_ALTERNATIVES: usize = 8;
 
 /// A parsed path to what shall be removed.
 #[derive(Debug, Clone)]
@@ -34,7 +29,16 @@ pub struct RemovalPath {
 enum Form {
     /// Names from the root to the member to remove; never empty.
     Members(Vec<String>),
-    Query(JsonPath),
+    /// RFC 9535, one query a segment: between two segments each place is kept once, so that no path multiplies.
+    Query(Vec<Segment>),
+}
+
+/// One segment, to be asked of every value that the segments before it found.
+#[derive(Debug, Clone)]
+struct Segment {
+    query: JsonPath,
+    /// Starts with `..`.
+    descends: bool,
 }
 
 /// Why a text is no path to remove.
@@ -79,7 +83,7 @@ impl RemovalPath {
                 format!("longer than {MAX_LENGTH} bytes"),
             ));
         }
-        let members = match Members::read(text) {
+        let members = match members::read(text) {
             Ok(names) if names.is_empty() => return Err(JsonPathError::WholeObject),
             Ok(names) => {
                 return Ok(Self {
@@ -88,14 +92,16 @@ impl RemovalPath {
             }
             Err(error) => error,
         };
-        affordable(text)?;
+        let pieces = affordable::segments(text)?;
         match JsonPath::parse(text) {
-            Ok(query) => Ok(Self {
-                form: Form::Query(query),
-            }),
+            Ok(_) => segments(text, &pieces),
             // The grammar that got further knows better what was meant.
             Err(error) if error.position() > members.offset() => {
-                Err(JsonPathError::at(error.position(), error.message()))
+                let what = error.message().trim_end_matches(", parser error");
+                Err(JsonPathError::at(
+                    error.position(),
+                    format!("not a JSONPath: {what}"),
+                ))
             }
             Err(_) => Err(members),
         }
@@ -105,8 +111,8 @@ impl RemovalPath {
     pub fn remove_from(&self, object: &mut Value) -> usize {
         match &self.form {
             Form::Members(names) => remove_member(object, names),
-            Form::Query(query) => {
-                let located = locate(query, object);
+            Form::Query(segments) => {
+                let located = locate(segments, object);
                 prune(object, &located, 0);
                 located.len()
             }
@@ -142,23 +148,76 @@ enum Step {
     Index(usize),
 }
 
-/// Where the query's nodes are, sorted, each once.
-fn locate(query: &JsonPath, object: &Value) -> Vec<Vec<Step>> {
-    let mut located: Vec<Vec<Step>> = query
-        .query_located(object)
-        .locations()
-        .map(|path| {
-            path.iter()
-                .map(|element| match element {
-                    PathElement::Name(name) => Step::Name((*name).to_owned()),
-                    PathElement::Index(index) => Step::Index(*index),
+/// A valid path, segment by segment; `starts` says where each begins.
+fn segments(text: &str, starts: &[usize]) -> Result<RemovalPath, JsonPathError> {
+    let ends = starts.iter().skip(1).copied().chain([text.len()]);
+    let parsed: Result<Vec<_>, _> = starts
+        .iter()
+        .zip(ends)
+        .map(|(start, end)| {
+            let piece = text[*start..end].trim();
+            JsonPath::parse(&format!("${piece}"))
+                .map(|query| Segment {
+                    query,
+                    descends: piece.starts_with(".."),
                 })
-                .collect()
+                .map_err(|error| JsonPathError::at(*start, error.message()))
         })
         .collect();
-    located.sort_unstable();
-    located.dedup();
-    located
+    Ok(RemovalPath {
+        form: Form::Query(parsed?),
+    })
+}
+
+/// Where the segments lead, sorted, each place once.
+fn locate(segments: &[Segment], object: &Value) -> Vec<Vec<Step>> {
+    let mut located = vec![(Vec::new(), object)];
+    for segment in segments {
+        if segment.descends {
+            keep_outermost(&mut located);
+        }
+        let mut found = Vec::new();
+        for (place, value) in &located {
+            let mut inner: Vec<_> = segment
+                .query
+                .query_located(value)
+                .into_iter()
+                .map(|node| {
+                    (
+                        [place.as_slice(), &steps(node.location())].concat(),
+                        node.node(),
+                    )
+                })
+                .collect();
+            sort_places(&mut inner);
+            found.append(&mut inner);
+        }
+        sort_places(&mut found);
+        located = found;
+    }
+    located.into_iter().map(|(place, _)| place).collect()
+}
+
+type Located<'v> = (Vec<Step>, &'v Value);
+
+fn sort_places(located: &mut Vec<Located<'_>>) {
+    located.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+    located.dedup_by(|(one, _), (other, _)| one == other);
+}
+
+/// Drops what lies inside another place: whatever a descent finds there, it finds from outside too.
+fn keep_outermost(located: &mut Vec<Located<'_>>) {
+    // Sorted: a place is followed by all that lies inside it.
+    located.dedup_by(|(inner, _), (outer, _)| inner.starts_with(outer));
+}
+
+fn steps(path: &NormalizedPath<'_>) -> Vec<Step> {
+    path.iter()
+        .map(|element| match element {
+            PathElement::Name(name) => Step::Name((*name).to_owned()),
+            PathElement::Index(index) => Step::Index(*index),
+        })
+        .collect()
 }
 
 /// Removes the `located` values, which all lie `depth` steps or more below the root and share their first `depth`
@@ -199,207 +258,4 @@ fn inner_mut<'v>(value: &'v mut Value, step: &Step) -> Option<&'v mut Value> {
         Step::Name(name) => value.get_mut(name),
         Step::Index(index) => value.get_mut(index),
     }
-}
-
-/// Refuses what could cost much: counted outside of strings, where alone these characters have a meaning.
-fn affordable(text: &str) -> Result<(), JsonPathError> {
-    let (mut nesting, mut descendants, mut filters, mut alternatives) = (0_usize, 0, 0, 0);
-    let mut quote = None;
-    let mut before = '\0';
-    for (offset, character) in text.char_indices() {
-        let refused = |what: &str| Err(JsonPathError::at(offset, what));
-        match (quote, character) {
-            (Some(_), '\\') if before == '\\' => {
-                before = '\0';
-                continue;
-            }
-            (Some(open), _) if character == open && before != '\\' => quote = None,
-            (Some(_), _) => {}
-            (None, '"' | '\'') => quote = Some(character),
-            (None, '[' | '(') => nesting += 1,
-            (None, ']' | ')') => nesting = nesting.saturating_sub(1),
-            (None, '.') if before == '.' => descendants += 1,
-            (None, '?') => filters += 1,
-            (None, ',') => alternatives += 1,
-            (None, '$') if offset > 0 => return refused("a filter can only look at @, not at $"),
-            _ => {}
-        }
-        before = character;
-        if nesting > MAX_NESTING {
-            return refused("nested too deeply");
-        } else if descendants > MAX_DESCENDANTS {
-            return refused("too many ..");
-        } else if filters > MAX_FILTERS {
-            return refused("too many filters");
-        } else if alternatives > MAX_ALTERNATIVES {
-            return refused("too many alternatives");
-        }
-    }
-    Ok(())
-}
-
-/// KubeStellar's grammar.
-struct Members<'t> {
-    text: &'t str,
-    at: usize,
-}
-
-impl<'t> Members<'t> {
-    fn read(text: &'t str) -> Result<Vec<String>, JsonPathError> {
-        let mut members = Members { text, at: 0 };
-        if !members.accept('$') {
-            return Err(JsonPathError::at(0, "a path starts with $"));
-        }
-        let mut names = Vec::new();
-        while members.at < text.len() {
-            names.push(members.segment()?);
-        }
-        Ok(names)
-    }
-
-    fn rest(&self) -> &'t str {
-        &self.text[self.at..]
-    }
-
-    fn accept(&mut self, wanted: char) -> bool {
-        let found = self.rest().starts_with(wanted);
-        self.at += if found { wanted.len_utf8() } else { 0 };
-        found
-    }
-
-    fn next(&mut self) -> Option<char> {
-        let next = self.rest().chars().next()?;
-        self.at += next.len_utf8();
-        Some(next)
-    }
-
-    fn segment(&mut self) -> Result<String, JsonPathError> {
-        if self.accept('.') {
-            return self.name();
-        }
-        if !self.accept('[') {
-            return Err(JsonPathError::at(self.at, "expected .name or [\"name\"]"));
-        }
-        if !self.accept('"') {
-            return Err(JsonPathError::at(
-                self.at,
-                "expected a string in double quotes",
-            ));
-        }
-        let name = self.string()?;
-        if !self.accept(']') {
-            return Err(JsonPathError::at(self.at, "expected ]"));
-        }
-        Ok(name)
-    }
-
-    fn name(&mut self) -> Result<String, JsonPathError> {
-        let rest = self.rest();
-        let starts = |character: char| {
-            character.is_ascii_alphabetic() || character == '_' || !character.is_ascii()
-        };
-        if !rest.starts_with(starts) {
-            return Err(JsonPathError::at(self.at, "expected a name"));
-        }
-        let length = rest.find(|character: char| !starts(character) && !character.is_ascii_digit());
-        let name = &rest[..length.unwrap_or(rest.len())];
-        self.at += name.len();
-        Ok(name.to_owned())
-    }
-
-    /// The rest of a JavaScript string literal after its opening quote. JavaScript counts in UTF-16, so that two
-    /// escapes may make one character, and half of such a pair makes U+FFFD.
-    fn string(&mut self) -> Result<String, JsonPathError> {
-        let start = self.at;
-        let mut units = Vec::new();
-        loop {
-            let at = self.at;
-            match self.next() {
-                None => return Err(JsonPathError::at(start, "the string does not end")),
-                Some('"') => break,
-                Some('\n' | '\r') => {
-                    return Err(JsonPathError::at(
-                        at,
-                        "a string cannot contain a line break",
-                    ));
-                }
-                Some('\\') => self.escape(at, &mut units)?,
-                Some(character) => units.extend_from_slice(character.encode_utf16(&mut [0; 2])),
-            }
-        }
-        Ok(String::from_utf16_lossy(&units))
-    }
-
-    fn escape(&mut self, at: usize, units: &mut Vec<u16>) -> Result<(), JsonPathError> {
-        let malformed = || JsonPathError::at(at, "malformed escape");
-        let unit = match self.next().ok_or_else(malformed)? {
-            'b' => 8,
-            't' => 9,
-            'n' => 10,
-            'v' => 11,
-            'f' => 12,
-            'r' => 13,
-            'x' => self.hexadecimal(2).ok_or_else(malformed)?,
-            'u' if self.accept('{') => {
-                let digits = self
-                    .rest()
-                    .split_once('}')
-                    .map(|(digits, _)| digits)
-                    .ok_or_else(malformed)?;
-                let code = code_point(digits).ok_or_else(malformed)?;
-                self.at += digits.len() + 1;
-                match char::from_u32(code) {
-                    Some(character) => units.extend_from_slice(character.encode_utf16(&mut [0; 2])),
-                    None => units.push(u16::try_from(code).map_err(|_| malformed())?),
-                }
-                return Ok(());
-            }
-            'u' => self.hexadecimal(4).ok_or_else(malformed)?,
-            digit @ '0'..='7' => self.octal(digit),
-            // A backslash at the end of a line continues the string on the next one.
-            '\r' => {
-                self.accept('\n');
-                return Ok(());
-            }
-            '\n' | '\u{2028}' | '\u{2029}' => return Ok(()),
-            other => {
-                units.extend_from_slice(other.encode_utf16(&mut [0; 2]));
-                return Ok(());
-            }
-        };
-        units.push(unit);
-        Ok(())
-    }
-
-    fn hexadecimal(&mut self, length: usize) -> Option<u16> {
-        let digits = self.rest().get(..length)?;
-        let unit = u16::try_from(code_point(digits)?).ok()?;
-        self.at += length;
-        Some(unit)
-    }
-
-    /// At most three digits, at most 255: `\101`, `\7`, `\0`.
-    fn octal(&mut self, first: char) -> u16 {
-        let mut value = first.to_digit(8).unwrap_or(0);
-        while let Some(digit) = self.rest().chars().next().and_then(|next| next.to_digit(8)) {
-            if value * 8 + digit > 0o377 {
-                break;
-            }
-            value = value * 8 + digit;
-            self.at += 1;
-            if first <= '3' && value >= 0o100 {
-                break;
-            }
-        }
-        u16::try_from(value).unwrap_or(0)
-    }
-}
-
-/// Hexadecimal digits, at least one, up to the last code point.
-fn code_point(digits: &str) -> Option<u32> {
-    let all_digits = !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_hexdigit());
-    let code = u32::from_str_radix(digits, 16)
-        .ok()
-        .filter(|_| all_digits)?;
-    (code <= u32::from(char::MAX)).then_some(code)
 }

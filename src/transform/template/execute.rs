@@ -101,7 +101,7 @@ impl<'a> Run<'a> {
             Node::With(branch) => return self.choose(dot, branch, true),
             Node::Range(branch) => return self.range(dot, branch),
             Node::Call { at, name, argument } => {
-                self.template(dot, *at, name, argument.as_ref())?
+                self.template(dot, *at, name, argument.as_ref())?;
             }
             Node::Break => return Ok(Flow::Break),
             Node::Continue => return Ok(Flow::Continue),

@@ -189,23 +189,23 @@ fn offset(index: &Value<'_>, length: usize) -> Result<usize, String> {
 
 /// Go joins the arguments as `print` does, except that a lone nil is `<no value>`.
 fn escaped<'a>(arguments: &[Value<'a>], escape: fn(&[u8]) -> Vec<u8>) -> Result<Value<'a>, String> {
-    let escaped = match arguments {
-        [Value::Text(text)] => escape(text.bytes()),
-        _ => {
-            let visible: Vec<_> = arguments
-                .iter()
-                .map(|argument| match argument {
-                    Value::Nil => Value::Text(Text::Borrowed(b"<no value>")),
-                    other => other.clone(),
-                })
-                .collect();
-            escape(&print(&visible)?)
-        }
+    let escaped = if let [Value::Text(text)] = arguments {
+        escape(text.bytes())
+    } else {
+        let visible: Vec<_> = arguments.iter().map(visible).collect();
+        escape(&print(&visible)?)
     };
     if escaped.len() > MAX_TEXT {
         return Err(format!("a text of more than {MAX_TEXT} bytes"));
     }
     Ok(Value::text(escaped))
+}
+
+fn visible<'a>(argument: &Value<'a>) -> Value<'a> {
+    match argument {
+        Value::Nil => Value::Text(Text::Borrowed(b"<no value>")),
+        other => other.clone(),
+    }
 }
 
 /// Whether the first equals one of the others; those after the first equal one are not looked at.

@@ -90,7 +90,7 @@ pub(super) fn javascript(text: &[u8]) -> Vec<u8> {
             match character {
                 '\\' | '\'' | '"' => out.extend([b'\\', character as u8]),
                 '<' | '>' | '&' | '=' | '\0'..='\x1f' => {
-                    push_unicode_escape(u32::from(character), &mut out)
+                    push_unicode_escape(u32::from(character), &mut out);
                 }
                 _ if character.is_ascii() || is_printable(character) => {
                     out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());

@@ -131,9 +131,9 @@ impl<'a> Survey<'a> {
 
     fn operand(&mut self, operand: &'a Operand, sight: Sight) {
         match &operand.term {
-            Term::Field(names) if sight.dot => self
-                .names
-                .extend(names.first().map(|name| name.to_string())),
+            Term::Field(names) if sight.dot => {
+                self.names.extend(names.first().map(ToString::to_string));
+            }
             Term::Variable(name, names) if &**name == "$" && sight.dollar => match names.first() {
                 Some(name) => {
                     self.names.insert(name.to_string());

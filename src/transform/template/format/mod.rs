@@ -9,11 +9,10 @@ use super::quote;
 use super::value::Value;
 
 mod float;
+mod scan;
 
 /// The longest text that a function, or a whole template, may give: 1 MiB, what etcd takes in one object.
 pub(super) const MAX_TEXT: usize = 1 << 20;
-/// Go treats larger widths, precisions and argument numbers as mistakes.
-const MAX_WIDTH: usize = 1_000_000;
 
 type Formatted = Result<Vec<u8>, String>;
 
@@ -62,37 +61,11 @@ pub(super) fn append(value: &Value<'_>, out: &mut Vec<u8>) {
 
 /// `format` with its verbs filled in from `values`.
 pub(super) fn printf(format: &[u8], values: &[Value<'_>]) -> Formatted {
-    let mut scan = Scan {
-        format,
-        at: 0,
-        values,
-        next: 0,
-        reordered: false,
-        good_index: true,
-    };
     let mut printer = Printer {
         out: Vec::with_capacity(format.len() + 32),
         style: Style::default(),
     };
-    while scan.at < format.len() {
-        let literal = format[scan.at..]
-            .iter()
-            .position(|byte| *byte == b'%')
-            .unwrap_or(format.len() - scan.at);
-        printer
-            .out
-            .extend_from_slice(&format[scan.at..scan.at + literal]);
-        scan.at += literal;
-        if scan.at < format.len() {
-            scan.at += 1;
-            scan.directive(&mut printer)?;
-        }
-        bounded(&printer.out)?;
-    }
-    if !scan.reordered && scan.next < values.len() {
-        printer.extra(&values[scan.next..]);
-        bounded(&printer.out)?;
-    }
+    scan::run(format, values, &mut printer)?;
     Ok(printer.out)
 }
 
@@ -120,172 +93,6 @@ struct Style {
     go_syntax: bool,
     width: Option<usize>,
     precision: Option<usize>,
-}
-
-/// The reading end of a format string.
-struct Scan<'f, 'v> {
-    format: &'f [u8],
-    at: usize,
-    values: &'v [Value<'v>],
-    next: usize,
-    /// An explicit index such as `%[2]d` was seen: then unused operands are no mistake.
-    reordered: bool,
-    good_index: bool,
-}
-
-impl Scan<'_, '_> {
-    fn peek(&self) -> Option<u8> {
-        self.format.get(self.at).copied()
-    }
-
-    fn accept(&mut self, byte: u8) -> bool {
-        let found = self.peek() == Some(byte);
-        self.at += usize::from(found);
-        found
-    }
-
-    /// Everything after a `%`.
-    fn directive(&mut self, printer: &mut Printer) -> Result<(), String> {
-        printer.style = Style::default();
-        self.good_index = true;
-        while let Some(flag) = self.peek() {
-            match flag {
-                b'#' => printer.style.sharp = true,
-                b'0' => printer.style.zero = true,
-                b'+' => printer.style.plus = true,
-                b'-' => printer.style.minus = true,
-                b' ' => printer.style.space = true,
-                _ => break,
-            }
-            self.at += 1;
-        }
-        let mut after_index = self.index();
-        self.width(printer, &mut after_index);
-        self.precision(printer, &mut after_index);
-        if !after_index {
-            self.index();
-        }
-        let Some(verb) = self.verb() else {
-            printer.out.extend_from_slice(b"%!(NOVERB)");
-            return Ok(());
-        };
-        if verb == '%' {
-            printer.out.push(b'%');
-        } else if !self.good_index {
-            printer.note(verb, "BADINDEX");
-        } else if let Some(value) = self.values.get(self.next) {
-            self.next += 1;
-            printer.argument(value, verb)?;
-        } else {
-            printer.note(verb, "MISSING");
-        }
-        Ok(())
-    }
-
-    fn width(&mut self, printer: &mut Printer, after_index: &mut bool) {
-        if !self.accept(b'*') {
-            printer.style.width = self.number();
-            // %[3]2d: the index must stand before the verb or a star.
-            self.good_index &= !(*after_index && printer.style.width.is_some());
-            return;
-        }
-        *after_index = false;
-        match self.star() {
-            Some(width) => {
-                printer.style.minus |= width < 0;
-                printer.style.width = Some(width.unsigned_abs());
-            }
-            None => printer.out.extend_from_slice(b"%!(BADWIDTH)"),
-        }
-    }
-
-    fn precision(&mut self, printer: &mut Printer, after_index: &mut bool) {
-        if !self.accept(b'.') {
-            return;
-        }
-        self.good_index &= !*after_index;
-        *after_index = self.index();
-        if !self.accept(b'*') {
-            printer.style.precision = Some(self.number().unwrap_or(0));
-            return;
-        }
-        *after_index = false;
-        match self
-            .star()
-            .and_then(|precision| usize::try_from(precision).ok())
-        {
-            Some(precision) => printer.style.precision = Some(precision),
-            None => printer.out.extend_from_slice(b"%!(BADPREC)"),
-        }
-    }
-
-    /// A width or precision taken from the operands.
-    fn star(&mut self) -> Option<isize> {
-        let value = self.values.get(self.next)?;
-        self.next += 1;
-        let number = isize::try_from(value.whole()?).ok()?;
-        (number.unsigned_abs() <= MAX_WIDTH).then_some(number)
-    }
-
-    /// A decimal number. One that is too large swallows the rest of the format, as in Go.
-    fn number(&mut self) -> Option<usize> {
-        let (number, end) = decimal(self.format, self.at, self.format.len());
-        self.at = end;
-        number
-    }
-
-    /// `[n]`: the operand to take next. Gives whether there was a well formed one.
-    fn index(&mut self) -> bool {
-        if self.peek() != Some(b'[') {
-            return false;
-        }
-        self.reordered = true;
-        let rest = &self.format[self.at..];
-        let Some(close) = rest
-            .iter()
-            .position(|byte| *byte == b']')
-            .filter(|_| rest.len() >= 3)
-        else {
-            self.good_index = false;
-            self.at += 1;
-            return false;
-        };
-        let (number, end) = decimal(rest, 1, close);
-        self.at += close + 1;
-        let number = number.filter(|_| end == close);
-        match number.and_then(|number| number.checked_sub(1)) {
-            Some(index) if index < self.values.len() => self.next = index,
-            _ => self.good_index = false,
-        }
-        number.is_some()
-    }
-
-    fn verb(&mut self) -> Option<char> {
-        let rest = &self.format[self.at..];
-        let chunk = rest.utf8_chunks().next()?;
-        let (verb, length) = match chunk.valid().chars().next() {
-            Some(verb) => (verb, verb.len_utf8()),
-            None => (char::REPLACEMENT_CHARACTER, 1),
-        };
-        self.at += length;
-        Some(verb)
-    }
-}
-
-/// The decimal number at `start`, and where it ends.
-fn decimal(text: &[u8], start: usize, limit: usize) -> (Option<usize>, usize) {
-    let mut number = None;
-    let mut at = start;
-    while at < limit && text[at].is_ascii_digit() {
-        let before = number.unwrap_or(0);
-        // Go checks before it takes the next digit in, so that the true limit is ten times higher.
-        if before > MAX_WIDTH {
-            return (None, limit);
-        }
-        number = Some(before * 10 + usize::from(text[at] - b'0'));
-        at += 1;
-    }
-    (number, at)
 }
 
 /// The writing end: one value at a time, in the current style.
@@ -321,14 +128,14 @@ impl Printer {
             (Value::Nil, 'v') => self.padded(b"<nil>"),
             (Value::Bool(value), 't' | 'v') => self.padded(if *value { b"true" } else { b"false" }),
             (Value::Int(number), _) if is_integer_verb(verb) => {
-                self.integer(*number < 0, number.unsigned_abs(), verb)
+                self.integer(*number < 0, number.unsigned_abs(), verb);
             }
             (Value::Byte(byte), 'v') if self.style.go_syntax => self.go_byte(*byte),
             (Value::Byte(byte), _) if is_integer_verb(verb) => {
-                self.integer(false, u64::from(*byte), verb)
+                self.integer(false, u64::from(*byte), verb);
             }
             (Value::Float(value), 'v' | 'e' | 'E' | 'f' | 'F' | 'g' | 'G') => {
-                self.float(*value, verb)
+                self.float(*value, verb);
             }
             (Value::Text(text), 'v') if self.style.go_syntax => self.quoted(text.bytes()),
             (Value::Text(text), 'v' | 's') => self.string(text.bytes()),
@@ -455,11 +262,7 @@ impl Printer {
             if self.style.sharp && (self.style.space || number == 0) {
                 digits.push_str(prefix);
             }
-            digits.push_str(&if upper {
-                format!("{byte:02X}")
-            } else {
-                format!("{byte:02x}")
-            });
+            digits.extend([byte >> 4, byte & 15].map(|nibble| hexadecimal_digit(nibble, upper)));
         }
         self.padded(digits.as_bytes());
     }
@@ -500,7 +303,7 @@ impl Printer {
         if let Some(character) =
             character.filter(|character| self.style.sharp && quote::is_printable(*character))
         {
-            text.push_str(&format!(" '{character}'"));
+            text.extend([' ', '\'', character, '\'']);
         }
         self.padded_with_spaces(text.as_bytes());
     }
@@ -571,6 +374,15 @@ impl Printer {
             digits = zero_filled(&digits, width - sign.len());
         }
         self.padded(format!("{sign}{digits}").as_bytes());
+    }
+}
+
+fn hexadecimal_digit(nibble: u8, upper: bool) -> char {
+    let digit = char::from_digit(u32::from(nibble), 16).unwrap_or('0');
+    if upper {
+        digit.to_ascii_uppercase()
+    } else {
+        digit
     }
 }
 
