@@ -46,7 +46,7 @@ struct WrittenTest {
     resources: Option<Vec<String>>,
     namespaces: Option<Vec<String>>,
     namespace_selectors: Option<Vec<LabelSelector>>,
-    /// Called `labelSelectors` before it got its present name.
+    /// This version's name for what is called `objectSelectors` since.
     #[serde(alias = "labelSelectors")]
     object_selectors: Option<Vec<LabelSelector>>,
     object_names: Option<Vec<String>>,
