@@ -21,8 +21,10 @@ pub(super) fn clusters(controls: &[&Control], findings: &mut Vec<Diagnostic>) ->
         .filter_map(|control| Some((control, parsed(control, findings)?)))
         .collect();
     let mut locations: Vec<(&Control, Location)> = of_kind::<Location>(controls)
-        .filter_map(|control| Some((control, parsed(control, findings)?)))
-        .filter(|(control, location)| of_sync_targets(control, location, findings))
+        .filter_map(|control| {
+            let location = parsed(control, findings)?;
+            of_sync_targets(control, &location, findings).then_some((control, location))
+        })
         .collect();
     locations.sort_by(|(_, a), (_, b)| a.metadata.name.cmp(&b.metadata.name));
 

@@ -151,7 +151,7 @@ impl de::Error for ReadError {
     }
 
     fn unknown_variant(variant: &str, expected: &'static [&'static str]) -> Self {
-        unknown("InvalidValue", "value", variant, expected)
+        unknown_choice(variant, expected)
     }
 
     fn missing_field(field: &'static str) -> Self {
@@ -202,6 +202,15 @@ fn unknown(reason: &'static str, what: &str, word: &str, known: &[&str]) -> Read
         0 => error,
         1 => error.help(format!("only {} is known here", known[0])),
         _ => error.help(format!("known here: {}", known.join(", "))),
+    }
+}
+
+/// Says which words there are. The one that is written is shown only when it is nearly one of them: else it may
+/// be a secret that stands where its name should.
+fn unknown_choice(word: &str, known: &'static [&'static str]) -> ReadError {
+    match names::nearest(word, known.iter().copied()) {
+        Some(_) => unknown("InvalidValue", "value", word, known),
+        None => ReadError::new("InvalidValue", format!("expected {}", OneOf(known))),
     }
 }
 
@@ -379,7 +388,10 @@ impl<'de> de::Deserializer<'de> for Reader<'_> {
         visitor: V,
     ) -> Result<V::Value, ReadError> {
         match self.value {
-            Value::String(text) => visitor.visit_enum(text.as_str().into_deserializer()),
+            Value::String(text) if variants.contains(&text.as_str()) => {
+                visitor.visit_enum(text.as_str().into_deserializer())
+            }
+            Value::String(text) => Err(unknown_choice(text, variants)),
             Value::Object(members) => visitor.visit_enum(Choice {
                 reader: self,
                 members,

@@ -150,7 +150,7 @@ mod tests {
         );
         assert_eq!(
             path(json!({"limit": 1, "combinedFields": [{"name": "a", "type": "MEDIAN"}]})),
-            "spec.combinedFields[0].type: unknown value `MEDIAN`"
+            "spec.combinedFields[0].type: expected one of `COUNT`, `SUM`, `AVG`, `MIN`, `MAX`"
         );
     }
 }
