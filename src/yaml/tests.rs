@@ -280,6 +280,27 @@ fn a_duplicate_key_is_refused_with_both_lines_on_either_way() {
 }
 
 #[test]
+fn a_block_scalar_that_ends_with_the_file_gets_no_line_break_that_is_not_there() {
+    for (text, wanted) in [
+        ("a: |\n  x", "x"),
+        ("a: |+\n  x", "x"),
+        ("a: |\n  x\n", "x\n"),
+        ("a: >\n  x\n  y", "x y"),
+        ("a: >+\n  x\n   y", "x\n y"),
+        ("a: |\n  x\n  ", "x\n"),
+        ("a: |\n  x\n   ", "x\n "),
+        ("a: |+\n  x\n\n  ", "x\n\n"),
+        ("a: |+\n ", ""),
+        ("a: |+\n\n ", "\n"),
+        ("a: |\r\n  x", "x"),
+        ("a: |\n  x # c\n# c", "x # c\n"),
+        ("a: |+\n  x\n\n# c", "x\n\n"),
+    ] {
+        assert_eq!(read(text), json!({"a": wanted}), "{text:?}");
+    }
+}
+
+#[test]
 fn json_files_are_read_as_json() {
     let text = "\n{\n\t\"a\": \"\\ud83d\\ude00\", \"b\": 1.0, \"y\": 1e2}\n{\"c\": 2}\n";
     let documents = load(text.as_bytes(), &Limits::default()).unwrap();
@@ -325,6 +346,9 @@ fn a_syntax_error_has_its_place_and_the_common_ones_a_way_out() {
     let tab = refused("a: 1\nb:\n\tc: 1\n");
     assert_eq!(tab.line, 3);
     assert!(tab.help().unwrap().contains("spaces"), "{tab:?}");
+    for text in ["a: {b:}\n", "a: [b:]\n", "a: {b:, c: d}\n"] {
+        assert_eq!(refused(text).reason(), "InvalidYaml", "{text}");
+    }
     let second = refused("a: 1\n---\nb: c: d\n");
     assert_eq!((second.line, second.reason()), (3, "InvalidYaml"));
     assert!(second.column > 1);
