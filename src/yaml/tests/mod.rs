@@ -513,7 +513,7 @@ metadata:
   annotations:
     note: 'it''s one'
     long: one two
-      three
+      --three
 
       four
     quoted: 'a description that
