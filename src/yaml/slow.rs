@@ -25,6 +25,7 @@ pub(super) fn documents(
 ) -> Result<Vec<Document>, YamlError> {
     let mut loader = Loader {
         parser: parser(text, limits.depth),
+        text,
         limits,
         duplicates,
         budget,
@@ -133,6 +134,7 @@ pub(super) fn is_merge(event: &Event<'_>) -> bool {
 
 struct Loader<'t, 'b> {
     parser: Parser<'t, StrInput<'t>>,
+    text: &'t str,
     limits: &'b Limits,
     duplicates: Duplicates,
     budget: &'b mut Budget,
@@ -191,7 +193,8 @@ impl<'t> Loader<'t, '_> {
         self.count(1, &span)?;
         let nodes_before = self.budget.nodes;
         match event {
-            Event::Scalar(text, style, anchor, tag) => {
+            Event::Scalar(mut text, style, anchor, tag) => {
+                self.drop_invented_break(&mut text, style, &span);
                 let resolved =
                     resolve(&text, style, tag.as_deref()).map_err(|kind| at(kind, &span))?;
                 if anchor != 0 {
@@ -248,6 +251,32 @@ impl<'t> Loader<'t, '_> {
         }
     }
 
+    /// Takes back the line break that the parser adds to a block scalar when the text ends inside its last line.
+    /// go-yaml adds none.
+    fn drop_invented_break(&self, text: &mut Cow<'t, str>, style: ScalarStyle, span: &Span) {
+        let block = matches!(style, ScalarStyle::Literal | ScalarStyle::Folded);
+        let mut lines = self.text.rsplit('\n');
+        let source = lines.next().unwrap_or("");
+        let blank_before = lines.next().is_some_and(|line| line.trim().is_empty());
+        if !block || source.is_empty() || span.end.byte_offset() != Some(self.text.len()) {
+            return;
+        }
+        let Some(value) = text.strip_suffix('\n') else {
+            return;
+        };
+        let last = value.rsplit('\n').next().unwrap_or("");
+        let content = source.trim_start_matches(' ');
+        let invented = if content.is_empty() {
+            value.is_empty() && !blank_before
+                || !last.is_empty() && last.bytes().all(|byte| byte == b' ')
+        } else {
+            last.ends_with(content)
+        };
+        if invented {
+            text.to_mut().pop();
+        }
+    }
+
     fn sequence(&mut self, depth: usize) -> Result<Value, YamlError> {
         let mut items = Vec::new();
         loop {
@@ -271,11 +300,29 @@ impl<'t> Loader<'t, '_> {
                 self.merge(&mut map, depth)?;
                 continue;
             }
+            self.check_colon(&event, &span)?;
             let key = self.key(event, &span)?;
             self.check_duplicate(&key, &span, &mut lines)?;
             let (event, span) = self.next()?;
             let value = self.node(event, span, depth + 1)?;
             map.insert(key, value);
+        }
+    }
+
+    /// Refuses `{a:}`, which is the key `a` to this parser and the key `a:` to go-yaml.
+    fn check_colon(&self, key: &Event<'t>, span: &Span) -> Result<(), YamlError> {
+        let plain = matches!(key, Event::Scalar(_, ScalarStyle::Plain, ..));
+        let behind = span
+            .end
+            .byte_offset()
+            .and_then(|end| self.text.get(end..))
+            .unwrap_or("");
+        match behind.as_bytes() {
+            [b':', b',' | b'[' | b']' | b'{' | b'}', ..] if plain => {
+                let message = "a space is missing behind `:`".to_owned();
+                Err(at(YamlErrorKind::Syntax { message }, span))
+            }
+            _ => Ok(()),
         }
     }
 

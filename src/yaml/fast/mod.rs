@@ -4,12 +4,15 @@
 //! ordinary (anchors, tags, merges, odd indentation, duplicate keys, a limit reached) the slow way decides.
 //! Where this way answers, it gives the slow way's answer; a property test holds the two together.
 
+mod flow;
+mod text;
+
 use std::borrow::Cow;
 
 use serde_json::{Map, Value};
 
 use super::load::{Limits, is_marker};
-use super::scalar::{self, Scalar};
+use super::scalar;
 
 /// Longest key in bytes that YAML readers accept without `?`, less a margin.
 const KEY_LIMIT: usize = 1000;
@@ -338,7 +341,11 @@ impl<'t> Reader<'t> {
         }
         let mut text = line.to_owned();
         while self.indent > column {
-            if self.commented || matches!(self.byte(self.start), b'-' | b'?' | b':' | b'\t') {
+            let doubtful = match self.byte(self.start) {
+                b'-' | b'?' | b':' => self.blank_at(self.start + 1),
+                byte => byte == b'\t',
+            };
+            if self.commented || doubtful {
                 return None;
             }
             fold(&mut text, self.blanks);
@@ -372,294 +379,6 @@ impl<'t> Reader<'t> {
             }
         }
     }
-
-    /// Reads a single-quoted scalar on one line; gives its text and the offset behind the closing quote.
-    fn single_quoted(&self, start: usize) -> Option<(Cow<'t, str>, usize)> {
-        let mut at = start + 1;
-        let mut doubled = false;
-        loop {
-            match self.byte(at) {
-                b'\'' if self.byte(at + 1) == b'\'' => {
-                    doubled = true;
-                    at += 2;
-                }
-                b'\'' => break,
-                b'\n' | b'\t' => return None,
-                _ => at += 1,
-            }
-        }
-        let text = &self.text[start + 1..at];
-        let text = if doubled {
-            Cow::Owned(text.replace("''", "'"))
-        } else {
-            Cow::Borrowed(text)
-        };
-        Some((text, at + 1))
-    }
-
-    /// Reads a single-quoted scalar over several lines, and goes to the line behind it.
-    fn long_single_quoted(&mut self, start: usize, column: i32) -> Option<String> {
-        let mut text = String::new();
-        let mut line_start = start + 1;
-        loop {
-            let mut at = line_start;
-            loop {
-                match self.byte(at) {
-                    b'\'' if self.byte(at + 1) == b'\'' => at += 2,
-                    b'\'' | b'\n' => break,
-                    b'\t' => return None,
-                    _ => at += 1,
-                }
-            }
-            let line = &self.text[line_start..at];
-            if self.byte(at) == b'\'' && at < self.bytes.len() {
-                text.push_str(line);
-                self.finish_line(at + 1)?;
-                return Some(text.replace("''", "'"));
-            }
-            text.push_str(line.trim_end_matches(' '));
-            self.advance((at + 1).min(self.bytes.len()));
-            if self.indent <= column || self.commented {
-                return None;
-            }
-            fold(&mut text, self.blanks);
-            line_start = self.start;
-        }
-    }
-
-    /// Reads a double-quoted scalar on one line; gives its text and the offset behind the closing quote.
-    fn double_quoted(&self, start: usize) -> Option<(Cow<'t, str>, usize)> {
-        let mut at = start + 1;
-        loop {
-            match self.byte(at) {
-                b'"' => return Some((Cow::Borrowed(&self.text[start + 1..at]), at + 1)),
-                b'\\' => break,
-                b'\n' | b'\t' => return None,
-                _ => at += 1,
-            }
-        }
-        let mut text = self.text[start + 1..at].to_owned();
-        loop {
-            // Escapes that more than these letters have are rare.
-            text.push(match self.byte(at + 1) {
-                b'n' => '\n',
-                b't' => '\t',
-                b'r' => '\r',
-                b'"' => '"',
-                b'\\' => '\\',
-                b'/' => '/',
-                _ => return None,
-            });
-            at += 2;
-            let from = at;
-            while !matches!(self.byte(at), b'"' | b'\\' | b'\n' | b'\t') {
-                at += 1;
-            }
-            text.push_str(&self.text[from..at]);
-            match self.byte(at) {
-                b'"' => return Some((Cow::Owned(text), at + 1)),
-                b'\\' => {}
-                _ => return None,
-            }
-        }
-    }
-
-    /// Reads a literal or folded scalar, whose header is at `at`, and goes to the line behind it.
-    fn block_scalar(&mut self, at: usize, column: i32) -> Option<String> {
-        let folded = self.byte(at) == b'>';
-        let (chomping, header) = match self.byte(at + 1) {
-            b'-' => (Chomping::Strip, at + 2),
-            b'+' => (Chomping::Keep, at + 2),
-            _ => (Chomping::Clip, at + 1),
-        };
-        if self.byte(header) != b'\n' || header >= self.bytes.len() {
-            return None;
-        }
-        let mut line = header + 1;
-        let indent = self.spaces(line);
-        if i32::try_from(indent).ok()? <= column
-            || matches!(self.byte(line + indent), b'\n' | b'\t')
-        {
-            return None;
-        }
-        let mut text = String::new();
-        let mut breaks = 0;
-        loop {
-            let spaces = self.spaces(line);
-            let content = line + spaces;
-            if self.byte(content) == b'\n' && spaces <= indent {
-                if content >= self.bytes.len() {
-                    if spaces > 0 {
-                        return None;
-                    }
-                    break;
-                }
-                breaks += 1;
-                line = content + 1;
-                continue;
-            }
-            if spaces < indent {
-                break;
-            }
-            let end = self.next_line(content);
-            if self.bytes[end - 1] != b'\n'
-                || folded && matches!(self.byte(line + indent), b' ' | b'\t')
-            {
-                return None;
-            }
-            if folded && !text.is_empty() {
-                fold(&mut text, breaks - 1);
-            } else {
-                text.extend(std::iter::repeat_n('\n', breaks));
-            }
-            text.push_str(&self.text[line + indent..end - 1]);
-            breaks = 1;
-            line = end;
-        }
-        match chomping {
-            Chomping::Strip => {}
-            Chomping::Clip => text.push('\n'),
-            Chomping::Keep => text.extend(std::iter::repeat_n('\n', breaks)),
-        }
-        // A line that is too far left for the text and too far right for what follows is somebody's mistake.
-        let spaces = self.spaces(line);
-        if i32::try_from(spaces).ok()? > column && line + spaces < self.bytes.len() {
-            return None;
-        }
-        self.advance(line);
-        Some(text)
-    }
-
-    fn spaces(&self, from: usize) -> usize {
-        self.bytes[from.min(self.bytes.len())..]
-            .iter()
-            .take_while(|&&byte| byte == b' ')
-            .count()
-    }
-
-    /// Reads a flow list, map or scalar; gives it and the offset behind it. Lines inside must be indented deeper
-    /// than `column`.
-    fn flow(&mut self, at: usize, column: i32, depth: usize) -> Option<(Value, usize)> {
-        self.nodes += 1;
-        match self.byte(at) {
-            b'[' | b'{' if depth >= self.limits.depth => None,
-            b'[' => self.flow_list(at, column, depth),
-            b'{' => self.flow_map(at, column, depth),
-            _ => {
-                let (scalar, end) = self.flow_scalar(at)?;
-                let value = match scalar {
-                    FlowScalar::Quoted(text) => Value::String(text.into_owned()),
-                    FlowScalar::Plain(scalar) => scalar::into_value(scalar)?,
-                };
-                Some((value, end))
-            }
-        }
-    }
-
-    fn flow_list(&mut self, open: usize, column: i32, depth: usize) -> Option<(Value, usize)> {
-        let mut items = Vec::new();
-        let mut at = self.flow_space(open + 1, column)?;
-        if self.byte(at) == b']' {
-            return Some((Value::Array(items), at + 1));
-        }
-        loop {
-            let (item, end) = self.flow(at, column, depth + 1)?;
-            items.push(item);
-            at = self.flow_space(end, column)?;
-            match self.byte(at) {
-                b',' => at = self.flow_space(at + 1, column)?,
-                b']' => return Some((Value::Array(items), at + 1)),
-                _ => return None,
-            }
-        }
-    }
-
-    fn flow_map(&mut self, open: usize, column: i32, depth: usize) -> Option<(Value, usize)> {
-        let mut map = Map::new();
-        let mut at = self.flow_space(open + 1, column)?;
-        if self.byte(at) == b'}' {
-            return Some((Value::Object(map), at + 1));
-        }
-        loop {
-            let (key, end) = self.flow_scalar(at)?;
-            self.nodes += 1;
-            let key = match key {
-                FlowScalar::Quoted(text) => text,
-                FlowScalar::Plain(scalar) => scalar::into_key(scalar).ok()?,
-            };
-            if self.byte(end) != b':' || self.byte(end + 1) != b' ' || end - at > KEY_LIMIT {
-                return None;
-            }
-            at = self.flow_space(end + 1, column)?;
-            let (value, end) = self.flow(at, column, depth + 1)?;
-            if map.insert(key.into_owned(), value).is_some() {
-                return None;
-            }
-            at = self.flow_space(end, column)?;
-            match self.byte(at) {
-                b',' => at = self.flow_space(at + 1, column)?,
-                b'}' => return Some((Value::Object(map), at + 1)),
-                _ => return None,
-            }
-        }
-    }
-
-    fn flow_scalar(&self, start: usize) -> Option<(FlowScalar<'t>, usize)> {
-        let word =
-            |at: usize| matches!(self.byte(at), b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/');
-        match self.byte(start) {
-            b'"' => self
-                .double_quoted(start)
-                .map(|(text, end)| (FlowScalar::Quoted(text), end)),
-            b'\'' => self
-                .single_quoted(start)
-                .map(|(text, end)| (FlowScalar::Quoted(text), end)),
-            b'_' | b'.' | b'$' | b'-' if !(word(start + 1) || self.byte(start + 1) == b'-') => None,
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b'/' | b'.' | b'$' | b'-' => {
-                let mut at = start + 1;
-                loop {
-                    match self.byte(at) {
-                        b'_' | b'.' | b'$' | b'-' | b' ' | b'=' | b'@' | b'+' => at += 1,
-                        b':' if word(at + 1) => at += 1,
-                        _ if word(at) => at += 1,
-                        _ => break,
-                    }
-                }
-                let text = self.text[start..at].trim_end_matches(' ');
-                Some((FlowScalar::Plain(scalar::resolve(text)), start + text.len()))
-            }
-            _ => None,
-        }
-    }
-
-    /// Goes over spaces and line breaks inside a flow collection.
-    fn flow_space(&self, mut at: usize, column: i32) -> Option<usize> {
-        loop {
-            match self.bytes.get(at)? {
-                b' ' => at += 1,
-                b'\n' => {
-                    let spaces = self.spaces(at + 1);
-                    at += 1 + spaces;
-                    let blank = self.byte(at) == b'\n';
-                    if !blank && i32::try_from(spaces).ok()? <= column {
-                        return None;
-                    }
-                }
-                _ => return Some(at),
-            }
-        }
-    }
-}
-
-enum FlowScalar<'t> {
-    Quoted(Cow<'t, str>),
-    Plain(Scalar<'t>),
-}
-
-enum Chomping {
-    Strip,
-    Clip,
-    Keep,
 }
 
 /// Joins two lines of a folded text that have `blanks` blank lines between them.
