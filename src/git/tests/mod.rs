@@ -1,0 +1,5 @@
+//! Fetch and push against real repositories: local, behind a real HTTP server, and through an ssh program.
+
+mod fetching;
+mod pushing;
+mod support;
