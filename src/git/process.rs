@@ -1,8 +1,9 @@
 //! A helper program (git, ssh) with pipes that cannot hang us: every wait ends with bytes or with a timeout.
 //!
 //! One thread each carries standard input, output and error, so that neither side can block the other for ever.
-//! Dropping a [`Process`] kills the program and reaps it.
+//! Dropping a [`Process`] ends the program, by force if need be, and reaps it.
 
+use std::cell::Cell;
 use std::io::{self, Read, Write as _};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
@@ -50,6 +51,8 @@ pub(crate) struct Process {
     piece: Vec<u8>,
     position: usize,
     errors: Option<JoinHandle<String>>,
+    /// It did not answer in time, and is not given more of it.
+    is_stuck: Cell<bool>,
 }
 
 /// The way into the program: a piece goes out, and its receipt comes back when the pipe took it.
@@ -92,6 +95,7 @@ impl Process {
             piece: Vec::new(),
             position: 0,
             errors: Some(errors),
+            is_stuck: Cell::new(false),
         })
     }
 
@@ -155,14 +159,35 @@ impl Process {
                 break;
             }
         }
-        for _ in 0..50 {
-            if let Some(status) = self.child.try_wait().map_err(failed)? {
-                return Ok(status);
-            }
-            std::thread::sleep(GRACE / 50);
+        if let Some(status) = self.wait_for(GRACE).map_err(failed)? {
+            return Ok(status);
         }
         self.child.kill().map_err(failed)?;
         self.child.wait().map_err(failed)
+    }
+
+    /// Ends a conversation that went well: lets the program do the rest of its work, as long as its output is open.
+    ///
+    /// # Errors
+    /// [`GitError::Timeout`] when it stays open in silence.
+    pub(crate) fn end(&mut self) -> Result<(), GitError> {
+        self.input = None;
+        let ended = io::copy(self, &mut io::sink());
+        match ended {
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => Err(self.silent("ending")),
+            _ => self.finish().map(drop),
+        }
+    }
+
+    fn wait_for(&mut self, patience: Duration) -> io::Result<Option<ExitStatus>> {
+        let start = std::time::Instant::now();
+        loop {
+            let status = self.child.try_wait()?;
+            if status.is_some() || start.elapsed() >= patience {
+                return Ok(status);
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
     }
 
     /// What the program wrote to standard error, after its end. Empty when it still holds the pipe open.
@@ -184,6 +209,7 @@ impl Process {
     }
 
     fn silent(&self, doing: &str) -> GitError {
+        self.is_stuck.set(true);
         let problem = format!("{} was silent for {} s instead of {doing}", self.program, self.timeout.as_secs_f32());
         GitError::Timeout { url: self.remote.clone(), problem }
     }
@@ -194,7 +220,10 @@ impl Read for Process {
         if self.position == self.piece.len() {
             self.piece = match self.output.recv_timeout(self.timeout) {
                 Ok(piece) => piece?,
-                Err(RecvTimeoutError::Timeout) => return Err(io::ErrorKind::TimedOut.into()),
+                Err(RecvTimeoutError::Timeout) => {
+                    self.is_stuck.set(true);
+                    return Err(io::ErrorKind::TimedOut.into());
+                }
                 Err(RecvTimeoutError::Disconnected) => Vec::new(),
             };
             self.position = 0;
@@ -206,10 +235,13 @@ impl Read for Process {
     }
 }
 
+/// Both pipes close first: git then leaves by itself, and takes its temporary files with it. Killing comes after that.
 impl Drop for Process {
     fn drop(&mut self) {
         self.input = None;
-        if !matches!(self.child.try_wait(), Ok(Some(_))) {
+        drop(std::mem::replace(&mut self.output, sync_channel(1).1));
+        let patience = if self.is_stuck.get() { Duration::ZERO } else { GRACE / 5 };
+        if !matches!(self.wait_for(patience), Ok(Some(_))) {
             // Both fail only when it is gone already, which is what is wanted.
             drop(self.child.kill());
             drop(self.child.wait());

@@ -101,15 +101,14 @@ where
     let mut groups = pending.chunks(together);
     let mut messages = Messages::default();
     if let Some(first) = groups.next() {
-        send(&mut connection, &remote, first, source, &mut messages)?;
-        drop(connection);
+        send(connection, &remote, first, source, &mut messages)?;
         outcome.updated.extend(first.iter().map(|update| update.name.clone()));
     }
     // Only a remote without atomic pushes has more: its objects are there, the other refs follow one by one.
     for group in groups {
-        let (mut connection, remote) = Connection::open(url, access, Service::ReceivePack)?;
+        let (connection, remote) = Connection::open(url, access, Service::ReceivePack)?;
         group.iter().try_for_each(|update| check_place(update, &remote))?;
-        send(&mut connection, &remote, group, None, &mut messages)?;
+        send(connection, &remote, group, None, &mut messages)?;
         outcome.updated.extend(group.iter().map(|update| update.name.clone()));
     }
     outcome.messages = messages.into_lines();
@@ -140,13 +139,13 @@ fn farewell(connection: &mut Connection) {
 
 /// Sends one group of updates and reads what became of them.
 fn send(
-    connection: &mut Connection,
+    mut connection: Connection,
     remote: &Advertisement,
     updates: &[&RefUpdate],
     pack: PackSource,
     messages: &mut Messages,
 ) -> Result<(), PushError> {
-    let commands = commands(connection, remote, updates)?;
+    let commands = commands(&connection, remote, updates)?;
     let mut body = Body { commands: &commands, pack: None, failure: None, is_sent: false };
     if updates.iter().any(|update| update.new.is_some()) {
         body.pack = Some(PackTail::new(pack.unwrap_or_else(|| Box::new(EMPTY_PACK))));
@@ -157,8 +156,13 @@ fn send(
         return Err(PushError::Pack { problem });
     }
     // A remote that refuses early stops reading, and its report says why: that is worth more than a broken pipe.
-    let error = match (read_report(connection, remote, messages), sent) {
-        (Ok(report), _) => return judge(&report, updates, messages),
+    let error = match (read_report(&mut connection, remote, messages), sent) {
+        (Ok(report), _) => {
+            judge(&report, updates, messages)?;
+            // The refs have moved: a far side that does not end properly changes nothing about that.
+            drop(connection.end());
+            return Ok(());
+        }
         (Err(GitError::Broken { .. } | GitError::Protocol { .. }), Err(error)) | (Err(error), _) => error,
     };
     let in_doubt = matches!(error, GitError::Broken { .. } | GitError::Timeout { .. } | GitError::Protocol { .. });

@@ -109,6 +109,17 @@ impl Connection {
         }
     }
 
+    /// Ends a conversation that went well; a far side that still works (hooks do) is waited for.
+    ///
+    /// # Errors
+    /// [`GitError::Timeout`] when it neither works on nor ends.
+    pub(crate) fn end(mut self) -> Result<(), GitError> {
+        match &mut self.link {
+            Link::Http(_) => Ok(()),
+            Link::Process(process) => process.end(),
+        }
+    }
+
     /// The error behind a failed read: the remote's last words, what ssh complained of, or a plain break.
     pub(crate) fn explain(&mut self, error: &io::Error) -> GitError {
         let url = self.url.redacted();

@@ -1,6 +1,6 @@
 //! What arrives, how much of it, and what is said when it does not.
 
-use super::support::{Lab, Server, closed_port, reply};
+use super::support::{CERTIFICATE, Lab, Server, closed_port, reply, serve_tls};
 use crate::git::{
     Access, Credentials, FetchOutcome, GitError, RemoteUrl, Secret, Want, Wanted, fetch, list_refs,
 };
@@ -310,13 +310,34 @@ fn what_is_no_git_server_is_told_so() {
     let page = Server::start(|_| reply("200 OK\r\nContent-Type: text/html", b"<html>hello"));
     let error = list_refs(&page.url(""), &lab.access()).expect_err("page");
     assert!(error.reason() == "ProtocolError" && error.to_string().contains("text/html"), "{error}");
-    let secure = RemoteUrl::parse(&format!("https://127.0.0.1:{}/shop.git", page.port)).expect("address");
-    let error = list_refs(&secure, &lab.access()).expect_err("no TLS");
-    assert_eq!(error.reason(), "Untrusted", "{error}");
     let cut = Server::start(|_| {
         reply("200 OK\r\nContent-Type: application/x-git-upload-pack-advertisement", b"001e# service=git-upload-pack\n0000003f")
     });
     assert_eq!(list_refs(&cut.url(""), &lab.access()).expect_err("cut").reason(), "ConnectionBroken");
+}
+
+#[test]
+fn a_certificate_is_trusted_only_when_its_authority_is() {
+    let lab = Lab::new();
+    let url = RemoteUrl::parse(&format!("https://localhost:{}/shop.git", serve_tls())).expect("address");
+    let error = list_refs(&url, &lab.access()).expect_err("unknown authority");
+    assert_eq!(error.reason(), "Untrusted", "{error}");
+    let ca_file = lab.path("ca.pem");
+    std::fs::write(&ca_file, CERTIFICATE).expect("file");
+    let access = Access { ca_file: Some(ca_file), ..lab.access() };
+    let found = list_refs(&url, &access).expect("trusted");
+    assert!(found.refs.contains_key("refs/heads/main"));
+    let plain = std::net::TcpListener::bind("127.0.0.1:0").expect("port");
+    let port = plain.local_addr().expect("address").port();
+    std::thread::spawn(move || {
+        use std::io::Write as _;
+        let (mut stream, _) = plain.accept().expect("connection");
+        stream.write_all(b"HTTP/1.1 400 this port speaks no TLS\r\n\r\n").expect("written");
+        drop(std::io::copy(&mut stream, &mut std::io::sink()));
+    });
+    let url = RemoteUrl::parse(&format!("https://localhost:{port}/shop.git")).expect("address");
+    let error = list_refs(&url, &access).expect_err("no TLS");
+    assert_eq!(error.reason(), "Untrusted", "{error}");
 }
 
 #[test]

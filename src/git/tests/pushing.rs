@@ -149,11 +149,10 @@ fn a_ref_that_somebody_moved_stops_the_push_before_anything_is_sent() {
 #[test]
 fn whoever_loses_the_race_after_the_check_is_refused_by_the_remote() {
     let lab = Lab::new();
-    let main = lab.id("work", "main");
+    let (main, theirs) = (lab.id("work", "main"), lab.id("work", "main~1"));
     for (number, (url, access)) in ways(&lab).into_iter().enumerate() {
         let name = format!("refs/heads/race{number}");
         lab.git("shop.git", &["update-ref", &name, &main.to_string()]);
-        let theirs = lab.id("work", "main~1");
         let new = lab.commit("a", &format!("late {number}"));
         let error = push(&url, &access, &[update(&name, Some(main), Some(new))], |_| {
             lab.git("shop.git", &["update-ref", &name, &theirs.to_string()]);
@@ -188,6 +187,19 @@ fn a_hook_that_refuses_is_quoted() {
         assert!(text.contains("refs/heads/main: pre-receive hook declined"), "{text}");
         assert!(text.contains("no pushes on Friday") && !text.contains('\x1b'), "{text}");
         assert_eq!(lab.remote_ref("refs/heads/main"), Some(main));
+    }
+}
+
+#[test]
+fn hooks_that_run_after_the_push_are_waited_for() {
+    let lab = Lab::new();
+    let main = lab.id("work", "main");
+    lab.hook("post-receive", "echo deployed; sleep 0.2; touch ran");
+    for (number, (url, access)) in ways(&lab).into_iter().enumerate() {
+        let updates = [update(&format!("refs/heads/h{number}"), None, Some(main))];
+        let outcome = push(&url, &access, &updates, none()).expect("pushed");
+        assert_eq!(outcome.messages, ["deployed"], "{url}");
+        std::fs::remove_file(lab.path("shop.git/ran")).expect("the hook ran to its end");
     }
 }
 
@@ -244,6 +256,9 @@ fn a_pack_that_fails_leaves_the_remote_as_it_was() {
         let error = push(&url, &access, &updates, given(broken)).expect_err("broken");
         assert_eq!(error.reason(), "UnpackFailed", "{url}: {error}");
         assert_eq!(lab.remote_ref("refs/heads/main"), Some(main));
+        let left: Vec<_> = std::fs::read_dir(lab.path("shop.git/objects")).expect("objects").flatten().collect();
+        let quarantined = left.iter().filter(|entry| entry.file_name().to_string_lossy().contains("incoming")).count();
+        assert_eq!(quarantined, 0, "{url}: what was sent is cleaned up");
     }
 }
 

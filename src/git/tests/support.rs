@@ -62,7 +62,7 @@ impl Lab {
     pub(super) fn commit(&self, file: &str, text: &str) -> Revision {
         std::fs::write(self.path("work").join(file), text).expect("file");
         self.git("work", &["add", "-A"]);
-        self.git("work", &["commit", "-q", "-m", text]);
+        self.git("work", &["commit", "-q", "-m", text.get(..40).unwrap_or(text)]);
         self.id("work", "HEAD")
     }
 
@@ -288,4 +288,39 @@ pub(super) fn closed_port() -> u16 {
 
 pub(super) fn exists(path: &Path) -> bool {
     path.exists()
+}
+
+/// A certificate for `localhost` that signs itself, valid for a century, and its key: good for nothing but these tests.
+pub(super) const CERTIFICATE: &[u8] = include_bytes!("localhost.pem");
+const KEY: &[u8] = include_bytes!("localhost.key.pem");
+
+/// Serves one advertisement over TLS, to whoever asks; gives the port.
+pub(super) fn serve_tls() -> u16 {
+    use rustls::pki_types::pem::PemObject as _;
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let certificate = CertificateDer::from_pem_slice(CERTIFICATE).expect("certificate");
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate], PrivateKeyDer::from_pem_slice(KEY).expect("key"))
+        .expect("pair");
+    let (config, listener) = (Arc::new(config), TcpListener::bind("localhost:0").expect("port"));
+    let port = listener.local_addr().expect("address").port();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let mut connection = rustls::ServerConnection::new(Arc::clone(&config)).expect("connection");
+            let mut secure = rustls::Stream::new(&mut connection, &mut stream);
+            let mut start = [0; 4096];
+            // A client that distrusts us leaves here.
+            if secure.read(&mut start).is_ok() {
+                let line = format!("{} refs/heads/main\0agent=test\n", "1".repeat(40));
+                let body = format!("{:04x}{line}0000", line.len() + 4);
+                let head = "200 OK\r\nContent-Type: application/x-git-upload-pack-advertisement";
+                drop(secure.write_all(&reply(head, body.as_bytes())));
+            }
+        }
+    });
+    port
 }
