@@ -39,13 +39,19 @@ impl Default for Access {
 
 impl From<Credentials> for Access {
     fn from(credentials: Credentials) -> Self {
-        Self { credentials, ..Self::default() }
+        Self {
+            credentials,
+            ..Self::default()
+        }
     }
 }
 
 impl Access {
     /// A variable as the programs will see it: ours first, then this process's.
     pub(crate) fn variable(&self, name: &str) -> Option<OsString> {
-        self.environment.get(OsStr::new(name)).cloned().or_else(|| std::env::var_os(name))
+        self.environment
+            .get(OsStr::new(name))
+            .cloned()
+            .or_else(|| std::env::var_os(name))
     }
 }

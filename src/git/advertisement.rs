@@ -37,15 +37,21 @@ impl Advertisement {
                 // Over HTTP the service's name stands in a section of its own.
                 Packet::Flush if first && count > 0 => {}
                 Packet::Flush => return Ok(Some(found)),
-                Packet::Data if line.starts_with(b"ERR ") => return Err(RemoteFatal::error(&line[4..])),
-                Packet::Data if line.starts_with(b"# service=") || line.starts_with(b"version ") => {}
+                Packet::Data if line.starts_with(b"ERR ") => {
+                    return Err(RemoteFatal::error(&line[4..]));
+                }
+                Packet::Data
+                    if line.starts_with(b"# service=") || line.starts_with(b"version ") => {}
                 Packet::Data => {
                     found.take_line(trimmed(&line), first)?;
                     first = false;
                 }
             }
         }
-        Err(io::Error::new(io::ErrorKind::InvalidData, "the list of refs does not end"))
+        Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "the list of refs does not end",
+        ))
     }
 
     fn take_line(&mut self, line: &[u8], first: bool) -> io::Result<()> {
@@ -58,13 +64,20 @@ impl Advertisement {
         };
         let text = String::from_utf8_lossy(line);
         let Some((id, name)) = text.split_once(' ') else {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "a line that is no ref"));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "a line that is no ref",
+            ));
         };
         if id == "shallow" || name == ".have" || name == "capabilities^{}" {
             return Ok(());
         }
         let Some(id) = Revision::from_hex(id) else {
-            let problem = if id.len() == 64 { "its objects are named by SHA-256" } else { "a ref without an id" };
+            let problem = if id.len() == 64 {
+                "its objects are named by SHA-256"
+            } else {
+                "a ref without an id"
+            };
             return Err(io::Error::new(io::ErrorKind::InvalidData, problem));
         };
         if let Some(tag) = name.strip_suffix("^{}") {
@@ -77,18 +90,28 @@ impl Advertisement {
 
     fn take_capabilities(&mut self, text: &str) {
         self.capabilities = text.split_ascii_whitespace().map(str::to_owned).collect();
-        let target = self.value("symref").and_then(|pair| pair.strip_prefix("HEAD:"));
-        self.head = target.filter(|name| git2::Reference::is_valid_name(name)).map(str::to_owned);
+        let target = self
+            .value("symref")
+            .and_then(|pair| pair.strip_prefix("HEAD:"));
+        self.head = target
+            .filter(|name| git2::Reference::is_valid_name(name))
+            .map(str::to_owned);
     }
 
     /// Whether the remote has a capability of this name, with or without a value.
     pub(crate) fn can(&self, name: &str) -> bool {
-        self.capabilities.iter().any(|capability| capability.split('=').next() == Some(name))
+        self.capabilities
+            .iter()
+            .any(|capability| capability.split('=').next() == Some(name))
     }
 
     /// The value of a capability.
     pub(crate) fn value(&self, name: &str) -> Option<&str> {
-        self.capabilities.iter().filter_map(|capability| capability.split_once('=')).find(|(key, _)| *key == name).map(|(_, value)| value)
+        self.capabilities
+            .iter()
+            .filter_map(|capability| capability.split_once('='))
+            .find(|(key, _)| *key == name)
+            .map(|(_, value)| value)
     }
 }
 
@@ -100,7 +123,11 @@ mod unit {
     fn read(lines: &[&str]) -> io::Result<Option<Advertisement>> {
         let mut bytes = Vec::new();
         for line in lines {
-            if line.is_empty() { bytes.extend_from_slice(FLUSH) } else { write_packet(&mut bytes, line.as_bytes()) }
+            if line.is_empty() {
+                bytes.extend_from_slice(FLUSH)
+            } else {
+                write_packet(&mut bytes, line.as_bytes())
+            }
         }
         Advertisement::read(&mut &bytes[..])
     }
@@ -119,9 +146,15 @@ mod unit {
             "",
         ]);
         let found = found.expect("well-formed").expect("not empty");
-        assert_eq!(found.refs.keys().collect::<Vec<_>>(), ["HEAD", "refs/heads/main", "refs/tags/v1"]);
+        assert_eq!(
+            found.refs.keys().collect::<Vec<_>>(),
+            ["HEAD", "refs/heads/main", "refs/tags/v1"]
+        );
         assert_eq!(found.head.as_deref(), Some("refs/heads/main"));
-        assert_eq!(found.peeled.get("refs/tags/v1").copied(), Revision::from_hex(&a));
+        assert_eq!(
+            found.peeled.get("refs/tags/v1").copied(),
+            Revision::from_hex(&a)
+        );
         assert!(found.can("agent") && found.can("multi_ack") && !found.can("multi"));
     }
 
@@ -130,8 +163,19 @@ mod unit {
         assert!(read(&[]).expect("empty").is_none());
         let zero = "0".repeat(40);
         let empty = read(&[&format!("{zero} capabilities^{{}}\0report-status"), ""]);
-        assert!(empty.expect("well-formed").expect("not empty").refs.is_empty());
-        assert!(read(&["ERR no such repository"]).expect_err("ERR").to_string().contains("no such repository"));
+        assert!(
+            empty
+                .expect("well-formed")
+                .expect("not empty")
+                .refs
+                .is_empty()
+        );
+        assert!(
+            read(&["ERR no such repository"])
+                .expect_err("ERR")
+                .to_string()
+                .contains("no such repository")
+        );
         assert!(read(&["hello"]).is_err());
         assert!(read(&[&format!("{zero}x refs/heads/a")]).is_err());
     }

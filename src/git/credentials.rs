@@ -51,7 +51,10 @@ impl Secret {
             return Err(unreadable(origin(), "it is empty"));
         }
         if value.chars().any(char::is_control) {
-            return Err(unreadable(origin(), "it holds several lines or control characters"));
+            return Err(unreadable(
+                origin(),
+                "it holds several lines or control characters",
+            ));
         }
         Ok(Self::new(value))
     }
@@ -75,7 +78,10 @@ impl fmt::Display for Secret {
 }
 
 fn unreadable(origin: String, problem: &str) -> GitError {
-    GitError::Credential { origin, problem: problem.to_owned() }
+    GitError::Credential {
+        origin,
+        problem: problem.to_owned(),
+    }
 }
 
 /// What may be tried on a remote. The default tries nothing but what the address and the ssh program bring.
@@ -94,7 +100,10 @@ pub struct Credentials {
 impl Credentials {
     /// A token alone.
     pub fn with_token(token: Secret) -> Self {
-        Self { token: Some(token), ..Self::default() }
+        Self {
+            token: Some(token),
+            ..Self::default()
+        }
     }
 }
 
@@ -133,7 +142,11 @@ pub(crate) struct Logins {
 
 impl Logins {
     pub(crate) fn new(url: &RemoteUrl, access: &Access) -> Self {
-        Self { url: url.clone(), access: access.clone(), tried: Vec::new() }
+        Self {
+            url: url.clone(),
+            access: access.clone(),
+            tried: Vec::new(),
+        }
     }
 
     /// Goes on for an address that another host redirected to: what was meant for the first host is not for this one.
@@ -152,8 +165,14 @@ impl Logins {
         }
         self.tried.push(Origin::Token);
         let name = self.access.credentials.username.clone().map(Secret::new);
-        let user = name.or_else(|| self.url.user().cloned()).unwrap_or_else(|| Secret::new("x-access-token"));
-        Some(Login { user, password: token, origin: Origin::Token })
+        let user = name
+            .or_else(|| self.url.user().cloned())
+            .unwrap_or_else(|| Secret::new("x-access-token"));
+        Some(Login {
+            user,
+            password: token,
+            origin: Origin::Token,
+        })
     }
 
     /// The next login that was not tried yet.
@@ -170,8 +189,16 @@ impl Logins {
             && (self.url.password().is_some() || !self.access.credentials.use_helper)
         {
             self.tried.push(Origin::Address);
-            let password = self.url.password().cloned().unwrap_or_else(|| Secret::new(""));
-            return Ok(Some(Login { user: user.clone(), password, origin: Origin::Address }));
+            let password = self
+                .url
+                .password()
+                .cloned()
+                .unwrap_or_else(|| Secret::new(""));
+            return Ok(Some(Login {
+                user: user.clone(),
+                password,
+                origin: Origin::Address,
+            }));
         }
         if self.access.credentials.use_helper && !self.tried.contains(&Origin::Helper) {
             self.tried.push(Origin::Helper);
@@ -186,9 +213,18 @@ impl Logins {
             return;
         }
         let mut note = describe(&self.url);
-        note.push_str(&format!("username={}\npassword={}\n", login.user.expose(), login.password.expose()));
+        note.push_str(&format!(
+            "username={}\npassword={}\n",
+            login.user.expose(),
+            login.password.expose()
+        ));
         // The helper's memory is its own business: a failure here changes nothing for this operation.
-        drop(run_helper(if worked { "approve" } else { "reject" }, &note, &self.url, &self.access));
+        drop(run_helper(
+            if worked { "approve" } else { "reject" },
+            &note,
+            &self.url,
+            &self.access,
+        ));
     }
 
     /// What was tried so far, in words.
@@ -196,14 +232,22 @@ impl Logins {
         if self.tried.is_empty() {
             return "no credentials".to_owned();
         }
-        self.tried.iter().map(|origin| origin.words()).collect::<Vec<_>>().join(", ")
+        self.tried
+            .iter()
+            .map(|origin| origin.words())
+            .collect::<Vec<_>>()
+            .join(", ")
     }
 }
 
 /// Asks `git credential fill`; no answer is no login, not an error.
 fn ask_helper(url: &RemoteUrl, access: &Access) -> Result<Option<Login>, GitError> {
     let mut question = describe(url);
-    let user = access.credentials.username.as_deref().or_else(|| url.user().map(Secret::expose));
+    let user = access
+        .credentials
+        .username
+        .as_deref()
+        .or_else(|| url.user().map(Secret::expose));
     if let Some(user) = user {
         question.push_str(&format!("username={user}\n"));
     }
@@ -211,37 +255,65 @@ fn ask_helper(url: &RemoteUrl, access: &Access) -> Result<Option<Login>, GitErro
         return Ok(None);
     };
     let value = |name: &str| {
-        answer.lines().filter_map(|line| line.split_once('=')).find(|(key, _)| *key == name).map(|(_, value)| value)
+        answer
+            .lines()
+            .filter_map(|line| line.split_once('='))
+            .find(|(key, _)| *key == name)
+            .map(|(_, value)| value)
     };
     Ok(match (value("username"), value("password")) {
-        (Some(user), Some(password)) => {
-            Some(Login { user: Secret::new(user), password: Secret::new(password), origin: Origin::Helper })
-        }
+        (Some(user), Some(password)) => Some(Login {
+            user: Secret::new(user),
+            password: Secret::new(password),
+            origin: Origin::Helper,
+        }),
         _ => None,
     })
 }
 
-
 fn describe(url: &RemoteUrl) -> String {
-    let scheme = if url.scheme() == super::url::Scheme::Http { "http" } else { "https" };
-    format!("protocol={scheme}\nhost={}\npath={}\n", url.authority(), url.path().trim_start_matches('/'))
+    let scheme = if url.scheme() == super::url::Scheme::Http {
+        "http"
+    } else {
+        "https"
+    };
+    format!(
+        "protocol={scheme}\nhost={}\npath={}\n",
+        url.authority(),
+        url.path().trim_start_matches('/')
+    )
 }
 
 /// Runs `git credential <verb>`; `None` when it fails, which is its way of saying that it knows nothing.
-fn run_helper(verb: &str, input: &str, url: &RemoteUrl, access: &Access) -> Result<Option<String>, GitError> {
+fn run_helper(
+    verb: &str,
+    input: &str,
+    url: &RemoteUrl,
+    access: &Access,
+) -> Result<Option<String>, GitError> {
     let mut command = super::process::git(access);
     command.args(["credential", verb]);
-    let mut process = Process::start("git credential", command, &url.redacted(), access.idle_timeout)?;
-    let talk = process.send(format!("{input}\n").as_bytes()).and_then(|()| {
-        process.close_input()?;
-        process.read_all(64 * 1024)
-    });
+    let mut process = Process::start(
+        "git credential",
+        command,
+        &url.redacted(),
+        access.idle_timeout,
+    )?;
+    let talk = process
+        .send(format!("{input}\n").as_bytes())
+        .and_then(|()| {
+            process.close_input()?;
+            process.read_all(64 * 1024)
+        });
     let answer = match talk {
         Ok(answer) => answer,
         Err(error @ GitError::Timeout { .. }) => return Err(error),
         Err(_) => return Ok(None),
     };
-    Ok(process.finish()?.success().then(|| String::from_utf8_lossy(&answer).into_owned()))
+    Ok(process
+        .finish()?
+        .success()
+        .then(|| String::from_utf8_lossy(&answer).into_owned()))
 }
 
 #[cfg(test)]
@@ -251,7 +323,11 @@ mod unit {
     #[test]
     fn a_secret_is_never_written() {
         let credentials = Credentials::with_token(Secret::new("hunter2"));
-        let text = format!("{credentials:?} {} {:#?}", Secret::new("hunter2"), Access::from(credentials.clone()));
+        let text = format!(
+            "{credentials:?} {} {:#?}",
+            Secret::new("hunter2"),
+            Access::from(credentials.clone())
+        );
         assert!(!text.contains("hunter2") && text.contains("***"), "{text}");
     }
 
@@ -265,7 +341,12 @@ mod unit {
         let error = Secret::from_file(&file).expect_err("two lines");
         assert_eq!(error.reason(), "CredentialUnreadable");
         std::fs::write(&file, " \n").expect("write");
-        assert!(Secret::from_file(&file).expect_err("empty").to_string().contains("empty"));
+        assert!(
+            Secret::from_file(&file)
+                .expect_err("empty")
+                .to_string()
+                .contains("empty")
+        );
         assert!(Secret::from_environment("STELLATE_TEST_NO_SUCH_VARIABLE").is_err());
     }
 
@@ -276,9 +357,15 @@ mod unit {
         let mut logins = Logins::new(&url, &access);
         assert_eq!(logins.tried(), "no credentials");
         let first = logins.next().expect("no helper").expect("token");
-        assert_eq!((first.user.expose(), first.password.expose()), ("bob", "tok"));
+        assert_eq!(
+            (first.user.expose(), first.password.expose()),
+            ("bob", "tok")
+        );
         let second = logins.next().expect("no helper").expect("address");
-        assert_eq!((second.user.expose(), second.password.expose()), ("bob", "pass"));
+        assert_eq!(
+            (second.user.expose(), second.password.expose()),
+            ("bob", "pass")
+        );
         assert!(logins.next().expect("no helper").is_none());
         assert_eq!(logins.tried(), "the token, the login in the address");
     }

@@ -206,13 +206,18 @@ impl GitError {
 
     /// Whether the same call may succeed later without anybody changing anything.
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Unreachable { .. } | Self::Timeout { .. } | Self::Broken { .. })
+        matches!(
+            self,
+            Self::Unreachable { .. } | Self::Timeout { .. } | Self::Broken { .. }
+        )
     }
 }
 
 impl From<git2::Error> for GitError {
     fn from(error: git2::Error) -> Self {
-        Self::Local { problem: error.message().to_owned() }
+        Self::Local {
+            problem: error.message().to_owned(),
+        }
     }
 }
 
@@ -281,9 +286,13 @@ impl PushError {
     pub fn help(&self) -> &'static str {
         match self {
             Self::Git(error) => error.help(),
-            Self::Moved { .. } => "somebody else pushed; fetch, build on the new commit and push again",
+            Self::Moved { .. } => {
+                "somebody else pushed; fetch, build on the new commit and push again"
+            }
             Self::Rejected { refusal, .. } => refusal.help(),
-            Self::Unpack { .. } => "check the remote's disk space and its limit on the size of a push",
+            Self::Unpack { .. } => {
+                "check the remote's disk space and its limit on the size of a push"
+            }
             Self::Pack { .. } => "see the message; nothing was changed on the remote",
             Self::Unknown(_) => "read the remote's refs again before the next push",
         }
@@ -291,7 +300,14 @@ impl PushError {
 
     /// Whether another writer won the race: fetch, rebuild, push again.
     pub fn is_moved(&self) -> bool {
-        matches!(self, Self::Moved { .. } | Self::Rejected { refusal: Refusal::Moved, .. })
+        matches!(
+            self,
+            Self::Moved { .. }
+                | Self::Rejected {
+                    refusal: Refusal::Moved,
+                    ..
+                }
+        )
     }
 }
 
@@ -323,17 +339,30 @@ impl Refusal {
     /// The phrases are those of git's receive-pack and of the large hosts.
     pub(crate) fn classify(reason: &str, messages: &[String]) -> Self {
         let reason = reason.to_ascii_lowercase();
-        let said = |phrase: &str| messages.iter().any(|line| line.to_ascii_lowercase().contains(phrase));
+        let said = |phrase: &str| {
+            messages
+                .iter()
+                .any(|line| line.to_ascii_lowercase().contains(phrase))
+        };
         let has = |phrase: &str| reason.contains(phrase);
         if has("non-fast-forward") || has("fast forward") {
             Self::NotFastForward
-        } else if has("hook declined") || has("protected") || has("gh006") || has("gh013") || has("pre-receive") {
+        } else if has("hook declined")
+            || has("protected")
+            || has("gh006")
+            || has("gh013")
+            || has("pre-receive")
+        {
             Self::Protected
         } else if has("lock") || has("stale info") || has("fetch first") || has("already exists") {
             Self::Moved
         } else if has("failed to update ref") || has("incorrect old value") {
             // receive-pack says why only beside: a lock that is held, or an old id that no longer fits.
-            if said("unable to resolve") || said("permission") { Self::Other } else { Self::Moved }
+            if said("unable to resolve") || said("permission") {
+                Self::Other
+            } else {
+                Self::Moved
+            }
         } else if has("shallow") {
             Self::Shallow
         } else if has("currently checked out") || has("current branch") {
@@ -407,7 +436,11 @@ fn id_or_nothing(id: Option<Revision>) -> String {
 }
 
 fn quoted(messages: &[String]) -> String {
-    if messages.is_empty() { String::new() } else { format!(" ({})", messages.join("; ")) }
+    if messages.is_empty() {
+        String::new()
+    } else {
+        format!(" ({})", messages.join("; "))
+    }
 }
 
 #[cfg(test)]
@@ -416,7 +449,10 @@ mod unit {
 
     #[test]
     fn a_remote_cannot_steer_the_terminal() {
-        assert_eq!(plain_text("a\x1b[31mred\u{202e}b\nc\r\n", 100), "a[31mredb c");
+        assert_eq!(
+            plain_text("a\x1b[31mred\u{202e}b\nc\r\n", 100),
+            "a[31mredb c"
+        );
         assert_eq!(plain_text("abcdef", 3), "abc…");
     }
 

@@ -14,7 +14,9 @@ use super::access::Access;
 use super::advertisement::Advertisement;
 use super::error::GitError;
 use super::negotiation::Haves;
-use super::pktline::{FLUSH, Messages, Packet, RemoteFatal, SideBand, read_packet, trimmed, write_packet};
+use super::pktline::{
+    FLUSH, Messages, Packet, RemoteFatal, SideBand, read_packet, trimmed, write_packet,
+};
 use super::transport::{AGENT, Connection, Service};
 use super::url::RemoteUrl;
 use crate::model::Revision;
@@ -39,7 +41,10 @@ pub struct RemoteRefs {
 impl RemoteRefs {
     /// The commit that a ref leads to; an annotated tag's target rather than the tag.
     pub fn commit(&self, name: &str) -> Option<Revision> {
-        self.peeled.get(name).or_else(|| self.refs.get(name)).copied()
+        self.peeled
+            .get(name)
+            .or_else(|| self.refs.get(name))
+            .copied()
     }
 }
 
@@ -50,7 +55,11 @@ impl RemoteRefs {
 pub fn list_refs(url: &RemoteUrl, access: &Access) -> Result<RemoteRefs, GitError> {
     let (mut connection, found) = Connection::open(url, access, Service::UploadPack)?;
     farewell(&mut connection);
-    Ok(RemoteRefs { refs: found.refs, peeled: found.peeled, head: found.head })
+    Ok(RemoteRefs {
+        refs: found.refs,
+        peeled: found.peeled,
+        head: found.head,
+    })
 }
 
 /// Tells a waiting remote that nothing is wanted; whether it still hears makes no difference.
@@ -101,7 +110,9 @@ impl Want {
             Self::Reference(name) => vec![name.clone()],
             Self::Commit(_) => Vec::new(),
         };
-        candidates.into_iter().find(|name| remote.refs.contains_key(name))
+        candidates
+            .into_iter()
+            .find(|name| remote.refs.contains_key(name))
     }
 }
 
@@ -132,7 +143,11 @@ pub struct Wanted {
 impl Wanted {
     /// Something that the remote must have.
     pub fn new(want: Want) -> Self {
-        Self { want, into: None, optional: false }
+        Self {
+            want,
+            into: None,
+            optional: false,
+        }
     }
 
     /// Keeps it under the local ref `name` (full name).
@@ -206,7 +221,12 @@ pub fn fetch(
     if plan.wants.is_empty() {
         farewell(&mut connection);
     } else {
-        let mut transfer = Transfer { repository, connection: &mut connection, remote: &remote, plan: &plan };
+        let mut transfer = Transfer {
+            repository,
+            connection: &mut connection,
+            remote: &remote,
+            plan: &plan,
+        };
         let boundary = transfer.negotiate()?;
         outcome.transfer = transfer.receive(progress)?;
         boundary.store(repository)?;
@@ -218,7 +238,11 @@ pub fn fetch(
         };
         outcome.fetched.push(fetched);
     }
-    outcome.remote = RemoteRefs { refs: remote.refs, peeled: remote.peeled, head: remote.head };
+    outcome.remote = RemoteRefs {
+        refs: remote.refs,
+        peeled: remote.peeled,
+        head: remote.head,
+    };
     Ok(outcome)
 }
 
@@ -230,7 +254,10 @@ fn settle(
     name: Option<String>,
     id: Oid,
 ) -> Result<Fetched, GitError> {
-    let missing = |_| GitError::ReferenceNotFound { url: url.redacted(), reference: wanted.want.to_string() };
+    let missing = |_| GitError::ReferenceNotFound {
+        url: url.redacted(),
+        reference: wanted.want.to_string(),
+    };
     let object = repository.find_object(id, None).map_err(missing)?;
     let commit = object.peel_to_commit().map_err(|_| GitError::Unsupported {
         url: url.redacted(),
@@ -240,7 +267,11 @@ fn settle(
     if let Some(local) = &wanted.into {
         repository.reference(local, id, true, "stellate: fetch")?;
     }
-    Ok(Fetched { name, object: revision(id), commit: revision(commit.id()) })
+    Ok(Fetched {
+        name,
+        object: revision(id),
+        commit: revision(commit.id()),
+    })
 }
 
 /// What the remote calls the wanted things, and which of them must come over.
@@ -258,7 +289,11 @@ impl Plan {
         remote: &Advertisement,
         depth: Option<u32>,
     ) -> Result<Self, GitError> {
-        let mut plan = Self { targets: Vec::new(), wants: BTreeSet::new(), depth };
+        let mut plan = Self {
+            targets: Vec::new(),
+            wants: BTreeSet::new(),
+            depth,
+        };
         let held = held(repository)?;
         for wanted in wanted {
             let target = match &wanted.want {
@@ -271,7 +306,10 @@ impl Plan {
                     None if wanted.optional => None,
                     None => {
                         let reference = want.to_string();
-                        return Err(GitError::ReferenceNotFound { url: url.redacted(), reference });
+                        return Err(GitError::ReferenceNotFound {
+                            url: url.redacted(),
+                            reference,
+                        });
                     }
                 },
             };
@@ -287,8 +325,15 @@ impl Plan {
 
     /// Asks for `id` itself where the remote allows it, else for everything it shows, which may hold it.
     fn want(&mut self, id: Oid, remote: &Advertisement) -> Result<(), GitError> {
-        let shown = remote.refs.values().chain(remote.peeled.values()).any(|shown| shown.0 == *id.as_bytes());
-        if shown || remote.can("allow-reachable-sha1-in-want") || remote.can("allow-tip-sha1-in-want") {
+        let shown = remote
+            .refs
+            .values()
+            .chain(remote.peeled.values())
+            .any(|shown| shown.0 == *id.as_bytes());
+        if shown
+            || remote.can("allow-reachable-sha1-in-want")
+            || remote.can("allow-tip-sha1-in-want")
+        {
             self.wants.insert(id);
             return Ok(());
         }
@@ -307,7 +352,11 @@ fn held(repository: &Repository) -> Result<BTreeSet<Oid>, GitError> {
     let mut held = BTreeSet::new();
     for reference in repository.references()? {
         let Ok(reference) = reference else { continue };
-        held.extend(reference.target().filter(|id| repository.find_object(*id, None).is_ok()));
+        held.extend(
+            reference
+                .target()
+                .filter(|id| repository.find_object(*id, None).is_ok()),
+        );
         held.extend(reference.peel_to_commit().ok().map(|commit| commit.id()));
     }
     Ok(held)
@@ -351,7 +400,11 @@ impl Transfer<'_> {
             }
             in_vain += batch.len();
             size = (size * 2).min(1024);
-            let mut request = if stateless { opening.clone() } else { Vec::new() };
+            let mut request = if stateless {
+                opening.clone()
+            } else {
+                Vec::new()
+            };
             offer(&mut request, if stateless { &common } else { &[] });
             offer(&mut request, &batch);
             request.extend_from_slice(FLUSH);
@@ -371,7 +424,11 @@ impl Transfer<'_> {
             if answer.pack {
                 return Ok(boundary);
             }
-            let limit = if common.is_empty() { MAX_UNRELATED } else { MAX_IN_VAIN };
+            let limit = if common.is_empty() {
+                MAX_UNRELATED
+            } else {
+                MAX_IN_VAIN
+            };
             ready = answer.ready || in_vain >= limit;
         }
         let mut request = if stateless { opening } else { Vec::new() };
@@ -389,15 +446,26 @@ impl Transfer<'_> {
     fn opening(&self, boundary: &Boundary) -> Result<Vec<u8>, GitError> {
         let shallow = self.plan.depth.is_some() || !boundary.commits.is_empty();
         if shallow && !self.remote.can("shallow") {
-            return Err(self.connection.unsupported("it does not give shallow histories"));
+            return Err(self
+                .connection
+                .unsupported("it does not give shallow histories"));
         }
         let mut capabilities = String::new();
-        let offered = ["multi_ack_detailed", "side-band-64k", "thin-pack", "no-progress", "ofs-delta"];
+        let offered = [
+            "multi_ack_detailed",
+            "side-band-64k",
+            "thin-pack",
+            "no-progress",
+            "ofs-delta",
+        ];
         for name in offered.into_iter().filter(|name| self.remote.can(name)) {
             capabilities.push(' ');
             capabilities.push_str(name);
         }
-        if self.connection.is_stateless() && self.remote.can("no-done") && self.remote.can("multi_ack_detailed") {
+        if self.connection.is_stateless()
+            && self.remote.can("no-done")
+            && self.remote.can("multi_ack_detailed")
+        {
             capabilities.push_str(" no-done");
         }
         if self.remote.can("agent") {
@@ -406,14 +474,24 @@ impl Transfer<'_> {
         }
         let mut opening = Vec::new();
         for (number, id) in self.plan.wants.iter().enumerate() {
-            let capabilities = if number == 0 { capabilities.as_str() } else { "" };
-            write_packet(&mut opening, format!("want {id}{capabilities}\n").as_bytes());
+            let capabilities = if number == 0 {
+                capabilities.as_str()
+            } else {
+                ""
+            };
+            write_packet(
+                &mut opening,
+                format!("want {id}{capabilities}\n").as_bytes(),
+            );
         }
         for id in &boundary.commits {
             write_packet(&mut opening, format!("shallow {id}\n").as_bytes());
         }
         if let Some(depth) = self.plan.depth {
-            write_packet(&mut opening, format!("deepen {}\n", depth.clamp(1, i32::MAX as u32)).as_bytes());
+            write_packet(
+                &mut opening,
+                format!("deepen {}\n", depth.clamp(1, i32::MAX as u32)).as_bytes(),
+            );
         }
         opening.extend_from_slice(FLUSH);
         Ok(opening)
@@ -423,7 +501,9 @@ impl Transfer<'_> {
         match self.connection.request(&mut bytes) {
             // A remote that hangs up has usually said why.
             Err(error @ GitError::Broken { .. }) => match self.read_answer(false) {
-                Err(said @ (GitError::Remote { .. } | GitError::ReferenceNotFound { .. })) => Err(said),
+                Err(said @ (GitError::Remote { .. } | GitError::ReferenceNotFound { .. })) => {
+                    Err(said)
+                }
                 _ => Err(error),
             },
             result => result,
@@ -438,7 +518,10 @@ impl Transfer<'_> {
         let mut line = Vec::new();
         while self.read_line(&mut line)? == Packet::Data {
             let text = String::from_utf8_lossy(trimmed(&line)).into_owned();
-            match text.split_once(' ').map(|(verb, id)| (verb, Oid::from_str(id))) {
+            match text
+                .split_once(' ')
+                .map(|(verb, id)| (verb, Oid::from_str(id)))
+            {
                 Some(("shallow", Ok(id))) => boundary.commits.insert(id),
                 Some(("unshallow", Ok(id))) => boundary.commits.remove(&id),
                 _ => return Err(self.connection.protocol("it sent no shallow boundary")),
@@ -487,12 +570,19 @@ impl Transfer<'_> {
     }
 
     /// Stores the pack.
-    fn receive(&mut self, progress: &mut dyn FnMut(FetchProgress)) -> Result<FetchProgress, GitError> {
+    fn receive(
+        &mut self,
+        progress: &mut dyn FnMut(FetchProgress),
+    ) -> Result<FetchProgress, GitError> {
         let banded = self.remote.can("side-band-64k");
         let mut messages = Messages::default();
         let output = self.connection.output();
         let stored = if banded {
-            store_pack(self.repository, &mut SideBand::new(output, &mut messages), progress)
+            store_pack(
+                self.repository,
+                &mut SideBand::new(output, &mut messages),
+                progress,
+            )
         } else {
             store_pack(self.repository, output, progress)
         };
@@ -530,13 +620,19 @@ fn store_pack(
     let mut piece = vec![0; 64 * 1024];
     let mut filled = 0;
     while filled < 12 {
-        match input.read(&mut piece[filled..]).map_err(StoreError::Stream)? {
+        match input
+            .read(&mut piece[filled..])
+            .map_err(StoreError::Stream)?
+        {
             0 => return Err(StoreError::Stream(io::ErrorKind::UnexpectedEof.into())),
             count => filled += count,
         }
     }
     if !piece.starts_with(b"PACK") {
-        return Err(StoreError::Stream(io::Error::new(io::ErrorKind::InvalidData, "it sent no pack")));
+        return Err(StoreError::Stream(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "it sent no pack",
+        )));
     }
     let odb = repository.odb()?;
     let empty = piece[8..12] == [0; 4];
@@ -557,10 +653,15 @@ fn store_pack(
     while filled > 0 {
         if !empty {
             indexer.write_all(&piece[..filled]).map_err(|error| {
-                StoreError::Local(GitError::Local { problem: format!("the pack cannot be stored: {error}") })
+                StoreError::Local(GitError::Local {
+                    problem: format!("the pack cannot be stored: {error}"),
+                })
             })?;
         }
-        state.set(FetchProgress { received_bytes: state.get().received_bytes + filled as u64, ..state.get() });
+        state.set(FetchProgress {
+            received_bytes: state.get().received_bytes + filled as u64,
+            ..state.get()
+        });
         progress(state.get());
         filled = input.read(&mut piece).map_err(StoreError::Stream)?;
     }
@@ -584,10 +685,20 @@ impl Boundary {
         let text = match std::fs::read_to_string(repository.commondir().join("shallow")) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
-            Err(error) => return Err(GitError::Local { problem: format!("the shallow file: {error}") }),
+            Err(error) => {
+                return Err(GitError::Local {
+                    problem: format!("the shallow file: {error}"),
+                });
+            }
         };
-        let commits: BTreeSet<Oid> = text.lines().filter_map(|line| Oid::from_str(line.trim()).ok()).collect();
-        Ok(Self { before: commits.clone(), commits })
+        let commits: BTreeSet<Oid> = text
+            .lines()
+            .filter_map(|line| Oid::from_str(line.trim()).ok())
+            .collect();
+        Ok(Self {
+            before: commits.clone(),
+            commits,
+        })
     }
 
     /// Writes the file, whole or not at all, when it changed.
@@ -603,9 +714,13 @@ impl Boundary {
             }
             let mut file = tempfile::NamedTempFile::new_in(folder)?;
             file.write_all(text.as_bytes())?;
-            file.persist(folder.join("shallow")).map(drop).map_err(|error| error.error)
+            file.persist(folder.join("shallow"))
+                .map(drop)
+                .map_err(|error| error.error)
         };
-        write().map_err(|error| GitError::Local { problem: format!("the shallow file: {error}") })
+        write().map_err(|error| GitError::Local {
+            problem: format!("the shallow file: {error}"),
+        })
     }
 }
 

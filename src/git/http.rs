@@ -44,10 +44,21 @@ impl HttpSession {
     ///
     /// # Errors
     /// Any [`GitError`] of a connection.
-    pub(crate) fn open(url: &RemoteUrl, access: &Access, service: Service) -> Result<Self, GitError> {
+    pub(crate) fn open(
+        url: &RemoteUrl,
+        access: &Access,
+        service: Service,
+    ) -> Result<Self, GitError> {
         let agent = agent(url, access)?;
         let logins = Logins::new(url, access);
-        let mut session = Self { agent, url: url.clone(), service, logins, login: None, answer: None };
+        let mut session = Self {
+            agent,
+            url: url.clone(),
+            service,
+            logins,
+            login: None,
+            answer: None,
+        };
         // Over plain http the first request goes without: it may be redirected to https.
         if url.scheme() == Scheme::Https {
             session.login = session.logins.token();
@@ -61,7 +72,10 @@ impl HttpSession {
             session.accept(response, "advertisement")?;
             return Ok(session);
         }
-        Err(GitError::Redirected { url: url.redacted(), target: "one address after another".to_owned() })
+        Err(GitError::Redirected {
+            url: url.redacted(),
+            target: "one address after another".to_owned(),
+        })
     }
 
     /// Sends one request; its answer is read from `self`.
@@ -71,7 +85,10 @@ impl HttpSession {
     pub(crate) fn post(&mut self, body: &mut dyn Read) -> Result<(), GitError> {
         self.answer = None;
         let mut start = Vec::new();
-        let broken = |error: io::Error| GitError::Broken { url: self.url.redacted(), problem: error.to_string() };
+        let broken = |error: io::Error| GitError::Broken {
+            url: self.url.redacted(),
+            problem: error.to_string(),
+        };
         body.take(WHOLE).read_to_end(&mut start).map_err(broken)?;
         let mut rest = Vec::new();
         body.take(1).read_to_end(&mut rest).map_err(broken)?;
@@ -97,8 +114,16 @@ impl HttpSession {
         loop {
             let sent = match outgoing {
                 Outgoing::Advertisement => {
-                    let address = format!("{}/info/refs?service=git-{}", address(&self.url), self.service.name());
-                    let request = self.agent.get(address).header("Accept", "*/*").header("Pragma", "no-cache");
+                    let address = format!(
+                        "{}/info/refs?service=git-{}",
+                        address(&self.url),
+                        self.service.name()
+                    );
+                    let request = self
+                        .agent
+                        .get(address)
+                        .header("Accept", "*/*")
+                        .header("Pragma", "no-cache");
                     match self.authorization() {
                         Some(value) => request.header("Authorization", value).call(),
                         None => request.call(),
@@ -119,7 +144,10 @@ impl HttpSession {
             }
             self.login = self.logins.next()?;
             if self.login.is_none() {
-                return Err(GitError::Unauthorized { url: self.url.redacted(), tried: self.logins.tried() });
+                return Err(GitError::Unauthorized {
+                    url: self.url.redacted(),
+                    tried: self.logins.tried(),
+                });
             }
         }
     }
@@ -140,22 +168,37 @@ impl HttpSession {
     fn authorization(&self) -> Option<http::HeaderValue> {
         let login = self.login.as_ref()?;
         let pair = format!("{}:{}", login.user.expose(), login.password.expose());
-        let mut value = http::HeaderValue::try_from(format!("Basic {}", base64(pair.as_bytes()))).ok()?;
+        let mut value =
+            http::HeaderValue::try_from(format!("Basic {}", base64(pair.as_bytes()))).ok()?;
         value.set_sensitive(true);
         Some(value)
     }
 
     /// Takes the new address, and leaves behind what was meant for the old host.
     fn follow(&mut self, response: &Response, access: &Access) -> Result<(), GitError> {
-        let location = response.headers().get("Location").and_then(|value| value.to_str().ok()).unwrap_or("");
-        let refused = || GitError::Redirected { url: self.url.redacted(), target: redact(location) };
+        let location = response
+            .headers()
+            .get("Location")
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or("");
+        let refused = || GitError::Redirected {
+            url: self.url.redacted(),
+            target: redact(location),
+        };
         let absolute = if location.starts_with('/') && !location.starts_with("//") {
-            format!("{}://{}{location}", scheme_name(&self.url), self.url.authority())
+            format!(
+                "{}://{}{location}",
+                scheme_name(&self.url),
+                self.url.authority()
+            )
         } else {
             location.to_owned()
         };
         let tail = format!("/info/refs?service=git-{}", self.service.name());
-        let target = absolute.strip_suffix(&tail).and_then(|base| RemoteUrl::parse(base).ok()).ok_or_else(refused)?;
+        let target = absolute
+            .strip_suffix(&tail)
+            .and_then(|base| RemoteUrl::parse(base).ok())
+            .ok_or_else(refused)?;
         let safe = match target.scheme() {
             Scheme::Https => true,
             Scheme::Http => self.url.scheme() == Scheme::Http,
@@ -186,9 +229,18 @@ impl HttpSession {
         let found = content_type(&response);
         if found != wanted {
             let problem = format!("it sent {:?} instead of {wanted}", plain_text(&found, 60));
-            return Err(GitError::Protocol { url: self.url.redacted(), problem });
+            return Err(GitError::Protocol {
+                url: self.url.redacted(),
+                problem,
+            });
         }
-        self.answer = Some(response.into_body().into_with_config().limit(u64::MAX).reader());
+        self.answer = Some(
+            response
+                .into_body()
+                .into_with_config()
+                .limit(u64::MAX)
+                .reader(),
+        );
         Ok(())
     }
 
@@ -199,14 +251,34 @@ impl HttpSession {
         match status.as_u16() {
             401 => GitError::Unauthorized { url, tried },
             403 => {
-                let message = if said.is_empty() { said } else { format!(": {said}") };
-                GitError::Forbidden { url, tried, message }
+                let message = if said.is_empty() {
+                    said
+                } else {
+                    format!(": {said}")
+                };
+                GitError::Forbidden {
+                    url,
+                    tried,
+                    message,
+                }
             }
             404 | 410 => GitError::NotFound { url, tried },
-            408 | 504 => GitError::Timeout { url, problem: format!("HTTP status {status}") },
-            413 => GitError::Remote { url, message: "the push is larger than it accepts (HTTP 413)".to_owned() },
-            429 | 500..=599 => GitError::Broken { url, problem: format!("HTTP status {status} {said}").trim_end().to_owned() },
-            _ => GitError::Protocol { url, problem: format!("HTTP status {status} {said}").trim_end().to_owned() },
+            408 | 504 => GitError::Timeout {
+                url,
+                problem: format!("HTTP status {status}"),
+            },
+            413 => GitError::Remote {
+                url,
+                message: "the push is larger than it accepts (HTTP 413)".to_owned(),
+            },
+            429 | 500..=599 => GitError::Broken {
+                url,
+                problem: format!("HTTP status {status} {said}").trim_end().to_owned(),
+            },
+            _ => GitError::Protocol {
+                url,
+                problem: format!("HTTP status {status} {said}").trim_end().to_owned(),
+            },
         }
     }
 
@@ -232,7 +304,10 @@ impl HttpSession {
 
     /// The error behind a failed read of an answer.
     pub(crate) fn explain(&self, error: &io::Error) -> GitError {
-        match error.get_ref().and_then(|inner| inner.downcast_ref::<ureq::Error>()) {
+        match error
+            .get_ref()
+            .and_then(|inner| inner.downcast_ref::<ureq::Error>())
+        {
             Some(inner) => explain(inner, &self.url),
             None => explain_io(error, &self.url),
         }
@@ -241,7 +316,9 @@ impl HttpSession {
 
 impl Read for HttpSession {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.answer.as_mut().map_or(Ok(0), |answer| answer.read(buffer))
+        self.answer
+            .as_mut()
+            .map_or(Ok(0), |answer| answer.read(buffer))
     }
 }
 
@@ -254,7 +331,10 @@ fn agent(url: &RemoteUrl, access: &Access) -> Result<Agent, GitError> {
     let roots = match &access.ca_file {
         None => RootCerts::PlatformVerifier,
         Some(path) => {
-            let failed = |problem: String| GitError::Credential { origin: format!("CA file {}", path.display()), problem };
+            let failed = |problem: String| GitError::Credential {
+                origin: format!("CA file {}", path.display()),
+                problem,
+            };
             let bytes = std::fs::read(path).map_err(|error| failed(error.to_string()))?;
             let certificates: Vec<_> = parse_pem(&bytes)
                 .filter_map(|item| match item {
@@ -268,7 +348,10 @@ fn agent(url: &RemoteUrl, access: &Access) -> Result<Agent, GitError> {
             RootCerts::new_with_certs(&certificates)
         }
     };
-    let tls = TlsConfig::builder().unversioned_rustls_crypto_provider(provider).root_certs(roots).build();
+    let tls = TlsConfig::builder()
+        .unversioned_rustls_crypto_provider(provider)
+        .root_certs(roots)
+        .build();
     let config = Agent::config_builder()
         .http_status_as_error(false)
         .max_redirects(0)
@@ -287,7 +370,9 @@ fn agent(url: &RemoteUrl, access: &Access) -> Result<Agent, GitError> {
 /// The proxy that the environment names for this address. As in other tools, this machine is never reached by proxy.
 fn proxy(url: &RemoteUrl, access: &Access) -> Result<Option<Proxy>, GitError> {
     let first = |names: &[&str]| {
-        let mut values = names.iter().filter_map(|name| access.variable(name)?.into_string().ok());
+        let mut values = names
+            .iter()
+            .filter_map(|name| access.variable(name)?.into_string().ok());
         values.find(|value| !value.is_empty())
     };
     let address = match url.scheme() {
@@ -299,17 +384,28 @@ fn proxy(url: &RemoteUrl, access: &Access) -> Result<Option<Proxy>, GitError> {
         return Ok(None);
     };
     let exempt = first(&["no_proxy", "NO_PROXY"]).unwrap_or_default();
-    if exempt.split(',').any(|rule| is_exempt(url.host(), rule.trim())) {
+    if exempt
+        .split(',')
+        .any(|rule| is_exempt(url.host(), rule.trim()))
+    {
         return Ok(None);
     }
-    Proxy::new(&address).map(Some).map_err(|_| GitError::Unreachable {
-        url: url.redacted(),
-        problem: format!("the environment names a proxy that is no address: {}", redact(&address)),
-    })
+    Proxy::new(&address)
+        .map(Some)
+        .map_err(|_| GitError::Unreachable {
+            url: url.redacted(),
+            problem: format!(
+                "the environment names a proxy that is no address: {}",
+                redact(&address)
+            ),
+        })
 }
 
 fn is_loopback(host: &str) -> bool {
-    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+    host == "localhost"
+        || host
+            .parse::<std::net::IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
 }
 
 /// One entry of `no_proxy`: `*`, a host, or a domain with or without a leading dot or `*.`.
@@ -319,38 +415,61 @@ fn is_exempt(host: &str, rule: &str) -> bool {
     if domain.is_empty() {
         return rule == "*";
     }
-    host == domain || host.strip_suffix(domain).is_some_and(|start| start.ends_with('.'))
+    host == domain
+        || host
+            .strip_suffix(domain)
+            .is_some_and(|start| start.ends_with('.'))
 }
 
 fn explain(error: &ureq::Error, url: &RemoteUrl) -> GitError {
     let redacted = url.redacted();
     match error {
-        ureq::Error::HostNotFound => {
-            GitError::Unreachable { url: redacted, problem: format!("the name {} does not resolve", url.host()) }
-        }
-        ureq::Error::ConnectionFailed => {
-            GitError::Unreachable { url: redacted, problem: "nobody accepts a connection".to_owned() }
-        }
-        ureq::Error::Timeout(Timeout::Resolve | Timeout::Connect) => {
-            GitError::Timeout { url: redacted, problem: "no connection".to_owned() }
-        }
-        ureq::Error::Timeout(_) => GitError::Timeout { url: redacted, problem: "silence on the connection".to_owned() },
-        ureq::Error::Rustls(error) => GitError::Untrusted { url: redacted, problem: plain_text(&error.to_string(), 300) },
-        ureq::Error::Tls(problem) => GitError::Untrusted { url: redacted, problem: (*problem).to_owned() },
+        ureq::Error::HostNotFound => GitError::Unreachable {
+            url: redacted,
+            problem: format!("the name {} does not resolve", url.host()),
+        },
+        ureq::Error::ConnectionFailed => GitError::Unreachable {
+            url: redacted,
+            problem: "nobody accepts a connection".to_owned(),
+        },
+        ureq::Error::Timeout(Timeout::Resolve | Timeout::Connect) => GitError::Timeout {
+            url: redacted,
+            problem: "no connection".to_owned(),
+        },
+        ureq::Error::Timeout(_) => GitError::Timeout {
+            url: redacted,
+            problem: "silence on the connection".to_owned(),
+        },
+        ureq::Error::Rustls(error) => GitError::Untrusted {
+            url: redacted,
+            problem: plain_text(&error.to_string(), 300),
+        },
+        ureq::Error::Tls(problem) => GitError::Untrusted {
+            url: redacted,
+            problem: (*problem).to_owned(),
+        },
         ureq::Error::Io(error) => explain_io(error, url),
-        ureq::Error::ConnectProxyFailed(problem) => {
-            GitError::Unreachable { url: redacted, problem: format!("the proxy refused: {}", plain_text(problem, 200)) }
-        }
-        ureq::Error::InvalidProxyUrl => {
-            GitError::Unreachable { url: redacted, problem: "the proxy's address is not understood".to_owned() }
-        }
-        error => GitError::Protocol { url: redacted, problem: plain_text(&error.to_string(), 300) },
+        ureq::Error::ConnectProxyFailed(problem) => GitError::Unreachable {
+            url: redacted,
+            problem: format!("the proxy refused: {}", plain_text(problem, 200)),
+        },
+        ureq::Error::InvalidProxyUrl => GitError::Unreachable {
+            url: redacted,
+            problem: "the proxy's address is not understood".to_owned(),
+        },
+        error => GitError::Protocol {
+            url: redacted,
+            problem: plain_text(&error.to_string(), 300),
+        },
     }
 }
 
 fn explain_io(error: &io::Error, url: &RemoteUrl) -> GitError {
     let (url, problem) = (url.redacted(), plain_text(&error.to_string(), 300));
-    if error.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<rustls::Error>) {
+    if error
+        .get_ref()
+        .is_some_and(<dyn std::error::Error + Send + Sync>::is::<rustls::Error>)
+    {
         return GitError::Untrusted { url, problem };
     }
     match error.kind() {
@@ -364,17 +483,35 @@ fn explain_io(error: &io::Error, url: &RemoteUrl) -> GitError {
 }
 
 fn content_type(response: &Response) -> String {
-    let value = response.headers().get("Content-Type").and_then(|value| value.to_str().ok()).unwrap_or("");
-    value.split(';').next().unwrap_or("").trim().to_ascii_lowercase()
+    let value = response
+        .headers()
+        .get("Content-Type")
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or("");
+    value
+        .split(';')
+        .next()
+        .unwrap_or("")
+        .trim()
+        .to_ascii_lowercase()
 }
 
 /// The address without login and without trailing slash.
 fn address(url: &RemoteUrl) -> String {
-    format!("{}://{}{}", scheme_name(url), url.authority(), url.path().trim_end_matches('/'))
+    format!(
+        "{}://{}{}",
+        scheme_name(url),
+        url.authority(),
+        url.path().trim_end_matches('/')
+    )
 }
 
 fn scheme_name(url: &RemoteUrl) -> &'static str {
-    if url.scheme() == Scheme::Http { "http" } else { "https" }
+    if url.scheme() == Scheme::Http {
+        "http"
+    } else {
+        "https"
+    }
 }
 
 /// RFC 4648, with padding.
@@ -382,7 +519,10 @@ pub(crate) fn base64(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
     for group in bytes.chunks(3) {
-        let bits = group.iter().fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - group.len()));
+        let bits = group
+            .iter()
+            .fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte))
+            << (8 * (3 - group.len()));
         for digit in 0..4 {
             if digit <= group.len() {
                 text.push(char::from(DIGITS[(bits >> (18 - 6 * digit)) as usize & 63]));
@@ -400,7 +540,14 @@ mod unit {
 
     #[test]
     fn base64_is_as_the_standard_says() {
-        let table = [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg=="), ("foobar", "Zm9vYmFy")];
+        let table = [
+            ("", ""),
+            ("f", "Zg=="),
+            ("fo", "Zm8="),
+            ("foo", "Zm9v"),
+            ("foob", "Zm9vYg=="),
+            ("foobar", "Zm9vYmFy"),
+        ];
         for (plain, coded) in table {
             assert_eq!(base64(plain.as_bytes()), coded);
         }
@@ -409,20 +556,39 @@ mod unit {
     #[test]
     fn exempt_hosts_are_not_proxied() {
         assert!(is_exempt("git.corp.example", ".corp.example"));
-        assert!(is_exempt("git.corp.example", "*.corp.example") && is_exempt("corp.example", "corp.example"));
-        assert!(is_exempt("anything", "*") && !is_exempt("evilcorp.example", "corp.example") && !is_exempt("a", ""));
+        assert!(
+            is_exempt("git.corp.example", "*.corp.example")
+                && is_exempt("corp.example", "corp.example")
+        );
+        assert!(
+            is_exempt("anything", "*")
+                && !is_exempt("evilcorp.example", "corp.example")
+                && !is_exempt("a", "")
+        );
         let mut access = Access::default();
-        access.environment.insert("https_proxy".into(), "http://proxy.example:3128".into());
-        access.environment.insert("no_proxy".into(), "corp.example".into());
-        let proxied = |text| proxy(&RemoteUrl::parse(text).expect("url"), &access).expect("proxy").is_some();
+        access
+            .environment
+            .insert("https_proxy".into(), "http://proxy.example:3128".into());
+        access
+            .environment
+            .insert("no_proxy".into(), "corp.example".into());
+        let proxied = |text| {
+            proxy(&RemoteUrl::parse(text).expect("url"), &access)
+                .expect("proxy")
+                .is_some()
+        };
         assert!(proxied("https://github.com/a/b"));
         assert!(!proxied("https://git.corp.example/a/b") && !proxied("https://127.0.0.1/a"));
     }
 
     #[test]
     fn a_missing_ca_file_is_named() {
-        let access = Access { ca_file: Some("/nonexistent/ca.pem".into()), ..Access::default() };
-        let error = agent(&RemoteUrl::parse("https://h/r").expect("url"), &access).expect_err("missing");
+        let access = Access {
+            ca_file: Some("/nonexistent/ca.pem".into()),
+            ..Access::default()
+        };
+        let error =
+            agent(&RemoteUrl::parse("https://h/r").expect("url"), &access).expect_err("missing");
         assert!(error.to_string().contains("/nonexistent/ca.pem"), "{error}");
     }
 }

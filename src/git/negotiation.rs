@@ -22,7 +22,12 @@ pub(crate) struct Haves<'repo> {
 impl<'repo> Haves<'repo> {
     /// Starts at all local refs.
     pub(crate) fn new(repository: &'repo Repository) -> Result<Self, git2::Error> {
-        let mut haves = Self { repository, queue: BinaryHeap::new(), seen: HashMap::new(), open: 0 };
+        let mut haves = Self {
+            repository,
+            queue: BinaryHeap::new(),
+            seen: HashMap::new(),
+            open: 0,
+        };
         for reference in repository.references()?.take(MAX_REFS) {
             // A ref that leads to no commit (a tagged blob, a dangling ref) is no history to offer.
             if let Ok(commit) = reference.and_then(|reference| reference.peel_to_commit()) {
@@ -51,14 +56,20 @@ impl<'repo> Haves<'repo> {
     pub(crate) fn mark(&mut self, id: Oid) {
         let mut stack = vec![id];
         while let Some(id) = stack.pop() {
-            let Some(common) = self.seen.get_mut(&id).filter(|common| !**common) else { continue };
+            let Some(common) = self.seen.get_mut(&id).filter(|common| !**common) else {
+                continue;
+            };
             *common = true;
             // What left the queue was counted out already; what is in it is recounted when it leaves.
             if let Ok(commit) = self.repository.find_commit(id) {
                 stack.extend(commit.parent_ids());
             }
         }
-        self.open = self.queue.iter().filter(|(_, id)| self.seen.get(id) == Some(&false)).count();
+        self.open = self
+            .queue
+            .iter()
+            .filter(|(_, id)| self.seen.get(id) == Some(&false))
+            .count();
     }
 
     /// The next commit to offer; `None` when the rest is known to be common.
@@ -68,7 +79,9 @@ impl<'repo> Haves<'repo> {
             let common = self.seen.get(&id).copied().unwrap_or(false);
             self.open -= usize::from(!common);
             if let Ok(commit) = self.repository.find_commit(id) {
-                commit.parent_ids().for_each(|parent| self.push(parent, common));
+                commit
+                    .parent_ids()
+                    .for_each(|parent| self.push(parent, common));
             }
             if !common {
                 return Some(id);

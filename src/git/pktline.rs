@@ -42,7 +42,9 @@ pub(crate) fn read_packet(input: &mut dyn Read, buffer: &mut Vec<u8>) -> io::Res
     }
     let length = digits
         .iter()
-        .try_fold(0, |value, digit| Some(value * 16 + char::from(*digit).to_digit(16)? as usize))
+        .try_fold(0, |value, digit| {
+            Some(value * 16 + char::from(*digit).to_digit(16)? as usize)
+        })
         .ok_or_else(|| malformed(&digits))?;
     match length {
         0 => Ok(Packet::Flush),
@@ -57,12 +59,19 @@ pub(crate) fn read_packet(input: &mut dyn Read, buffer: &mut Vec<u8>) -> io::Res
 
 fn malformed(digits: &[u8]) -> io::Error {
     let start = plain_text(&String::from_utf8_lossy(digits), 8);
-    io::Error::new(io::ErrorKind::InvalidData, format!("expected a packet length, found {start:?}"))
+    io::Error::new(
+        io::ErrorKind::InvalidData,
+        format!("expected a packet length, found {start:?}"),
+    )
 }
 
 /// Appends one packet.
 pub(crate) fn write_packet(output: &mut Vec<u8>, payload: &[u8]) {
-    debug_assert!(payload.len() <= MAX_PAYLOAD, "a packet of {} bytes", payload.len());
+    debug_assert!(
+        payload.len() <= MAX_PAYLOAD,
+        "a packet of {} bytes",
+        payload.len()
+    );
     output.extend_from_slice(format!("{:04x}", payload.len() + 4).as_bytes());
     output.extend_from_slice(payload);
 }
@@ -121,7 +130,13 @@ pub(crate) struct SideBand<'a> {
 
 impl<'a> SideBand<'a> {
     pub(crate) fn new(input: &'a mut dyn Read, messages: &'a mut Messages) -> Self {
-        Self { input, messages, packet: Vec::new(), position: 0, ended: false }
+        Self {
+            input,
+            messages,
+            packet: Vec::new(),
+            position: 0,
+            ended: false,
+        }
     }
 
     /// Reads on until there is data; `false` at the end.
@@ -143,9 +158,14 @@ impl<'a> SideBand<'a> {
                 Some(3) => return Err(RemoteFatal::error(&self.packet[1..])),
                 // An empty packet keeps the connection alive.
                 None => {}
-                Some(_) if self.packet.starts_with(b"ERR ") => return Err(RemoteFatal::error(&self.packet[4..])),
+                Some(_) if self.packet.starts_with(b"ERR ") => {
+                    return Err(RemoteFatal::error(&self.packet[4..]));
+                }
                 Some(band) => {
-                    return Err(io::Error::new(io::ErrorKind::InvalidData, format!("no such side band: {band}")));
+                    return Err(io::Error::new(
+                        io::ErrorKind::InvalidData,
+                        format!("no such side band: {band}"),
+                    ));
                 }
             }
         }
@@ -187,7 +207,11 @@ mod unit {
     fn packets(lines: &[&[u8]]) -> Vec<u8> {
         let mut bytes = Vec::new();
         for line in lines {
-            if line.is_empty() { bytes.extend_from_slice(FLUSH) } else { write_packet(&mut bytes, line) }
+            if line.is_empty() {
+                bytes.extend_from_slice(FLUSH)
+            } else {
+                write_packet(&mut bytes, line)
+            }
         }
         bytes
     }
@@ -197,25 +221,48 @@ mod unit {
         let bytes = packets(&[b"hello\n", b"", b"x"]);
         assert_eq!(bytes, b"000ahello\n00000005x");
         let (mut input, mut buffer) = (&bytes[..], Vec::new());
-        assert_eq!(read_packet(&mut input, &mut buffer).expect("data"), Packet::Data);
+        assert_eq!(
+            read_packet(&mut input, &mut buffer).expect("data"),
+            Packet::Data
+        );
         assert_eq!(trimmed(&buffer), b"hello");
-        assert_eq!(read_packet(&mut input, &mut buffer).expect("flush"), Packet::Flush);
-        assert_eq!(read_packet(&mut input, &mut buffer).expect("data"), Packet::Data);
-        assert_eq!(read_packet(&mut input, &mut buffer).expect("end"), Packet::End);
+        assert_eq!(
+            read_packet(&mut input, &mut buffer).expect("flush"),
+            Packet::Flush
+        );
+        assert_eq!(
+            read_packet(&mut input, &mut buffer).expect("data"),
+            Packet::Data
+        );
+        assert_eq!(
+            read_packet(&mut input, &mut buffer).expect("end"),
+            Packet::End
+        );
     }
 
     #[test]
     fn broken_lengths_are_errors() {
         for bytes in [&b"00"[..], b"<htm", b"0003", b"fff5x", b"0009abc", b"+00a"] {
-            assert!(read_packet(&mut &bytes[..], &mut Vec::new()).is_err(), "{bytes:?}");
+            assert!(
+                read_packet(&mut &bytes[..], &mut Vec::new()).is_err(),
+                "{bytes:?}"
+            );
         }
     }
 
     #[test]
     fn the_side_band_is_taken_apart() {
-        let bytes = packets(&[b"\x01PA", b"\x02one\r100%\n\x1b[2Jtw", b"\x01CK", b"\x02o\n", b""]);
+        let bytes = packets(&[
+            b"\x01PA",
+            b"\x02one\r100%\n\x1b[2Jtw",
+            b"\x01CK",
+            b"\x02o\n",
+            b"",
+        ]);
         let (mut messages, mut data) = (Messages::default(), String::new());
-        SideBand::new(&mut &bytes[..], &mut messages).read_to_string(&mut data).expect("whole");
+        SideBand::new(&mut &bytes[..], &mut messages)
+            .read_to_string(&mut data)
+            .expect("whole");
         assert_eq!(data, "PACK");
         assert_eq!(messages.into_lines(), ["100%", "[2Jtwo"]);
     }
@@ -223,10 +270,12 @@ mod unit {
     #[test]
     fn the_remotes_last_words_are_kept_and_a_cut_stream_is_noticed() {
         let fatal = packets(&[b"\x01PA", b"\x03out of memory\n"]);
-        let error = SideBand::new(&mut &fatal[..], &mut Messages::default()).read_to_end(&mut Vec::new());
+        let error =
+            SideBand::new(&mut &fatal[..], &mut Messages::default()).read_to_end(&mut Vec::new());
         assert_eq!(error.expect_err("fatal").to_string(), "out of memory");
         let cut = packets(&[b"\x01PA"]);
-        let error = SideBand::new(&mut &cut[..], &mut Messages::default()).read_to_end(&mut Vec::new());
+        let error =
+            SideBand::new(&mut &cut[..], &mut Messages::default()).read_to_end(&mut Vec::new());
         assert_eq!(error.expect_err("cut").kind(), io::ErrorKind::UnexpectedEof);
     }
 

@@ -8,7 +8,7 @@ use std::io::{self, Read, Write as _};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::access::Access;
 use super::error::{GitError, plain_text};
@@ -24,10 +24,24 @@ const GRACE: Duration = Duration::from_secs(5);
 
 /// Variables that tie git to the repository of whoever started us; another repository must not see them.
 const REPOSITORY_VARIABLES: &[&str] = &[
-    "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_COMMON_DIR", "GIT_CONFIG", "GIT_CONFIG_PARAMETERS", "GIT_DIR",
-    "GIT_GRAFT_FILE", "GIT_IMPLICIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_INTERNAL_SUPER_PREFIX", "GIT_NAMESPACE",
-    "GIT_NO_REPLACE_OBJECTS", "GIT_OBJECT_DIRECTORY", "GIT_PREFIX", "GIT_PROTOCOL", "GIT_QUARANTINE_PATH",
-    "GIT_REPLACE_REF_BASE", "GIT_SHALLOW_FILE", "GIT_WORK_TREE",
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_COMMON_DIR",
+    "GIT_CONFIG",
+    "GIT_CONFIG_PARAMETERS",
+    "GIT_DIR",
+    "GIT_GRAFT_FILE",
+    "GIT_IMPLICIT_WORK_TREE",
+    "GIT_INDEX_FILE",
+    "GIT_INTERNAL_SUPER_PREFIX",
+    "GIT_NAMESPACE",
+    "GIT_NO_REPLACE_OBJECTS",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_PREFIX",
+    "GIT_PROTOCOL",
+    "GIT_QUARANTINE_PATH",
+    "GIT_REPLACE_REF_BASE",
+    "GIT_SHALLOW_FILE",
+    "GIT_WORK_TREE",
 ];
 
 /// `git`, cut loose from any surrounding repository, in English, without a terminal.
@@ -36,7 +50,11 @@ pub(crate) fn git(access: &Access) -> Command {
     for name in REPOSITORY_VARIABLES {
         command.env_remove(name);
     }
-    command.env_remove("SSH_ASKPASS").env("GIT_TERMINAL_PROMPT", "0").env("LC_ALL", "C").envs(&access.environment);
+    command
+        .env_remove("SSH_ASKPASS")
+        .env("GIT_TERMINAL_PROMPT", "0")
+        .env("LC_ALL", "C")
+        .envs(&access.environment);
     command
 }
 
@@ -72,8 +90,14 @@ impl Process {
         remote: &str,
         timeout: Duration,
     ) -> Result<Self, GitError> {
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let failed = |problem: String| GitError::Program { program: program.to_owned(), problem };
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let failed = |problem: String| GitError::Program {
+            program: program.to_owned(),
+            problem,
+        };
         let mut child = command.spawn().map_err(|error| failed(error.to_string()))?;
         let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let (Some(stdin), Some(stdout), Some(stderr)) = pipes else {
@@ -90,7 +114,10 @@ impl Process {
             remote: remote.to_owned(),
             timeout,
             child,
-            input: Some(Input { pieces: piece_sender, receipts }),
+            input: Some(Input {
+                pieces: piece_sender,
+                receipts,
+            }),
             output,
             piece: Vec::new(),
             position: 0,
@@ -104,7 +131,9 @@ impl Process {
     /// # Errors
     /// [`GitError::Broken`] when the program no longer reads, [`GitError::Timeout`] when it does not go on.
     pub(crate) fn send(&mut self, bytes: &[u8]) -> Result<(), GitError> {
-        bytes.chunks(PIECE).try_for_each(|piece| self.send_piece(piece.to_vec()))
+        bytes
+            .chunks(PIECE)
+            .try_for_each(|piece| self.send_piece(piece.to_vec()))
     }
 
     fn send_piece(&mut self, piece: Vec<u8>) -> Result<(), GitError> {
@@ -151,7 +180,10 @@ impl Process {
     /// [`GitError::Program`] when the system cannot tell how it ended.
     pub(crate) fn finish(&mut self) -> Result<ExitStatus, GitError> {
         self.input = None;
-        let failed = |error: io::Error| GitError::Program { program: self.program.to_owned(), problem: error.to_string() };
+        let failed = |error: io::Error| GitError::Program {
+            program: self.program.to_owned(),
+            problem: error.to_string(),
+        };
         // The output's end tells that the program is ending; until then there is nothing to wait for but that.
         // A program that talks without end is cut off.
         for _ in 0..16 * WAITING {
@@ -180,7 +212,7 @@ impl Process {
     }
 
     fn wait_for(&mut self, patience: Duration) -> io::Result<Option<ExitStatus>> {
-        let start = std::time::Instant::now();
+        let start = Instant::now();
         loop {
             let status = self.child.try_wait()?;
             if status.is_some() || start.elapsed() >= patience {
@@ -193,7 +225,9 @@ impl Process {
     /// What the program wrote to standard error, after its end. Empty when it still holds the pipe open.
     pub(crate) fn errors(&mut self) -> String {
         drop(self.finish());
-        let Some(listener) = self.errors.take() else { return String::new() };
+        let Some(listener) = self.errors.take() else {
+            return String::new();
+        };
         for _ in 0..50 {
             if listener.is_finished() {
                 return listener.join().unwrap_or_default();
@@ -205,13 +239,23 @@ impl Process {
     }
 
     fn broken(&self, problem: &str) -> GitError {
-        GitError::Broken { url: self.remote.clone(), problem: format!("{}: {problem}", self.program) }
+        GitError::Broken {
+            url: self.remote.clone(),
+            problem: format!("{}: {problem}", self.program),
+        }
     }
 
     fn silent(&self, doing: &str) -> GitError {
         self.is_stuck.set(true);
-        let problem = format!("{} was silent for {} s instead of {doing}", self.program, self.timeout.as_secs_f32());
-        GitError::Timeout { url: self.remote.clone(), problem }
+        let problem = format!(
+            "{} was silent for {} s instead of {doing}",
+            self.program,
+            self.timeout.as_secs_f32()
+        );
+        GitError::Timeout {
+            url: self.remote.clone(),
+            problem,
+        }
     }
 }
 
@@ -235,13 +279,20 @@ impl Read for Process {
     }
 }
 
-/// Both pipes close first: git then leaves by itself, and takes its temporary files with it. Killing comes after that.
+/// Its input closes first: git then leaves by itself, and takes its temporary files with it, as long as somebody still
+/// reads what it says. Killing comes after that.
 impl Drop for Process {
     fn drop(&mut self) {
         self.input = None;
-        drop(std::mem::replace(&mut self.output, sync_channel(1).1));
-        let patience = if self.is_stuck.get() { Duration::ZERO } else { GRACE / 5 };
-        if !matches!(self.wait_for(patience), Ok(Some(_))) {
+        let patience = if self.is_stuck.get() {
+            Duration::ZERO
+        } else {
+            GRACE / 2
+        };
+        let start = Instant::now();
+        let left = || patience.saturating_sub(start.elapsed());
+        while self.output.recv_timeout(left()).is_ok() && !left().is_zero() {}
+        if !matches!(self.wait_for(left()), Ok(Some(_))) {
             // Both fail only when it is gone already, which is what is wanted.
             drop(self.child.kill());
             drop(self.child.wait());
@@ -250,7 +301,11 @@ impl Drop for Process {
 }
 
 /// Carries pieces into the program until either side ends.
-fn feed(mut stdin: std::process::ChildStdin, pieces: &Receiver<Vec<u8>>, receipts: &SyncSender<io::Result<()>>) {
+fn feed(
+    mut stdin: std::process::ChildStdin,
+    pieces: &Receiver<Vec<u8>>,
+    receipts: &SyncSender<io::Result<()>>,
+) {
     while let Ok(piece) = pieces.recv() {
         let taken = stdin.write_all(&piece).and_then(|()| stdin.flush());
         let failed = taken.is_err();
@@ -336,7 +391,9 @@ mod unit {
     #[test]
     fn a_missing_program_is_named() {
         let command = Command::new("stellate-no-such-program");
-        let error = Process::start("no-such", command, "/r", LONG).err().expect("missing");
+        let error = Process::start("no-such", command, "/r", LONG)
+            .err()
+            .expect("missing");
         assert_eq!(error.reason(), "ProgramMissing");
     }
 }

@@ -10,7 +10,9 @@ use std::io::{self, Read};
 use super::access::Access;
 use super::advertisement::Advertisement;
 use super::error::{GitError, PushError, Refusal, plain_text};
-use super::pktline::{FLUSH, Messages, Packet, RemoteFatal, SideBand, read_packet, trimmed, write_packet};
+use super::pktline::{
+    FLUSH, Messages, Packet, RemoteFatal, SideBand, read_packet, trimmed, write_packet,
+};
 use super::transport::{AGENT, Connection, Service};
 use super::url::RemoteUrl;
 use crate::model::Revision;
@@ -38,7 +40,11 @@ pub struct RefUpdate {
 impl RefUpdate {
     /// Moves `name` from `old` to `new`.
     pub fn new(name: impl Into<String>, old: Option<Revision>, new: Option<Revision>) -> Self {
-        Self { name: name.into(), old, new }
+        Self {
+            name: name.into(),
+            old,
+            new,
+        }
     }
 }
 
@@ -93,7 +99,9 @@ where
         return Ok(outcome);
     }
     let source = if pending.iter().any(|update| update.new.is_some()) {
-        pack(&remote.refs).map_err(|error| PushError::Pack { problem: error.to_string() })?
+        pack(&remote.refs).map_err(|error| PushError::Pack {
+            problem: error.to_string(),
+        })?
     } else {
         None
     };
@@ -102,14 +110,20 @@ where
     let mut messages = Messages::default();
     if let Some(first) = groups.next() {
         send(connection, &remote, first, source, &mut messages)?;
-        outcome.updated.extend(first.iter().map(|update| update.name.clone()));
+        outcome
+            .updated
+            .extend(first.iter().map(|update| update.name.clone()));
     }
     // Only a remote without atomic pushes has more: its objects are there, the other refs follow one by one.
     for group in groups {
         let (connection, remote) = Connection::open(url, access, Service::ReceivePack)?;
-        group.iter().try_for_each(|update| check_place(update, &remote))?;
+        group
+            .iter()
+            .try_for_each(|update| check_place(update, &remote))?;
         send(connection, &remote, group, None, &mut messages)?;
-        outcome.updated.extend(group.iter().map(|update| update.name.clone()));
+        outcome
+            .updated
+            .extend(group.iter().map(|update| update.name.clone()));
     }
     outcome.messages = messages.into_lines();
     Ok(outcome)
@@ -127,7 +141,11 @@ fn check_place(update: &RefUpdate, remote: &Advertisement) -> Result<(), PushErr
     if found == update.old {
         return Ok(());
     }
-    Err(PushError::Moved { reference: update.name.clone(), expected: update.old, found })
+    Err(PushError::Moved {
+        reference: update.name.clone(),
+        expected: update.old,
+        found,
+    })
 }
 
 /// Ends a conversation in which nothing is updated.
@@ -146,7 +164,12 @@ fn send(
     messages: &mut Messages,
 ) -> Result<(), PushError> {
     let commands = commands(&connection, remote, updates)?;
-    let mut body = Body { commands: &commands, pack: None, failure: None, is_sent: false };
+    let mut body = Body {
+        commands: &commands,
+        pack: None,
+        failure: None,
+        is_sent: false,
+    };
     if updates.iter().any(|update| update.new.is_some()) {
         body.pack = Some(PackTail::new(pack.unwrap_or_else(|| Box::new(EMPTY_PACK))));
     }
@@ -163,10 +186,18 @@ fn send(
             drop(connection.end());
             return Ok(());
         }
-        (Err(GitError::Broken { .. } | GitError::Protocol { .. }), Err(error)) | (Err(error), _) => error,
+        (Err(GitError::Broken { .. } | GitError::Protocol { .. }), Err(error))
+        | (Err(error), _) => error,
     };
-    let in_doubt = matches!(error, GitError::Broken { .. } | GitError::Timeout { .. } | GitError::Protocol { .. });
-    Err(if is_sent && in_doubt { PushError::Unknown(error) } else { error.into() })
+    let in_doubt = matches!(
+        error,
+        GitError::Broken { .. } | GitError::Timeout { .. } | GitError::Protocol { .. }
+    );
+    Err(if is_sent && in_doubt {
+        PushError::Unknown(error)
+    } else {
+        error.into()
+    })
 }
 
 /// The commands with our capabilities.
@@ -181,7 +212,11 @@ fn commands(
     if updates.iter().any(|update| update.new.is_none()) && !remote.can("delete-refs") {
         return Err(connection.unsupported("it does not delete refs"));
     }
-    let mut capabilities = String::from(if remote.can("report-status-v2") { " report-status-v2" } else { " report-status" });
+    let mut capabilities = String::from(if remote.can("report-status-v2") {
+        " report-status-v2"
+    } else {
+        " report-status"
+    });
     for name in ["side-band-64k", "quiet"] {
         if remote.can(name) {
             capabilities.push(' ');
@@ -201,7 +236,8 @@ fn commands(
     let mut lines = Vec::new();
     for (number, update) in updates.iter().enumerate() {
         let id = |id: Option<Revision>| id.unwrap_or(Revision([0; 20]));
-        let mut line = format!("{} {} {}", id(update.old), id(update.new), update.name).into_bytes();
+        let mut line =
+            format!("{} {} {}", id(update.old), id(update.new), update.name).into_bytes();
         if number == 0 {
             line.push(0);
             line.extend_from_slice(capabilities.as_bytes());
@@ -278,12 +314,18 @@ struct Report {
     accepted: Vec<String>,
 }
 
-fn read_report(connection: &mut Connection, remote: &Advertisement, messages: &mut Messages) -> Result<Report, GitError> {
+fn read_report(
+    connection: &mut Connection,
+    remote: &Advertisement,
+    messages: &mut Messages,
+) -> Result<Report, GitError> {
     let output = connection.output();
     let report = if remote.can("side-band-64k") {
         let mut bytes = Vec::new();
         // The report is a stream of packets of its own inside the first band.
-        let read = SideBand::new(output, messages).take(MAX_REPORT).read_to_end(&mut bytes);
+        let read = SideBand::new(output, messages)
+            .take(MAX_REPORT)
+            .read_to_end(&mut bytes);
         read.and_then(|_| Report::read(&mut &bytes[..]))
     } else {
         Report::read(output)
@@ -296,9 +338,13 @@ impl Report {
         let (mut report, mut line) = (Self::default(), Vec::new());
         loop {
             match read_packet(input, &mut line)? {
-                Packet::End if report.unpack.is_none() => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Packet::End if report.unpack.is_none() => {
+                    return Err(io::ErrorKind::UnexpectedEof.into());
+                }
                 Packet::End | Packet::Flush => return Ok(report),
-                Packet::Data if line.starts_with(b"ERR ") => return Err(RemoteFatal::error(&line[4..])),
+                Packet::Data if line.starts_with(b"ERR ") => {
+                    return Err(RemoteFatal::error(&line[4..]));
+                }
                 Packet::Data => {}
             }
             let text = String::from_utf8_lossy(trimmed(&line)).into_owned();
@@ -307,7 +353,9 @@ impl Report {
                 Some(("ok", name)) => report.accepted.push(name.to_owned()),
                 Some(("ng", rest)) => {
                     let (name, reason) = rest.split_once(' ').unwrap_or((rest, "no reason given"));
-                    report.refused.push((name.to_owned(), plain_text(reason, 300)));
+                    report
+                        .refused
+                        .push((name.to_owned(), plain_text(reason, 300)));
                 }
                 // Options of report-status-v2 describe a ref that a hook renamed; the name we asked for is what counts.
                 _ => {}
@@ -317,28 +365,51 @@ impl Report {
 }
 
 /// Turns a report into the outcome: all moved, or the refusal that explains the others.
-fn judge(report: &Report, updates: &[&RefUpdate], messages: &mut Messages) -> Result<(), PushError> {
+fn judge(
+    report: &Report,
+    updates: &[&RefUpdate],
+    messages: &mut Messages,
+) -> Result<(), PushError> {
     let unpacked = report.unpack.as_deref() == Some("ok");
-    let all_there = updates.iter().all(|update| report.accepted.contains(&update.name));
+    let all_there = updates
+        .iter()
+        .all(|update| report.accepted.contains(&update.name));
     if unpacked && report.refused.is_empty() && all_there {
         return Ok(());
     }
     let said = std::mem::take(messages).into_lines();
     if !unpacked {
-        let detail = report.unpack.clone().unwrap_or_else(|| "no report on the pack".to_owned());
-        return Err(PushError::Unpack { detail, messages: said });
+        let detail = report
+            .unpack
+            .clone()
+            .unwrap_or_else(|| "no report on the pack".to_owned());
+        return Err(PushError::Unpack {
+            detail,
+            messages: said,
+        });
     }
     // In an atomic push the innocent refs are refused too, with no more than that as reason.
     let own_fault = |reason: &str| !reason.contains("atomic");
-    let chosen = report.refused.iter().find(|(_, reason)| own_fault(reason)).or(report.refused.first());
+    let chosen = report
+        .refused
+        .iter()
+        .find(|(_, reason)| own_fault(reason))
+        .or(report.refused.first());
     let (reference, detail) = match chosen {
         Some((reference, detail)) => (reference.clone(), detail.clone()),
         None => {
-            let silent = updates.iter().find(|update| !report.accepted.contains(&update.name));
+            let silent = updates
+                .iter()
+                .find(|update| !report.accepted.contains(&update.name));
             let name = silent.map_or_else(String::new, |update| update.name.clone());
             (name, "the remote reports nothing on it".to_owned())
         }
     };
     let refusal = Refusal::classify(&detail, &said);
-    Err(PushError::Rejected { reference, refusal, detail, messages: said })
+    Err(PushError::Rejected {
+        reference,
+        refusal,
+        detail,
+        messages: said,
+    })
 }

@@ -52,16 +52,31 @@ impl Connection {
     ///
     /// # Errors
     /// Any [`GitError`] of a connection; [`GitError::Unsupported`] for a remote with SHA-256 objects.
-    pub(crate) fn open(url: &RemoteUrl, access: &Access, service: Service) -> Result<(Self, Advertisement), GitError> {
+    pub(crate) fn open(
+        url: &RemoteUrl,
+        access: &Access,
+        service: Service,
+    ) -> Result<(Self, Advertisement), GitError> {
         let link = match url.scheme() {
-            Scheme::Http | Scheme::Https => Link::Http(Box::new(HttpSession::open(url, access, service)?)),
+            Scheme::Http | Scheme::Https => {
+                Link::Http(Box::new(HttpSession::open(url, access, service)?))
+            }
             Scheme::Ssh => {
                 let command = ssh::command(url, access, service);
-                Link::Process(Box::new(Process::start("ssh", command, &url.redacted(), access.idle_timeout)?))
+                Link::Process(Box::new(Process::start(
+                    "ssh",
+                    command,
+                    &url.redacted(),
+                    access.idle_timeout,
+                )?))
             }
             Scheme::Local => Link::Process(Box::new(local(url, access, service)?)),
         };
-        let mut connection = Self { url: url.clone(), access: access.clone(), link };
+        let mut connection = Self {
+            url: url.clone(),
+            access: access.clone(),
+            link,
+        };
         let advertisement = match Advertisement::read(connection.output()) {
             Ok(Some(advertisement)) => advertisement,
             Ok(None) => return Err(connection.explain(&io::ErrorKind::UnexpectedEof.into())),
@@ -93,7 +108,10 @@ impl Connection {
                         Ok(count) => process.send(&piece[..count])?,
                         Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                         Err(error) => {
-                            return Err(GitError::Broken { url: self.url.redacted(), problem: error.to_string() });
+                            return Err(GitError::Broken {
+                                url: self.url.redacted(),
+                                problem: error.to_string(),
+                            });
                         }
                     }
                 }
@@ -123,11 +141,17 @@ impl Connection {
     /// The error behind a failed read: the remote's last words, what ssh complained of, or a plain break.
     pub(crate) fn explain(&mut self, error: &io::Error) -> GitError {
         let url = self.url.redacted();
-        if let Some(fatal) = error.get_ref().and_then(|inner| inner.downcast_ref::<RemoteFatal>()) {
+        if let Some(fatal) = error
+            .get_ref()
+            .and_then(|inner| inner.downcast_ref::<RemoteFatal>())
+        {
             return self.fatal(&fatal.0);
         }
         match (&mut self.link, error.kind()) {
-            (_, io::ErrorKind::InvalidData) => GitError::Protocol { url, problem: error.to_string() },
+            (_, io::ErrorKind::InvalidData) => GitError::Protocol {
+                url,
+                problem: error.to_string(),
+            },
             (Link::Http(session), _) => session.explain(error),
             (_, io::ErrorKind::TimedOut) => {
                 let problem = format!("silent for {} s", self.access.idle_timeout.as_secs_f32());
@@ -144,18 +168,34 @@ impl Connection {
     fn fatal(&self, message: &str) -> GitError {
         let lower = message.to_ascii_lowercase();
         if lower.contains("not our ref") || lower.contains("unadvertised object") {
-            let reference = lower.split(' ').rfind(|word| word.len() == 40).unwrap_or("such commit").to_owned();
-            return GitError::ReferenceNotFound { url: self.url.redacted(), reference };
+            let reference = lower
+                .split(' ')
+                .rfind(|word| word.len() == 40)
+                .unwrap_or("such commit")
+                .to_owned();
+            return GitError::ReferenceNotFound {
+                url: self.url.redacted(),
+                reference,
+            };
         }
-        GitError::Remote { url: self.url.redacted(), message: message.to_owned() }
+        GitError::Remote {
+            url: self.url.redacted(),
+            message: message.to_owned(),
+        }
     }
 
     pub(crate) fn unsupported(&self, problem: &str) -> GitError {
-        GitError::Unsupported { url: self.url.redacted(), problem: problem.to_owned() }
+        GitError::Unsupported {
+            url: self.url.redacted(),
+            problem: problem.to_owned(),
+        }
     }
 
     pub(crate) fn protocol(&self, problem: &str) -> GitError {
-        GitError::Protocol { url: self.url.redacted(), problem: problem.to_owned() }
+        GitError::Protocol {
+            url: self.url.redacted(),
+            problem: problem.to_owned(),
+        }
     }
 }
 
@@ -164,10 +204,15 @@ fn local(url: &RemoteUrl, access: &Access, service: Service) -> Result<Process, 
     let mut command = process::git(access);
     command.arg(service.name()).arg(url.path());
     // Whoever names a folder as remote means to trust it, whoever owns it; and any of its commits may be asked for.
-    let settings = [("safe.directory", "*"), ("uploadpack.allowAnySHA1InWant", "true")];
+    let settings = [
+        ("safe.directory", "*"),
+        ("uploadpack.allowAnySHA1InWant", "true"),
+    ];
     command.env("GIT_CONFIG_COUNT", settings.len().to_string());
     for (number, (key, value)) in settings.iter().enumerate() {
-        command.env(format!("GIT_CONFIG_KEY_{number}"), key).env(format!("GIT_CONFIG_VALUE_{number}"), value);
+        command
+            .env(format!("GIT_CONFIG_KEY_{number}"), key)
+            .env(format!("GIT_CONFIG_VALUE_{number}"), value);
     }
     Process::start("git", command, &url.redacted(), access.idle_timeout)
 }

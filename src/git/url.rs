@@ -99,7 +99,11 @@ impl RemoteUrl {
             "https" => Scheme::Https,
             "ssh" | "git+ssh" | "ssh+git" => Scheme::Ssh,
             "file" => return Self::read_file(rest),
-            "git" => return Err("the git:// protocol is neither encrypted nor authenticated: use https://"),
+            "git" => {
+                return Err(
+                    "the git:// protocol is neither encrypted nor authenticated: use https://",
+                );
+            }
             _ => return Err("its scheme is not one of https, http, ssh, file"),
         };
         let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
@@ -110,7 +114,11 @@ impl RemoteUrl {
         let path = if scheme == Scheme::Ssh {
             // `ssh://host/~user/repo` means a home folder, which the far shell sees without the slash.
             let decoded = decode(path)?;
-            if decoded.starts_with("/~") { decoded[1..].to_owned() } else { decoded }
+            if decoded.starts_with("/~") {
+                decoded[1..].to_owned()
+            } else {
+                decoded
+            }
         } else {
             path.to_owned()
         };
@@ -162,7 +170,10 @@ impl RemoteUrl {
         };
         let user = user.filter(|user| !user.is_empty());
         if scheme == Scheme::Ssh {
-            if user.as_deref().is_some_and(|user| user.starts_with('-') || !user.bytes().all(is_user_byte)) {
+            if user
+                .as_deref()
+                .is_some_and(|user| user.starts_with('-') || !user.bytes().all(is_user_byte))
+            {
                 return Err("its user is not acceptable to ssh");
             }
             if password.is_some() {
@@ -188,8 +199,18 @@ impl RemoteUrl {
             Some(base) => normal(&base.join(path)),
             None => normal(Path::new(path)),
         };
-        let path = path.into_os_string().into_string().map_err(|_| "its path is not UTF-8")?;
-        Ok(Self { scheme: Scheme::Local, user: None, password: None, host: String::new(), port: None, path })
+        let path = path
+            .into_os_string()
+            .into_string()
+            .map_err(|_| "its path is not UTF-8")?;
+        Ok(Self {
+            scheme: Scheme::Local,
+            user: None,
+            password: None,
+            host: String::new(),
+            port: None,
+            path,
+        })
     }
 
     /// Replaces the login by the one given; the address stays. An empty `user` removes it.
@@ -256,10 +277,15 @@ impl RemoteUrl {
             scheme => scheme,
         };
         let path = match self.scheme {
-            Scheme::Http | Scheme::Https => decode(&self.path).unwrap_or_else(|_| self.path.clone()),
+            Scheme::Http | Scheme::Https => {
+                decode(&self.path).unwrap_or_else(|_| self.path.clone())
+            }
             Scheme::Ssh | Scheme::Local => self.path.clone(),
         };
-        let mut parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
+        let mut parts: Vec<&str> = path
+            .split('/')
+            .filter(|part| !part.is_empty() && *part != ".")
+            .collect();
         if self.scheme == Scheme::Local && parts.last() == Some(&".git") {
             parts.pop();
         }
@@ -270,12 +296,21 @@ impl RemoteUrl {
         if self.scheme == Scheme::Local && self.path.starts_with('/') {
             joined.insert(0, '/');
         }
-        (scheme, self.host.trim_end_matches('.').to_owned(), self.port, joined)
+        (
+            scheme,
+            self.host.trim_end_matches('.').to_owned(),
+            self.port,
+            joined,
+        )
     }
 
     /// Host and port as an address wants them, IPv6 in brackets.
     pub(crate) fn authority(&self) -> String {
-        let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
+        let host = if self.host.contains(':') {
+            format!("[{}]", self.host)
+        } else {
+            self.host.clone()
+        };
         match self.port {
             Some(port) => format!("{host}:{port}"),
             None => host,
@@ -290,7 +325,13 @@ impl fmt::Display for RemoteUrl {
             return formatter.write_str(&self.path);
         }
         let slash = if self.path.starts_with('/') { "" } else { "/" };
-        write!(formatter, "{}://{}{slash}{}", self.scheme.name(), self.authority(), self.path)
+        write!(
+            formatter,
+            "{}://{}{slash}{}",
+            self.scheme.name(),
+            self.authority(),
+            self.path
+        )
     }
 }
 
@@ -310,7 +351,10 @@ impl std::str::FromStr for RemoteUrl {
 
 /// The error for a text that did not parse: everything before the last `@` of the authority goes, as do controls.
 fn invalid(text: &str, problem: &'static str) -> GitError {
-    GitError::InvalidUrl { url: redact(text), problem: problem.to_owned() }
+    GitError::InvalidUrl {
+        url: redact(text),
+        problem: problem.to_owned(),
+    }
 }
 
 /// Takes the login out of a text that may be an address.
@@ -325,13 +369,17 @@ pub(crate) fn redact(text: &str) -> String {
 }
 
 fn is_scheme(text: &str) -> bool {
-    text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
+    text.bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
 }
 
 /// `name::anything`: git would run `git-remote-name`.
 fn names_a_helper(text: &str) -> bool {
     text.split_once("::").is_some_and(|(name, _)| {
-        !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-._".contains(&byte))
+        !name.is_empty()
+            && name
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"+-._".contains(&byte))
     })
 }
 
@@ -351,7 +399,10 @@ fn split_port(text: &str) -> Result<(&str, Option<u16>), &'static str> {
     let (host, port) = if let Some(rest) = text.strip_prefix('[') {
         let (inside, after) = rest.split_once(']').ok_or("a bracket is not closed")?;
         if !after.is_empty() {
-            (inside, after.strip_prefix(':').ok_or("text follows the bracket")?)
+            (
+                inside,
+                after.strip_prefix(':').ok_or("text follows the bracket")?,
+            )
         } else if inside.bytes().filter(|byte| *byte == b':').count() == 1 {
             inside.split_once(':').unwrap_or((inside, ""))
         } else {
@@ -376,7 +427,10 @@ fn check_host(host: &str) -> Result<String, &'static str> {
     if host.starts_with('-') {
         return Err("its host looks like an option");
     }
-    if !host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_:%".contains(&byte)) {
+    if !host
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || b".-_:%".contains(&byte))
+    {
         return Err("its host holds a character that no host name has");
     }
     Ok(host.to_ascii_lowercase())
@@ -396,7 +450,9 @@ fn decode(text: &str) -> Result<String, &'static str> {
             bytes.push(byte);
             continue;
         }
-        let pair = rest.get(..2).and_then(|pair| std::str::from_utf8(pair).ok());
+        let pair = rest
+            .get(..2)
+            .and_then(|pair| std::str::from_utf8(pair).ok());
         let value = pair.and_then(|pair| u8::from_str_radix(pair, 16).ok());
         bytes.push(value.ok_or("a percent sign is not followed by two hexadecimal digits")?);
         rest = &rest[2..];
@@ -414,13 +470,19 @@ fn normal(path: &Path) -> PathBuf {
     for part in path.components() {
         match part {
             Component::CurDir => {}
-            Component::ParentDir if matches!(parts.components().next_back(), Some(Component::Normal(_))) => {
+            Component::ParentDir
+                if matches!(parts.components().next_back(), Some(Component::Normal(_))) =>
+            {
                 parts.pop();
             }
             part => parts.push(part),
         }
     }
-    if parts.as_os_str().is_empty() { PathBuf::from(".") } else { parts }
+    if parts.as_os_str().is_empty() {
+        PathBuf::from(".")
+    } else {
+        parts
+    }
 }
 
 #[cfg(test)]
@@ -434,13 +496,22 @@ mod unit {
     #[test]
     fn addresses_are_read_as_git_reads_them() {
         let table = [
-            ("https://github.com/acme/shop", "https://github.com/acme/shop"),
-            ("HTTPS://GitHub.com:443/acme/shop.git", "https://github.com/acme/shop.git"),
+            (
+                "https://github.com/acme/shop",
+                "https://github.com/acme/shop",
+            ),
+            (
+                "HTTPS://GitHub.com:443/acme/shop.git",
+                "https://github.com/acme/shop.git",
+            ),
             ("http://127.0.0.1:8080/r.git", "http://127.0.0.1:8080/r.git"),
             ("https://user:secret@host/r", "https://host/r"),
             ("ssh://git@host:2222/acme/shop", "ssh://host:2222/acme/shop"),
             ("git+ssh://git@host/acme/shop", "ssh://host/acme/shop"),
-            ("git@github.com:acme/shop.git", "ssh://github.com/acme/shop.git"),
+            (
+                "git@github.com:acme/shop.git",
+                "ssh://github.com/acme/shop.git",
+            ),
             ("host:/srv/r.git", "ssh://host/srv/r.git"),
             ("[::1]:r.git", "ssh://[::1]/r.git"),
             ("git@[::1]:r.git", "ssh://[::1]/r.git"),
@@ -460,7 +531,11 @@ mod unit {
 
     #[test]
     fn a_relative_path_is_taken_from_its_base() {
-        let near = |text| RemoteUrl::parse_in(text, Path::new("/work/repo")).expect(text).to_string();
+        let near = |text| {
+            RemoteUrl::parse_in(text, Path::new("/work/repo"))
+                .expect(text)
+                .to_string()
+        };
         assert_eq!(near("../other"), "/work/other");
         assert_eq!(near("/abs"), "/abs");
         assert_eq!(near("."), "/work/repo");
@@ -470,15 +545,36 @@ mod unit {
     #[test]
     fn what_would_run_a_program_is_refused() {
         let table = [
-            "", "ext::sh -c touch% /tmp/x", "fd::17", "ssh://-oProxyCommand=touch/x", "-oProxyCommand=x:y",
-            "ssh://-oProxyCommand=x@host/r", "git@-oProxyCommand=x:r", "ssh://host/", "https://host",
-            "https:///path", "git://host/r", "ftp://host/r", "--upload-pack=x", "host:-x", "host:",
-            "https://host/a\nb", "https://host/r?x", "https://ho st/r", "https://host:99999/r", "ssh://host/%0a",
-            "ssh://u:p@host/r", "file://host/r", "https://a%zz@host/r",
+            "",
+            "ext::sh -c touch% /tmp/x",
+            "fd::17",
+            "ssh://-oProxyCommand=touch/x",
+            "-oProxyCommand=x:y",
+            "ssh://-oProxyCommand=x@host/r",
+            "git@-oProxyCommand=x:r",
+            "ssh://host/",
+            "https://host",
+            "https:///path",
+            "git://host/r",
+            "ftp://host/r",
+            "--upload-pack=x",
+            "host:-x",
+            "host:",
+            "https://host/a\nb",
+            "https://host/r?x",
+            "https://ho st/r",
+            "https://host:99999/r",
+            "ssh://host/%0a",
+            "ssh://u:p@host/r",
+            "file://host/r",
+            "https://a%zz@host/r",
         ];
         for text in table {
             let refused = RemoteUrl::parse(text).map(|url| url.to_string());
-            assert!(matches!(refused, Err(GitError::InvalidUrl { .. })), "{text:?} gave {refused:?}");
+            assert!(
+                matches!(refused, Err(GitError::InvalidUrl { .. })),
+                "{text:?} gave {refused:?}"
+            );
         }
     }
 
@@ -488,8 +584,15 @@ mod unit {
         let shown = url(address);
         let refused = RemoteUrl::parse("https://bob:hunter2@host:0/r").expect_err("port 0");
         let token = url("https://ghp_token@host/r");
-        for text in [format!("{shown} {shown:?} {}", shown.redacted()), format!("{refused} {refused:?}"), format!("{token:?}{token}")] {
-            assert!(!text.contains("hunter2") && !text.contains("bob") && !text.contains("ghp_token"), "{text}");
+        for text in [
+            format!("{shown} {shown:?} {}", shown.redacted()),
+            format!("{refused} {refused:?}"),
+            format!("{token:?}{token}"),
+        ] {
+            assert!(
+                !text.contains("hunter2") && !text.contains("bob") && !text.contains("ghp_token"),
+                "{text}"
+            );
         }
         assert_eq!(shown.password().map(Secret::expose), Some("hunter2"));
         assert_eq!(redact("https://a@b:c@host/x"), "https://host/x");
@@ -499,22 +602,41 @@ mod unit {
     fn equal_repositories_are_recognised() {
         let groups: &[&[&str]] = &[
             &[
-                "https://github.com/acme/shop", "https://github.com/acme/shop.git", "https://GitHub.com:443/acme/shop/",
-                "https://token@github.com/acme//shop.git/", "http://github.com/acme/shop", "https://github.com/acme/sh%6fp",
+                "https://github.com/acme/shop",
+                "https://github.com/acme/shop.git",
+                "https://GitHub.com:443/acme/shop/",
+                "https://token@github.com/acme//shop.git/",
+                "http://github.com/acme/shop",
+                "https://github.com/acme/sh%6fp",
             ],
             &[
-                "git@github.com:acme/shop.git", "ssh://git@github.com/acme/shop", "ssh://github.com:22/acme/shop.git/",
-                "github.com:acme/shop", "git+ssh://other@github.com/acme/shop",
+                "git@github.com:acme/shop.git",
+                "ssh://git@github.com/acme/shop",
+                "ssh://github.com:22/acme/shop.git/",
+                "github.com:acme/shop",
+                "git+ssh://other@github.com/acme/shop",
             ],
             &["https://github.com:8443/acme/shop"],
             &["https://github.com/acme/Shop"],
-            &["/srv/shop.git", "file:///srv/shop", "/srv/x/../shop/", "/srv/shop/.git"],
+            &[
+                "/srv/shop.git",
+                "file:///srv/shop",
+                "/srv/x/../shop/",
+                "/srv/shop/.git",
+            ],
             &["srv/shop"],
         ];
         for (number, group) in groups.iter().enumerate() {
             for (other_number, other) in groups.iter().enumerate() {
-                for (left, right) in group.iter().flat_map(|left| other.iter().map(move |right| (left, right))) {
-                    assert_eq!(url(left).same_repository(&url(right)), number == other_number, "{left} {right}");
+                for (left, right) in group
+                    .iter()
+                    .flat_map(|left| other.iter().map(move |right| (left, right)))
+                {
+                    assert_eq!(
+                        url(left).same_repository(&url(right)),
+                        number == other_number,
+                        "{left} {right}"
+                    );
                 }
             }
         }

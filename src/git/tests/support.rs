@@ -19,7 +19,9 @@ pub(super) struct Lab {
 impl Lab {
     /// A remote with three commits on `main`, an annotated tag `v1` on the second and a branch `topic`.
     pub(super) fn new() -> Self {
-        let lab = Self { folder: tempfile::tempdir().expect("folder") };
+        let lab = Self {
+            folder: tempfile::tempdir().expect("folder"),
+        };
         lab.git(".", &["init", "-q", "--bare", "-b", "main", "shop.git"]);
         lab.git(".", &["init", "-q", "-b", "main", "work"]);
         lab.commit("a", "one");
@@ -50,27 +52,51 @@ impl Lab {
 
     fn git_bytes(&self, place: &str, arguments: &[&str], input: &str) -> Vec<u8> {
         let mut command = Command::new("git");
-        command.args(arguments).current_dir(self.path(place)).envs(self.access().environment);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+            .args(arguments)
+            .current_dir(self.path(place))
+            .envs(self.access().environment);
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         let mut child = command.spawn().expect("git");
-        child.stdin.take().expect("stdin").write_all(input.as_bytes()).expect("input");
+        child
+            .stdin
+            .take()
+            .expect("stdin")
+            .write_all(input.as_bytes())
+            .expect("input");
         let output = child.wait_with_output().expect("git");
-        assert!(output.status.success(), "git {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "git {arguments:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         output.stdout
     }
 
     pub(super) fn commit(&self, file: &str, text: &str) -> Revision {
         std::fs::write(self.path("work").join(file), text).expect("file");
         self.git("work", &["add", "-A"]);
-        self.git("work", &["commit", "-q", "-m", text.get(..40).unwrap_or(text)]);
+        self.git(
+            "work",
+            &["commit", "-q", "-m", text.get(..40).unwrap_or(text)],
+        );
         self.id("work", "HEAD")
     }
 
     /// Pushes all of the work tree's refs with git itself.
     pub(super) fn publish(&self) {
         let remote = self.path("shop.git");
-        self.git("work", &["push", "-q", remote.to_str().expect("UTF-8"), "--all"]);
-        self.git("work", &["push", "-q", remote.to_str().expect("UTF-8"), "--tags"]);
+        self.git(
+            "work",
+            &["push", "-q", remote.to_str().expect("UTF-8"), "--all"],
+        );
+        self.git(
+            "work",
+            &["push", "-q", remote.to_str().expect("UTF-8"), "--tags"],
+        );
     }
 
     pub(super) fn id(&self, place: &str, name: &str) -> Revision {
@@ -79,14 +105,21 @@ impl Lab {
 
     /// Where a ref of the remote is, if it is.
     pub(super) fn remote_ref(&self, name: &str) -> Option<Revision> {
-        let shown = self.git("shop.git", &["for-each-ref", "--format=%(objectname)", name]);
+        let shown = self.git(
+            "shop.git",
+            &["for-each-ref", "--format=%(objectname)", name],
+        );
         Revision::from_hex(&shown)
     }
 
     /// A pack of what `new` has and `old` has not.
     pub(super) fn pack(&self, new: Revision, old: Option<Revision>) -> PackSource {
         let old = old.map_or_else(String::new, |old| format!("^{old}\n"));
-        let bytes = self.git_bytes("work", &["pack-objects", "--stdout", "--revs", "-q"], &format!("{new}\n{old}"));
+        let bytes = self.git_bytes(
+            "work",
+            &["pack-objects", "--stdout", "--revs", "-q"],
+            &format!("{new}\n{old}"),
+        );
         Some(Box::new(std::io::Cursor::new(bytes)))
     }
 
@@ -116,8 +149,13 @@ impl Lab {
             ("GIT_COMMITTER_EMAIL", "ann@example.com"),
             ("GIT_COMMITTER_DATE", "1700000000 +0000"),
         ];
-        access.environment = pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
-        access.environment.insert("HOME".into(), self.folder.path().into());
+        access.environment = pairs
+            .into_iter()
+            .map(|(name, value)| (name.into(), value.into()))
+            .collect();
+        access
+            .environment
+            .insert("HOME".into(), self.folder.path().into());
         access
     }
 
@@ -129,12 +167,18 @@ impl Lab {
             calls.display()
         );
         let mut access = self.access();
-        access.environment.insert("GIT_SSH_COMMAND".into(), self.script("ssh", &script).into());
+        access
+            .environment
+            .insert("GIT_SSH_COMMAND".into(), self.script("ssh", &script).into());
         access
     }
 
     pub(super) fn ssh_url(&self) -> RemoteUrl {
-        RemoteUrl::parse(&format!("git@host.example:{}", self.path("shop.git").display())).expect("address")
+        RemoteUrl::parse(&format!(
+            "git@host.example:{}",
+            self.path("shop.git").display()
+        ))
+        .expect("address")
     }
 
     /// An empty bare repository to fetch into.
@@ -145,10 +189,13 @@ impl Lab {
     /// Serves the folder over HTTP; `login` is `user:password`.
     pub(super) fn serve(&self, login: Option<&'static str>) -> Server {
         let mut access = self.access();
-        access.environment.insert("GIT_PROJECT_ROOT".into(), self.folder.path().into());
+        access
+            .environment
+            .insert("GIT_PROJECT_ROOT".into(), self.folder.path().into());
         Server::start(move |request| {
             if let Some(login) = login
-                && request.header("authorization") != format!("Basic {}", crate::git::http::base64(login.as_bytes()))
+                && request.header("authorization")
+                    != format!("Basic {}", crate::git::http::base64(login.as_bytes()))
             {
                 let head = "401 Unauthorized\r\nWWW-Authenticate: Basic realm=\"git\"\r\nContent-Type: text/plain";
                 return reply(head, b"who are you?");
@@ -181,11 +228,16 @@ impl Request {
         loop {
             let mut line = String::new();
             input.read_line(&mut line).ok()?;
-            let Some((name, value)) = line.trim().split_once(':') else { break };
+            let Some((name, value)) = line.trim().split_once(':') else {
+                break;
+            };
             headers.insert(name.to_ascii_lowercase(), value.trim().to_owned());
         }
         let mut body = Vec::new();
-        if headers.get("transfer-encoding").is_some_and(|coding| coding == "chunked") {
+        if headers
+            .get("transfer-encoding")
+            .is_some_and(|coding| coding == "chunked")
+        {
             loop {
                 let mut line = String::new();
                 input.read_line(&mut line).ok()?;
@@ -201,7 +253,12 @@ impl Request {
             body.resize(length.parse().ok()?, 0);
             input.read_exact(&mut body).ok()?;
         }
-        Some(Self { method, target, headers, body })
+        Some(Self {
+            method,
+            target,
+            headers,
+            body,
+        })
     }
 }
 
@@ -221,8 +278,14 @@ impl Server {
             for mut stream in listener.incoming().flatten() {
                 let (answer, notes) = (Arc::clone(&answer), Arc::clone(&notes));
                 std::thread::spawn(move || {
-                    let Some(request) = Request::read(&stream) else { return };
-                    let login = if request.header("authorization").is_empty() { "-" } else { "login" };
+                    let Some(request) = Request::read(&stream) else {
+                        return;
+                    };
+                    let login = if request.header("authorization").is_empty() {
+                        "-"
+                    } else {
+                        "login"
+                    };
                     let coding = request.header("transfer-encoding");
                     let note = format!("{} {} {login} {coding}", request.method, request.target);
                     notes.lock().expect("log").push(note.trim().to_owned());
@@ -235,7 +298,11 @@ impl Server {
     }
 
     pub(super) fn url(&self, userinfo: &str) -> RemoteUrl {
-        RemoteUrl::parse(&format!("http://{userinfo}127.0.0.1:{}/shop.git", self.port)).expect("address")
+        RemoteUrl::parse(&format!(
+            "http://{userinfo}127.0.0.1:{}/shop.git",
+            self.port
+        ))
+        .expect("address")
     }
 
     pub(super) fn log(&self) -> Vec<String> {
@@ -245,20 +312,39 @@ impl Server {
 
 /// A response with status line and headers in `head`.
 pub(super) fn reply(head: &str, body: &[u8]) -> Vec<u8> {
-    let mut bytes = format!("HTTP/1.1 {head}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len()).into_bytes();
+    let mut bytes = format!(
+        "HTTP/1.1 {head}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+        body.len()
+    )
+    .into_bytes();
     bytes.extend_from_slice(body);
     bytes
 }
 
 /// Runs `git http-backend` as a CGI program.
 fn backend(request: &Request, access: &Access) -> Vec<u8> {
-    let (path, query) = request.target.split_once('?').unwrap_or((&request.target, ""));
+    let (path, query) = request
+        .target
+        .split_once('?')
+        .unwrap_or((&request.target, ""));
     let mut child = Command::new("git")
         .arg("http-backend")
         .envs(&access.environment)
-        .envs([("GIT_HTTP_EXPORT_ALL", "1"), ("REMOTE_ADDR", "127.0.0.1"), ("REQUEST_METHOD", &request.method)])
-        .envs([("PATH_INFO", path), ("QUERY_STRING", query), ("CONTENT_TYPE", request.header("content-type"))])
-        .envs([("GIT_CONFIG_COUNT", "1"), ("GIT_CONFIG_KEY_0", "http.receivepack"), ("GIT_CONFIG_VALUE_0", "true")])
+        .envs([
+            ("GIT_HTTP_EXPORT_ALL", "1"),
+            ("REMOTE_ADDR", "127.0.0.1"),
+            ("REQUEST_METHOD", &request.method),
+        ])
+        .envs([
+            ("PATH_INFO", path),
+            ("QUERY_STRING", query),
+            ("CONTENT_TYPE", request.header("content-type")),
+        ])
+        .envs([
+            ("GIT_CONFIG_COUNT", "1"),
+            ("GIT_CONFIG_KEY_0", "http.receivepack"),
+            ("GIT_CONFIG_VALUE_0", "true"),
+        ])
         .env("CONTENT_LENGTH", request.body.len().to_string())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -269,7 +355,10 @@ fn backend(request: &Request, access: &Access) -> Vec<u8> {
     let feeder = std::thread::spawn(move || drop(stdin.write_all(&body)));
     let output = child.wait_with_output().expect("http-backend").stdout;
     feeder.join().expect("feeder");
-    let end = output.windows(4).position(|window| window == b"\r\n\r\n").expect("headers");
+    let end = output
+        .windows(4)
+        .position(|window| window == b"\r\n\r\n")
+        .expect("headers");
     let (mut status, mut head) = ("200 OK".to_owned(), String::new());
     for line in String::from_utf8_lossy(&output[..end]).lines() {
         match line.split_once(": ") {
@@ -304,13 +393,20 @@ pub(super) fn serve_tls() -> u16 {
         .with_safe_default_protocol_versions()
         .expect("versions")
         .with_no_client_auth()
-        .with_single_cert(vec![certificate], PrivateKeyDer::from_pem_slice(KEY).expect("key"))
+        .with_single_cert(
+            vec![certificate],
+            PrivateKeyDer::from_pem_slice(KEY).expect("key"),
+        )
         .expect("pair");
-    let (config, listener) = (Arc::new(config), TcpListener::bind("localhost:0").expect("port"));
+    let (config, listener) = (
+        Arc::new(config),
+        TcpListener::bind("localhost:0").expect("port"),
+    );
     let port = listener.local_addr().expect("address").port();
     std::thread::spawn(move || {
         for mut stream in listener.incoming().flatten() {
-            let mut connection = rustls::ServerConnection::new(Arc::clone(&config)).expect("connection");
+            let mut connection =
+                rustls::ServerConnection::new(Arc::clone(&config)).expect("connection");
             let mut secure = rustls::Stream::new(&mut connection, &mut stream);
             let mut start = [0; 4096];
             // A client that distrusts us leaves here.
