@@ -11,6 +11,9 @@ use crate::model::Revision;
 /// More than the largest repositories have; an endless list must end somewhere.
 const MAX_LINES: usize = 5_000_000;
 
+/// The same in bytes.
+const MAX_BYTES: usize = 512 * 1024 * 1024;
+
 /// The first message of a remote.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Advertisement {
@@ -30,6 +33,7 @@ impl Advertisement {
     /// [`RemoteFatal`] inside the error for an `ERR` line, `InvalidData` for what is no advertisement.
     pub(crate) fn read(input: &mut dyn Read) -> io::Result<Option<Self>> {
         let (mut found, mut line, mut first) = (Self::default(), Vec::new(), true);
+        let mut bytes = 0;
         for count in 0..MAX_LINES {
             match read_packet(input, &mut line)? {
                 Packet::End if count == 0 => return Ok(None),
@@ -42,7 +46,9 @@ impl Advertisement {
                 }
                 Packet::Data
                     if line.starts_with(b"# service=") || line.starts_with(b"version ") => {}
+                Packet::Data if bytes > MAX_BYTES => break,
                 Packet::Data => {
+                    bytes += line.len();
                     found.take_line(trimmed(&line), first)?;
                     first = false;
                 }
@@ -124,9 +130,9 @@ mod unit {
         let mut bytes = Vec::new();
         for line in lines {
             if line.is_empty() {
-                bytes.extend_from_slice(FLUSH)
+                bytes.extend_from_slice(FLUSH);
             } else {
-                write_packet(&mut bytes, line.as_bytes())
+                write_packet(&mut bytes, line.as_bytes());
             }
         }
         Advertisement::read(&mut &bytes[..])
@@ -178,5 +184,15 @@ mod unit {
         );
         assert!(read(&["hello"]).is_err());
         assert!(read(&[&format!("{zero}x refs/heads/a")]).is_err());
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_bytes_are_read_or_refused(bytes: Vec<u8>, id in "[0-9a-f]{40}", name in "[a-z/^{}. \0=:-]{0,20}") {
+            drop(Advertisement::read(&mut &bytes[..]));
+            if let Ok(Some(found)) = read(&[&format!("{id} {name}"), &format!("{id} refs/{name}"), ""]) {
+                proptest::prop_assert!(found.refs.keys().all(|name| name == "HEAD" || git2::Reference::is_valid_name(name)));
+            }
+        }
     }
 }

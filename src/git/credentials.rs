@@ -213,11 +213,9 @@ impl Logins {
             return;
         }
         let mut note = describe(&self.url);
-        note.push_str(&format!(
-            "username={}\npassword={}\n",
-            login.user.expose(),
-            login.password.expose()
-        ));
+        for (key, value) in [("username", &login.user), ("password", &login.password)] {
+            note.extend([key, "=", value.expose(), "\n"]);
+        }
         // The helper's memory is its own business: a failure here changes nothing for this operation.
         drop(run_helper(
             if worked { "approve" } else { "reject" },
@@ -248,8 +246,8 @@ fn ask_helper(url: &RemoteUrl, access: &Access) -> Result<Option<Login>, GitErro
         .username
         .as_deref()
         .or_else(|| url.user().map(Secret::expose));
-    if let Some(user) = user {
-        question.push_str(&format!("username={user}\n"));
+    if let Some(user) = user.filter(|user| !user.contains(char::is_control)) {
+        question.extend(["username=", user, "\n"]);
     }
     let Some(answer) = run_helper("fill", &question, url, access)? else {
         return Ok(None);

@@ -25,7 +25,10 @@ mod http;
 mod negotiation;
 mod pktline;
 mod process;
+mod shallow;
 mod ssh;
+mod store;
+mod transfer;
 mod transport;
 
 #[cfg(test)]

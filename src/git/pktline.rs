@@ -174,13 +174,11 @@ impl<'a> SideBand<'a> {
 
 impl Read for SideBand<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.position >= self.packet.len() {
-            if self.ended || !self.refill()? {
-                self.ended = true;
-                self.packet.clear();
-                self.position = 0;
-                return Ok(0);
-            }
+        if self.position >= self.packet.len() && (self.ended || !self.refill()?) {
+            self.ended = true;
+            self.packet.clear();
+            self.position = 0;
+            return Ok(0);
         }
         let count = buffer.len().min(self.packet.len() - self.position);
         buffer[..count].copy_from_slice(&self.packet[self.position..self.position + count]);
@@ -208,9 +206,9 @@ mod unit {
         let mut bytes = Vec::new();
         for line in lines {
             if line.is_empty() {
-                bytes.extend_from_slice(FLUSH)
+                bytes.extend_from_slice(FLUSH);
             } else {
-                write_packet(&mut bytes, line)
+                write_packet(&mut bytes, line);
             }
         }
         bytes

@@ -395,16 +395,16 @@ fn judge(
         .iter()
         .find(|(_, reason)| own_fault(reason))
         .or(report.refused.first());
-    let (reference, detail) = match chosen {
-        Some((reference, detail)) => (reference.clone(), detail.clone()),
-        None => {
-            let silent = updates
-                .iter()
-                .find(|update| !report.accepted.contains(&update.name));
-            let name = silent.map_or_else(String::new, |update| update.name.clone());
-            (name, "the remote reports nothing on it".to_owned())
-        }
-    };
+    let (reference, detail) = chosen.cloned().unwrap_or_else(|| {
+        let mut silent = updates
+            .iter()
+            .filter(|update| !report.accepted.contains(&update.name));
+        let name = silent.next().map(|update| update.name.clone());
+        (
+            name.unwrap_or_default(),
+            "the remote reports nothing on it".to_owned(),
+        )
+    });
     let refusal = Refusal::classify(&detail, &said);
     Err(PushError::Rejected {
         reference,

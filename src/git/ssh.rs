@@ -39,7 +39,9 @@ pub(crate) fn command(url: &RemoteUrl, access: &Access, service: Service) -> Com
     let user = url
         .user()
         .map(super::Secret::expose)
-        .or(access.credentials.username.as_deref());
+        .or(access.credentials.username.as_deref())
+        // An option in the place of a user would reach ssh as one.
+        .filter(|user| !user.starts_with('-'));
     command.arg(match user {
         Some(user) => format!("{user}@{}", url.host()),
         None => url.host().to_owned(),

@@ -1,6 +1,6 @@
 //! What arrives, how much of it, and what is said when it does not.
 
-use super::support::{CERTIFICATE, Lab, Server, closed_port, reply, serve_tls};
+use super::support::{CERTIFICATE, Lab, Server, closed_port, noise, reply, serve_tls};
 use crate::git::{
     Access, Credentials, FetchOutcome, GitError, RemoteUrl, Secret, Want, Wanted, fetch, list_refs,
 };
@@ -91,9 +91,7 @@ fn branches_tags_refs_and_commits_arrive_whole_on_every_way() {
 fn a_second_fetch_carries_only_what_is_new() {
     let lab = Lab::new();
     // A large file that does not change would show at once if it came again.
-    let noise: String = (0..20_000_u64)
-        .map(|n| format!("{:x}", n.wrapping_mul(0x9e37_79b9_7f4a_7c15)))
-        .collect();
+    let noise = noise(20_000);
     for number in 0..60 {
         lab.commit("a", &format!("step {number}"));
     }
@@ -185,7 +183,7 @@ fn a_shallow_fetch_ends_at_its_depth_and_can_be_deepened() {
             lab.git(&name, &["rev-list", "--count", "main"]),
             (4 + number).to_string()
         );
-        assert!(!super::support::exists(&local.path().join("shallow")));
+        assert!(!local.path().join("shallow").exists());
     }
 }
 

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::io::Read;
 
-use super::support::{Lab, closed_port};
+use super::support::{Lab, closed_port, noise};
 use crate::git::{Access, PackSource, PushError, RefUpdate, Refusal, RemoteUrl, push};
 use crate::model::Revision;
 
@@ -21,9 +21,9 @@ fn update(name: &str, old: Option<Revision>, new: Option<Revision>) -> RefUpdate
 }
 
 fn given(
-    pack: PackSource,
+    pack: Box<dyn Read + Send>,
 ) -> impl FnOnce(&std::collections::BTreeMap<String, Revision>) -> Result<PackSource, Infallible> {
-    |_| Ok(pack)
+    |_| Ok(Some(pack))
 }
 
 fn none()
@@ -41,7 +41,7 @@ fn refs_are_created_moved_and_deleted_on_every_way() {
         let mut seen = None;
         let outcome = push(&url, &access, &[update(name, None, Some(new))], |refs| {
             seen = refs.get("refs/heads/main").copied();
-            Ok::<_, Infallible>(lab.pack(new, Some(main)))
+            Ok::<_, Infallible>(Some(lab.pack(new, Some(main))))
         });
         let outcome = outcome.expect("created");
         assert_eq!(
@@ -79,15 +79,7 @@ fn refs_are_created_moved_and_deleted_on_every_way() {
 #[test]
 fn a_large_pack_is_streamed() {
     let lab = Lab::new();
-    let mut state = 1_u64;
-    let noise: String = (0..250_000)
-        .map(|_| {
-            state = state
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1);
-            format!("{:016x}", state)
-        })
-        .collect();
+    let noise = noise(250_000);
     let main = lab.id("work", "main");
     let new = lab.commit("large", &noise);
     let server = lab.serve(Some("x-access-token:hunter2"));
@@ -255,7 +247,7 @@ fn whoever_loses_the_race_after_the_check_is_refused_by_the_remote() {
             &[update(&name, Some(main), Some(new))],
             |_| {
                 lab.git("shop.git", &["update-ref", &name, &theirs.to_string()]);
-                Ok::<_, Infallible>(lab.pack(new, Some(main)))
+                Ok::<_, Infallible>(Some(lab.pack(new, Some(main))))
             },
         );
         let error = error.expect_err("too late");
@@ -371,18 +363,16 @@ fn a_pack_that_fails_leaves_the_remote_as_it_was() {
         .expect_err("no pack");
         assert!(error.to_string().contains("cannot render"), "{error}");
         let failing = || Failing(std::io::Cursor::new(b"PACK\0\0\0\x02\0\0\0\x03".to_vec()));
-        let error =
-            push(&url, &access, &updates, given(Some(Box::new(failing())))).expect_err("failing");
+        let error = push(&url, &access, &updates, given(Box::new(failing()))).expect_err("failing");
         assert!(
             error.reason() == "PackFailed" && error.to_string().contains("disk is gone"),
             "{error}"
         );
-        let short: PackSource = Some(Box::new(&b"PACK\0\0\0\x02"[..]));
+        let short = Box::new(&b"PACK\0\0\0\x02"[..]);
         let error = push(&url, &access, &updates, given(short)).expect_err("short");
         assert_eq!(error.reason(), "PackFailed", "{error}");
-        let broken: PackSource = Some(Box::new(
-            &b"PACK\0\0\0\x02\0\0\0\x03 and then something that is no object at all"[..],
-        ));
+        let broken =
+            Box::new(&b"PACK\0\0\0\x02\0\0\0\x03 and then something that is no object at all"[..]);
         let error = push(&url, &access, &updates, given(broken)).expect_err("broken");
         assert_eq!(error.reason(), "UnpackFailed", "{url}: {error}");
         assert_eq!(lab.remote_ref("refs/heads/main"), Some(main));

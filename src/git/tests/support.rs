@@ -4,11 +4,11 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader, Read, Write as _};
 use std::net::{TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 
-use crate::git::{Access, PackSource, RemoteUrl};
+use crate::git::{Access, RemoteUrl};
 use crate::model::Revision;
 
 /// A folder with a bare repository `shop.git` in it, and a work tree beside that feeds it.
@@ -113,14 +113,14 @@ impl Lab {
     }
 
     /// A pack of what `new` has and `old` has not.
-    pub(super) fn pack(&self, new: Revision, old: Option<Revision>) -> PackSource {
+    pub(super) fn pack(&self, new: Revision, old: Option<Revision>) -> Box<dyn Read + Send> {
         let old = old.map_or_else(String::new, |old| format!("^{old}\n"));
         let bytes = self.git_bytes(
             "work",
             &["pack-objects", "--stdout", "--revs", "-q"],
             &format!("{new}\n{old}"),
         );
-        Some(Box::new(std::io::Cursor::new(bytes)))
+        Box::new(std::io::Cursor::new(bytes))
     }
 
     pub(super) fn hook(&self, name: &str, script: &str) {
@@ -375,10 +375,6 @@ pub(super) fn closed_port() -> u16 {
     listener.local_addr().expect("address").port()
 }
 
-pub(super) fn exists(path: &Path) -> bool {
-    path.exists()
-}
-
 /// A certificate for `localhost` that signs itself, valid for a century, and its key: good for nothing but these tests.
 pub(super) const CERTIFICATE: &[u8] = include_bytes!("localhost.pem");
 const KEY: &[u8] = include_bytes!("localhost.key.pem");
@@ -419,4 +415,16 @@ pub(super) fn serve_tls() -> u16 {
         }
     });
     port
+}
+
+/// Text of `words` times sixteen digits that hardly compresses, the same every time.
+pub(super) fn noise(words: usize) -> String {
+    let (mut state, mut text) = (1_u64, String::with_capacity(16 * words));
+    for _ in 0..words {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        write!(text, "{state:016x}").expect("text");
+    }
+    text
 }
