@@ -235,6 +235,7 @@ impl FluxSite {
     fn shared() -> Result<Arc<Self>, Missing> {
         static SHARED: Shared<FluxSite> = Shared::new();
         SHARED.get(|| {
+            Flux::available()?;
             let wec = ApiServer::start("wec1")?;
             let flux = Flux::start(&wec, None)?;
             Ok(Self { wec, flux })
@@ -279,6 +280,7 @@ impl ArgoFleet {
     fn shared() -> Result<Arc<Self>, Missing> {
         static SHARED: Shared<ArgoFleet> = Shared::new();
         SHARED.get(|| {
+            ArgoCd::available()?;
             let home = ApiServer::start("argocd")?;
             let argocd = ArgoCd::start(&home)?;
             let wecs = [ApiServer::start("wec1")?, ApiServer::start("wec2")?];

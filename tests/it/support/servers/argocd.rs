@@ -19,10 +19,11 @@ pub(crate) struct ArgoCd {
     _servers: Vec<Server>,
 }
 
+const SERVER: &str = "Argo CD";
+
 impl ArgoCd {
-    /// Argo CD in the namespace `argocd` of `home`, with its CRDs, looking at repositories every ten seconds.
-    pub(crate) fn start(home: &ApiServer) -> Result<Self, Missing> {
-        const SERVER: &str = "Argo CD";
+    /// Says beforehand whether it can be had, for tests that would start other servers first.
+    pub(crate) fn available() -> Result<(), Missing> {
         require(SERVER, &["argocd"])?;
         if Command::new("redis-server")
             .arg("--version")
@@ -36,6 +37,12 @@ impl ArgoCd {
                 built: false,
             });
         }
+        Ok(())
+    }
+
+    /// Argo CD in the namespace `argocd` of `home`, with its CRDs, looking at repositories every ten seconds.
+    pub(crate) fn start(home: &ApiServer) -> Result<Self, Missing> {
+        Self::available()?;
         let folder = crate::support::folder(&format!("argocd-{}", home.name()));
         prepare(&folder, home);
         install(home);

@@ -14,11 +14,17 @@ pub(crate) struct Flux {
     _servers: Vec<Server>,
 }
 
+const SERVER: &str = "Flux";
+
 impl Flux {
+    /// Says beforehand whether it can be had, for tests that would start other servers first.
+    pub(crate) fn available() -> Result<(), Missing> {
+        require(SERVER, &["flux"])
+    }
+
     /// Flux on `cluster`, with its CRDs and the namespace `flux-system`. Its events go to `events_url`, when there is one.
     pub(crate) fn start(cluster: &ApiServer, events_url: Option<&str>) -> Result<Self, Missing> {
-        const SERVER: &str = "Flux";
-        require(SERVER, &["flux"])?;
+        Self::available()?;
         let folder = crate::support::folder(&format!("flux-{}", cluster.name()));
         cluster.apply_crds("flux");
         cluster.namespace("flux-system");

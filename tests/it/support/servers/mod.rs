@@ -35,7 +35,7 @@ use std::{
 use super::{PATIENCE, run_folder};
 
 /// Why a server cannot be had.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Missing {
     /// Which one, in words for people.
     pub server: &'static str,
@@ -184,7 +184,7 @@ fn until_ready(
 }
 
 /// What is started by the first test that needs it and kept for all others of this process. It ends with the process.
-pub(crate) struct Shared<T>(Mutex<Option<Arc<T>>>);
+pub(crate) struct Shared<T>(Mutex<Option<Result<Arc<T>, Missing>>>);
 
 impl<T> Shared<T> {
     /// Nothing yet.
@@ -192,16 +192,13 @@ impl<T> Shared<T> {
         Self(Mutex::new(None))
     }
 
-    /// What was started before, or else what `start` gives. A failure is tried again by the next test.
+    /// What the first call got from `start`, be it the server or the reason why there is none.
     pub(crate) fn get(
         &self,
         start: impl FnOnce() -> Result<T, Missing>,
     ) -> Result<Arc<T>, Missing> {
         let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(shared) = &*held {
-            return Ok(Arc::clone(shared));
-        }
-        Ok(Arc::clone(held.insert(Arc::new(start()?))))
+        held.get_or_insert_with(|| start().map(Arc::new)).clone()
     }
 }
 
@@ -250,12 +247,14 @@ fn secret() -> String {
     format!("{:016x}{:016x}", random.hash_one(1), random.hash_one(2))
 }
 
-/// Whether a process with this id is there.
+/// Whether a process with this id is there and has not ended.
 pub(crate) fn is_running(process: &str) -> bool {
-    Command::new("bash")
-        .args(["-c", "kill -0 \"$0\" 2>/dev/null", process])
-        .status()
-        .is_ok_and(|status| status.success())
+    let output = Command::new("ps")
+        .args(["-o", "stat=", "-p", process])
+        .output();
+    let state = output.expect("ps is needed for the tests").stdout;
+    // A zombie only waits for its parent to take notice.
+    !state.is_empty() && !state.starts_with(b"Z")
 }
 
 #[test]
@@ -275,7 +274,6 @@ fn a_server_ends_when_it_is_dropped_and_so_do_its_children() {
     let processes = [process("child"), process("parent")];
     assert!(processes.iter().all(|id| is_running(id)), "the server runs");
     drop(server);
-    // Whoever adopted the child may take a moment to bury it.
     super::wait_for("the end of the processes", || {
         if processes.iter().any(|id| is_running(id)) {
             Err(format!("{processes:?}"))
