@@ -109,6 +109,42 @@ fn flux_applies_a_branch_that_holds_one_wec() {
 }
 
 #[test]
+fn flux_keeps_what_a_wec_has_when_its_folder_leaves_the_branch() {
+    let site = need!(FluxSite::shared());
+    let branch = need!(Generated::new("fluxgone"));
+    let namespace = branch.name;
+    branch.publish("generated", &[wec("wec1", namespace, "blue")]);
+    site.wec
+        .apply(&example("flux/directories.yaml", &branch.in_examples()));
+    expect_applied(&site.wec, &branch.of("wec1"));
+
+    let delivered = folder("delivered");
+    git(
+        &delivered,
+        &["clone", "--quiet", "--branch=generated", &branch.url, "."],
+    );
+    branch.publish("generated", &[wec("wec2", namespace, "blue")]);
+    site.flux.look_now(&site.wec, "gitrepository", namespace);
+    let reason = wait_for("a complaint", || {
+        let message = |kind| {
+            let found = site
+                .wec
+                .get(kind, "flux-system", namespace)
+                .unwrap_or_default();
+            let ready = condition(&found["status"], "Ready").clone();
+            format!("{kind} is ready: {} {}", ready["status"], ready["message"])
+        };
+        let messages = [message("gitrepository"), message("kustomization")];
+        let complaint = messages
+            .iter()
+            .find(|message| message.contains("is ready: \"False\""));
+        complaint.cloned().ok_or_else(|| messages.join("; "))
+    });
+    assert!(reason.contains("clusters/wec1"), "{reason}");
+    expect_applied(&site.wec, &delivered.join("clusters/wec1"));
+}
+
+#[test]
 fn argocd_applies_and_prunes_one_wec_through_an_application() {
     let fleet = need!(ArgoFleet::shared());
     let branch = need!(Generated::new("argoone"));

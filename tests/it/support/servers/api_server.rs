@@ -19,7 +19,7 @@ pub(crate) struct ApiServer {
     folder: PathBuf,
     port: u16,
     token: String,
-    _servers: Vec<Server>,
+    processes: Vec<Server>,
 }
 
 impl ApiServer {
@@ -47,7 +47,7 @@ impl ApiServer {
             folder,
             port,
             token,
-            _servers: servers,
+            processes: servers,
         };
         let api = me(Vec::new());
         fs::write(api.kubeconfig(), api.kubeconfig_in("default")).unwrap();
@@ -60,7 +60,7 @@ impl ApiServer {
             }
         })?;
         Ok(Self {
-            _servers: servers,
+            processes: servers,
             ..api
         })
     }

@@ -10,13 +10,13 @@ use std::{
 
 use serde_json::json;
 
-use super::{ApiServer, Missing, Server, free_port, program, require, secret, until_ready};
+use super::{ApiServer, Missing, Server, base64, free_port, program, require, secret, until_ready};
 use crate::support::{git::hermetic, http};
 
 /// Running controllers. Dropping it ends them.
 #[derive(Debug)]
 pub(crate) struct ArgoCd {
-    _servers: Vec<Server>,
+    processes: Vec<Server>,
 }
 
 const SERVER: &str = "Argo CD";
@@ -104,7 +104,7 @@ impl ArgoCd {
                 .iter()
                 .try_for_each(|port| http::ready(*port, "/healthz"))
         })?;
-        Ok(Self { _servers: servers })
+        Ok(Self { processes: servers })
     }
 
     /// Registers a cluster to deliver to, as `argocd cluster add` does, under the name `wec` and with labels.
@@ -218,39 +218,4 @@ fn install(home: &ApiServer) {
          "stringData": {"server.secretkey": secret()}},
     ]);
     home.apply(&json!({"apiVersion": "v1", "kind": "List", "items": objects}).to_string());
-}
-
-/// RFC 4648, with padding.
-fn base64(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::new();
-    for chunk in bytes.chunks(3) {
-        let block = chunk
-            .iter()
-            .fold(0_u32, |block, byte| block << 8 | u32::from(*byte));
-        let block = block << (8 * (3 - chunk.len()));
-        for digit in 0..4 {
-            if digit <= chunk.len() {
-                let index = block >> (18 - 6 * digit) & 63;
-                text.push(char::from(DIGITS[index as usize]));
-            } else {
-                text.push('=');
-            }
-        }
-    }
-    text
-}
-
-#[test]
-fn base64_pads_to_whole_blocks() {
-    let pairs = [
-        ("", ""),
-        ("f", "Zg=="),
-        ("fo", "Zm8="),
-        ("foo", "Zm9v"),
-        ("foobar", "Zm9vYmFy"),
-    ];
-    for (plain, encoded) in pairs {
-        assert_eq!(base64(plain.as_bytes()), encoded);
-    }
 }

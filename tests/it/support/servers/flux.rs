@@ -11,7 +11,7 @@ use crate::support::http;
 /// Running controllers. Dropping it ends them.
 #[derive(Debug)]
 pub(crate) struct Flux {
-    _servers: Vec<Server>,
+    processes: Vec<Server>,
 }
 
 const SERVER: &str = "Flux";
@@ -60,7 +60,7 @@ impl Flux {
             http::ready(source_health, "/readyz")?;
             http::ready(kustomize_health, "/readyz")
         })?;
-        Ok(Self { _servers: servers })
+        Ok(Self { processes: servers })
     }
 
     /// Makes Flux look at once instead of at its next interval, as a webhook's Receiver would.

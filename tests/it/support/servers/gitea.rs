@@ -5,7 +5,8 @@ use std::{fs, path::PathBuf, process::Command, sync::Arc};
 use serde_json::{Value, json};
 
 use super::{
-    Missing, Server, Shared, built_servers, free_port, program, require, secret, until_ready,
+    Missing, Server, Shared, base64, built_servers, free_port, program, require, secret,
+    until_ready,
 };
 use crate::support::{git::hermetic, http};
 
@@ -15,7 +16,7 @@ pub(crate) struct Gitea {
     folder: PathBuf,
     port: u16,
     token: String,
-    _servers: Vec<Server>,
+    processes: Vec<Server>,
 }
 
 impl Gitea {
@@ -28,53 +29,20 @@ impl Gitea {
             folder,
             port,
             token: String::new(),
-            _servers: Vec::new(),
+            processes: Vec::new(),
         };
         gitea.write_configuration();
-        // Before the server runs: the same steps cost a second each while it holds the database.
-        let missing = |why| Missing {
-            server: SERVER,
-            why,
-            built: true,
-        };
-        gitea.administer(&["migrate"]).map_err(missing)?;
-        let user = [
-            "admin",
-            "user",
-            "create",
-            "--username=stella",
-            "--email=stella@example.com",
-        ];
-        let user = [
-            &user[..],
-            &[
-                "--random-password",
-                "--admin",
-                "--must-change-password=false",
-            ],
-        ];
-        gitea.administer(&user.concat()).map_err(missing)?;
-        let token = [
-            "admin",
-            "user",
-            "generate-access-token",
-            "--username=stella",
-            "--raw",
-        ];
-        let token = [&token[..], &["--token-name=tests", "--scopes=all"]];
-        gitea.token = gitea.administer(&token.concat()).map_err(missing)?;
-        let mut servers = vec![Server::start(
-            "gitea",
-            &gitea.folder,
-            &gitea.command(&["web"]),
-        )];
+        let mut servers = vec![Server::start("gitea", &gitea.folder, &gitea.command())];
         until_ready(SERVER, &mut servers, || {
             http::ready(port, "/api/v1/version")
         })?;
-        Ok(Self {
-            _servers: servers,
-            ..gitea
-        })
+        gitea.processes = servers;
+        gitea.token = gitea.sign_up().map_err(|why| Missing {
+            server: SERVER,
+            why,
+            built: true,
+        })?;
+        Ok(gitea)
     }
 
     /// The forge that all tests of this process share, each with repositories of its own.
@@ -123,32 +91,37 @@ impl Gitea {
         (answer.status, body)
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    /// Makes the administrator, who is whoever signs up first, and gives a token of theirs.
+    fn sign_up(&self) -> Result<String, String> {
+        let password = secret();
+        let form = format!(
+            "user_name=stella&email=stella@example.com&password={password}&retype={password}"
+        );
+        let headers = ["Content-Type: application/x-www-form-urlencoded"];
+        let answer = http::request(self.port, "POST", "/user/sign_up", &headers, &form)?;
+        if answer.status != 303 && answer.status != 302 {
+            return Err(format!("signing up: {} {}", answer.status, answer.body));
+        }
+        let credentials = base64(format!("stella:{password}").as_bytes());
+        let authorization = format!("Authorization: Basic {credentials}");
+        let headers = [authorization.as_str(), "Content-Type: application/json"];
+        let wanted = json!({"name": "tests", "scopes": ["all"]}).to_string();
+        let path = "/api/v1/users/stella/tokens";
+        let answer = http::request(self.port, "POST", path, &headers, &wanted)?;
+        let token: Value = serde_json::from_str(&answer.body).unwrap_or_default();
+        token["sha1"].as_str().map(str::to_owned).ok_or(answer.body)
+    }
+
+    fn command(&self) -> Command {
         let mut command = Command::new(program("gitea"));
         hermetic(&mut command)
             .env("HOME", &self.folder)
-            .env("GITEA_WORK_DIR", &self.folder)
+            .arg("web")
             .arg("--config")
-            .arg(self.folder.join("app.ini"))
-            .args(arguments)
-            .current_dir(&self.folder);
+            .arg(self.folder.join("app.ini"));
         // Gitea keeps a git configuration of its own, in its HOME.
         command.env_remove("GIT_CONFIG_GLOBAL");
         command
-    }
-
-    /// Runs one of Gitea's commands and gives its last line.
-    fn administer(&self, arguments: &[&str]) -> Result<String, String> {
-        let output = self
-            .command(arguments)
-            .output()
-            .map_err(|error| error.to_string())?;
-        let said = String::from_utf8_lossy(&output.stdout);
-        if !output.status.success() {
-            let complaint = String::from_utf8_lossy(&output.stderr);
-            return Err(format!("gitea {}: {said}{complaint}", arguments.join(" ")));
-        }
-        Ok(said.lines().last().unwrap_or_default().trim().to_owned())
     }
 
     fn write_configuration(&self) {
@@ -171,6 +144,7 @@ DISABLE_SSH = true
 [database]
 DB_TYPE = sqlite3
 [security]
+PASSWORD_HASH_ALGO = pbkdf2$1000$50
 INSTALL_LOCK = true
 SECRET_KEY = {key}
 [webhook]

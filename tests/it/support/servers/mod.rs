@@ -257,6 +257,27 @@ pub(crate) fn is_running(process: &str) -> bool {
     !state.is_empty() && !state.starts_with(b"Z")
 }
 
+/// RFC 4648, with padding.
+fn base64(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::new();
+    for chunk in bytes.chunks(3) {
+        let block = chunk
+            .iter()
+            .fold(0_u32, |block, byte| block << 8 | u32::from(*byte));
+        let block = block << (8 * (3 - chunk.len()));
+        for digit in 0..4 {
+            if digit <= chunk.len() {
+                let index = block >> (18 - 6 * digit) & 63;
+                text.push(char::from(DIGITS[index as usize]));
+            } else {
+                text.push('=');
+            }
+        }
+    }
+    text
+}
+
 #[test]
 fn a_server_ends_when_it_is_dropped_and_so_do_its_children() {
     let folder = super::folder("supervised");
@@ -287,4 +308,18 @@ fn a_server_ends_when_it_is_dropped_and_so_do_its_children() {
 fn two_free_ports_are_never_the_same() {
     let ports: BTreeSet<u16> = (0..50).map(|_| free_port()).collect();
     assert_eq!(ports.len(), 50);
+}
+
+#[test]
+fn base64_pads_to_whole_blocks() {
+    let pairs = [
+        ("", ""),
+        ("f", "Zg=="),
+        ("fo", "Zm8="),
+        ("foo", "Zm9v"),
+        ("foobar", "Zm9vYmFy"),
+    ];
+    for (plain, encoded) in pairs {
+        assert_eq!(base64(plain.as_bytes()), encoded);
+    }
 }
