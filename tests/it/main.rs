@@ -2,6 +2,11 @@
 //!
 //! Each module is one subject. What they share (real servers, a git that sees no configuration of this machine, waiting and
 //! skipping) is in [`support`]. How to run them: `./tests/run`.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a test that cannot go on says so and panics"
+)]
 
 mod servers;
 mod support;

@@ -3,14 +3,14 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::{
     applied::{expect_applied, expect_gone},
     example, folder,
     git::{Repository, git},
     need,
-    servers::{ApiServer, ArgoCd, Flux, Gitea, Missing, Shared},
+    servers::{ApiServer, ArgoCd, Flux, Gitea, Missing, Shared, WorkAgent},
     wait_for, write_files,
 };
 
@@ -78,7 +78,7 @@ fn flux_applies_prunes_and_reports_one_wec_of_the_common_branch() {
     let mut wec1 = wec("wec1", namespace, "green");
     wec1.retain(|(path, _)| !path.contains("service"));
     let second = branch.publish("generated", &[wec1.clone(), wec("wec2", namespace, "blue")]);
-    site.flux.look_now(&site.wec, "gitrepository", namespace);
+    site.flux.look_now("gitrepository", namespace);
     expect_applied(&site.wec, &branch.of("wec1"));
     expect_gone(&site.wec, &removed);
     site.expect_ready(namespace, &format!("generated@sha1:{second}"));
@@ -87,7 +87,7 @@ fn flux_applies_prunes_and_reports_one_wec_of_the_common_branch() {
     // Something of another WEC's changes: the same artifact, and the commit is reported all the same.
     let artifact = site.artifact(namespace);
     let third = branch.publish("generated", &[wec1, wec("wec2", namespace, "red")]);
-    site.flux.look_now(&site.wec, "gitrepository", namespace);
+    site.flux.look_now("gitrepository", namespace);
     site.expect_ready(namespace, &format!("generated@sha1:{third}"));
     assert_eq!(site.artifact(namespace), artifact);
 }
@@ -124,7 +124,7 @@ fn flux_keeps_what_a_wec_has_when_its_folder_leaves_the_branch() {
         &["clone", "--quiet", "--branch=generated", &branch.url, "."],
     );
     branch.publish("generated", &[wec("wec2", namespace, "blue")]);
-    site.flux.look_now(&site.wec, "gitrepository", namespace);
+    site.flux.look_now("gitrepository", namespace);
     let reason = wait_for("a complaint", || {
         let message = |kind| {
             let found = site
@@ -175,7 +175,7 @@ fn argocd_applies_and_prunes_one_wec_through_an_application() {
     let mut wec1 = wec("wec1", namespace, "green");
     wec1.retain(|(path, _)| !path.contains("service"));
     let second = branch.publish("generated", &[wec1, wec("wec2", namespace, "blue")]);
-    fleet.argocd.look_now(&fleet.home, "argoone-wec1");
+    fleet.argocd.look_now("argoone-wec1");
     expect_applied(&fleet.wecs[0], &branch.of("wec1"));
     expect_gone(&fleet.wecs[0], &removed);
     fleet.expect_synced("argoone-wec1", &second);
@@ -216,7 +216,7 @@ fn argocd_follows_every_folder_of_the_branch_through_an_applicationset() {
         .collect();
     write_files(&delivered, &files);
     branch.publish("generated", &[wec("wec1", namespace, "blue")]);
-    fleet.argocd.look_now_at_set(&fleet.home, "argoset");
+    fleet.argocd.look_now_at_set("argoset");
     wait_for("the end of the Application", || {
         match fleet.home.get("application", "argocd", "argoset-wec2") {
             None => Ok(()),
@@ -261,9 +261,46 @@ fn argocd_gives_each_labelled_cluster_its_own_branch_through_an_applicationset()
     expect_applied(&fleet.wecs[1], &delivered.join("clusters/wec2"));
 }
 
+#[test]
+fn a_work_agent_brings_a_mailbox_to_its_wec_and_reports() {
+    need!(WorkAgent::available());
+    let its = Arc::new(need!(ApiServer::start("its1")));
+    let wec = Arc::new(need!(ApiServer::start("wec1")));
+    let _agent = need!(WorkAgent::start("wec1", &its, &wec));
+    wec.namespace("shop");
+    let manifests = folder("manifests");
+    write_files(
+        &manifests,
+        &[("settings.yaml", &config_map("shop", "blue"))],
+    );
+    let manifest = json!({
+        "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings", "namespace": "shop"},
+        "data": {"colour": "blue", "literal": "${HOME}"},
+    });
+    let work = json!({
+        "apiVersion": "work.open-cluster-management.io/v1", "kind": "ManifestWork",
+        "metadata": {"name": "shop", "namespace": "wec1"},
+        "spec": {"workload": {"manifests": [manifest]}},
+    });
+    its.apply(&work.to_string());
+
+    expect_applied(&wec, &manifests);
+    wait_for("the work's status", || {
+        let work = its
+            .get("manifestwork", "wec1", "shop")
+            .ok_or("it is not there")?;
+        let applied = condition(&work["status"], "Applied");
+        if applied["status"] == "True" {
+            Ok(())
+        } else {
+            Err(work["status"].to_string())
+        }
+    });
+}
+
 /// A WEC that runs Flux; tests keep to namespaces of their own.
 struct FluxSite {
-    wec: ApiServer,
+    wec: Arc<ApiServer>,
     flux: Flux,
 }
 
@@ -272,7 +309,7 @@ impl FluxSite {
         static SHARED: Shared<FluxSite> = Shared::new();
         SHARED.get(|| {
             Flux::available()?;
-            let wec = ApiServer::start("wec1")?;
+            let wec = Arc::new(ApiServer::start("wec1")?);
             let flux = Flux::start(&wec, None)?;
             Ok(Self { wec, flux })
         })
@@ -307,7 +344,7 @@ impl FluxSite {
 
 /// A cluster that runs Argo CD, and two WECs that are registered with it as `wec1` and `wec2`.
 struct ArgoFleet {
-    home: ApiServer,
+    home: Arc<ApiServer>,
     argocd: ArgoCd,
     wecs: [ApiServer; 2],
 }
@@ -317,13 +354,13 @@ impl ArgoFleet {
         static SHARED: Shared<ArgoFleet> = Shared::new();
         SHARED.get(|| {
             ArgoCd::available()?;
-            let home = ApiServer::start("argocd")?;
+            let home = Arc::new(ApiServer::start("argocd")?);
             let argocd = ArgoCd::start(&home)?;
             let wecs = [ApiServer::start("wec1")?, ApiServer::start("wec2")?];
             for wec in &wecs {
                 // Only one test uses the label, under the name that it gives to the example.
                 let label = [("stellate.kubestellar.io/pipeline", "argofleet")];
-                argocd.register(&home, wec.name(), wec, &label);
+                argocd.register(wec.name(), wec, &label);
             }
             Ok(Self { home, argocd, wecs })
         })

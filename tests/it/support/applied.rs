@@ -20,7 +20,7 @@ pub(crate) fn expect_applied(cluster: &ApiServer, folder: &Path) {
                 match found.get(name) {
                     None => wrong.push(format!("{name} is not there")),
                     Some(live) => {
-                        wrong.extend(difference(object, live).map(|at| format!("{name}{at}")))
+                        wrong.extend(difference(object, live).map(|at| format!("{name}{at}")));
                     }
                 }
             }

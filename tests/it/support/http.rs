@@ -29,11 +29,12 @@ pub(crate) fn request(
         .map_err(text)?;
     // HTTP/1.0: the answer comes unchunked and ends with the connection.
     let mut message = format!("{method} {path} HTTP/1.0\r\nHost: 127.0.0.1:{port}\r\n");
-    for header in headers {
+    let length = format!("Content-Length: {}", body.len());
+    for header in headers.iter().chain([&length.as_str(), &""]) {
         message.push_str(header);
         message.push_str("\r\n");
     }
-    message.push_str(&format!("Content-Length: {}\r\n\r\n{body}", body.len()));
+    message.push_str(body);
     stream.write_all(message.as_bytes()).map_err(text)?;
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).map_err(text)?;

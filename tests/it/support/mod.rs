@@ -48,7 +48,7 @@ pub(crate) fn skip(place: &str, missing: &Missing) {
     );
     let line = format!("skipped: {test}: {missing}\n");
     // Past the capture of the test runner: a skip must be seen even when everything passes.
-    let _ = std::io::stderr().write_all(line.as_bytes());
+    std::io::stderr().write_all(line.as_bytes()).unwrap();
     if let Some(log) = env::var_os("STELLATE_SKIP_LOG") {
         let mut log = fs::OpenOptions::new()
             .create(true)
@@ -99,7 +99,7 @@ pub(crate) fn run_folder() -> &'static Path {
             if let Some(process) = name.to_str().and_then(|name| name.strip_prefix(PREFIX))
                 && !servers::is_running(process)
             {
-                let _ = fs::remove_dir_all(entry.path());
+                drop(fs::remove_dir_all(entry.path()));
             }
         }
         let folder = env::temp_dir().join(format!("{PREFIX}{}", std::process::id()));

@@ -112,7 +112,7 @@ impl ApiServer {
 
     /// Runs kubectl on it and gives its standard output; panics with kubectl's own words when it fails.
     pub(crate) fn kubectl_ok(&self, arguments: &[&str]) -> String {
-        self.checked(arguments, self.kubectl(arguments))
+        self.checked(arguments, &self.kubectl(arguments))
     }
 
     /// Applies manifests (YAML or JSON, several documents at will) on the server's side.
@@ -135,7 +135,7 @@ impl ApiServer {
             .unwrap()
             .write_all(manifests.as_bytes())
             .unwrap();
-        self.checked(&arguments, kubectl.wait_with_output().unwrap());
+        self.checked(&arguments, &kubectl.wait_with_output().unwrap());
     }
 
     /// Applies the CRDs that a group of `tests/servers/build` brought along (`flux`, `argocd`, `ocm`), and waits until they serve.
@@ -213,7 +213,7 @@ impl ApiServer {
         command
     }
 
-    fn checked(&self, arguments: &[&str], output: Output) -> String {
+    fn checked(&self, arguments: &[&str], output: &Output) -> String {
         assert!(
             output.status.success(),
             "kubectl {} on {}: {}{}",
@@ -232,7 +232,7 @@ fn etcd(folder: &Path) -> (String, Server) {
     let peers = format!("http://127.0.0.1:{}", free_port());
     let mut command = Command::new(program("etcd"));
     command
-        .args(["--name=only", "--unsafe-no-fsync", "--data-dir=etcd"])
+        .args(["--name=only", "--unsafe-no-fsync", "--data-dir=data/etcd"])
         .arg(format!("--listen-client-urls={clients}"))
         .arg(format!("--advertise-client-urls={clients}"))
         .arg(format!("--listen-peer-urls={peers}"))

@@ -1,4 +1,4 @@
-//! Argo CD: application controller, repository server and ApplicationSet controller, living in one [`ApiServer`] and delivering
+//! Argo CD: application controller, repository server and `ApplicationSet` controller, living in one [`ApiServer`] and delivering
 //! to others that are registered with it. No user interface, no SSO, no notifications.
 
 use std::{
@@ -6,6 +6,7 @@ use std::{
     os::unix::fs::{PermissionsExt as _, symlink},
     path::Path,
     process::Command,
+    sync::Arc,
 };
 
 use serde_json::json;
@@ -17,6 +18,7 @@ use crate::support::{git::hermetic, http};
 #[derive(Debug)]
 pub(crate) struct ArgoCd {
     processes: Vec<Server>,
+    home: Arc<ApiServer>,
 }
 
 const SERVER: &str = "Argo CD";
@@ -41,7 +43,7 @@ impl ArgoCd {
     }
 
     /// Argo CD in the namespace `argocd` of `home`, with its CRDs, looking at repositories every ten seconds.
-    pub(crate) fn start(home: &ApiServer) -> Result<Self, Missing> {
+    pub(crate) fn start(home: &Arc<ApiServer>) -> Result<Self, Missing> {
         Self::available()?;
         let folder = crate::support::folder(&format!("argocd-{}", home.name()));
         prepare(&folder, home);
@@ -104,17 +106,14 @@ impl ArgoCd {
                 .iter()
                 .try_for_each(|port| http::ready(*port, "/healthz"))
         })?;
-        Ok(Self { processes: servers })
+        Ok(Self {
+            processes: servers,
+            home: Arc::clone(home),
+        })
     }
 
     /// Registers a cluster to deliver to, as `argocd cluster add` does, under the name `wec` and with labels.
-    pub(crate) fn register(
-        &self,
-        home: &ApiServer,
-        wec: &str,
-        cluster: &ApiServer,
-        labels: &[(&str, &str)],
-    ) {
+    pub(crate) fn register(&self, wec: &str, cluster: &ApiServer, labels: &[(&str, &str)]) {
         let mut all_labels = json!({"argocd.argoproj.io/secret-type": "cluster"});
         for (key, value) in labels {
             all_labels[*key] = json!(value);
@@ -126,13 +125,13 @@ impl ArgoCd {
             "metadata": {"name": format!("cluster-{wec}"), "namespace": "argocd", "labels": all_labels},
             "stringData": {"name": wec, "server": cluster.url(), "config": config.to_string()},
         });
-        home.apply(&secret.to_string());
+        self.home.apply(&secret.to_string());
     }
 
     /// Makes Argo CD look at an Application at once instead of at its next interval, as a webhook would.
-    pub(crate) fn look_now(&self, home: &ApiServer, application: &str) {
+    pub(crate) fn look_now(&self, application: &str) {
         let refresh = "argocd.argoproj.io/refresh=normal";
-        home.kubectl_ok(&[
+        self.home.kubectl_ok(&[
             "annotate",
             "--overwrite",
             "--namespace=argocd",
@@ -142,10 +141,10 @@ impl ArgoCd {
         ]);
     }
 
-    /// The same for an ApplicationSet.
-    pub(crate) fn look_now_at_set(&self, home: &ApiServer, application_set: &str) {
+    /// The same for an `ApplicationSet`.
+    pub(crate) fn look_now_at_set(&self, application_set: &str) {
         let refresh = "argocd.argoproj.io/application-set-refresh=true";
-        home.kubectl_ok(&[
+        self.home.kubectl_ok(&[
             "annotate",
             "--overwrite",
             "--namespace=argocd",

@@ -2,6 +2,7 @@
 
 use std::{
     process::Command,
+    sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -12,6 +13,7 @@ use crate::support::http;
 #[derive(Debug)]
 pub(crate) struct Flux {
     processes: Vec<Server>,
+    cluster: Arc<ApiServer>,
 }
 
 const SERVER: &str = "Flux";
@@ -23,7 +25,10 @@ impl Flux {
     }
 
     /// Flux on `cluster`, with its CRDs and the namespace `flux-system`. Its events go to `events_url`, when there is one.
-    pub(crate) fn start(cluster: &ApiServer, events_url: Option<&str>) -> Result<Self, Missing> {
+    pub(crate) fn start(
+        cluster: &Arc<ApiServer>,
+        events_url: Option<&str>,
+    ) -> Result<Self, Missing> {
         Self::available()?;
         let folder = crate::support::folder(&format!("flux-{}", cluster.name()));
         cluster.apply_crds("flux");
@@ -60,17 +65,20 @@ impl Flux {
             http::ready(source_health, "/readyz")?;
             http::ready(kustomize_health, "/readyz")
         })?;
-        Ok(Self { processes: servers })
+        Ok(Self {
+            processes: servers,
+            cluster: Arc::clone(cluster),
+        })
     }
 
     /// Makes Flux look at once instead of at its next interval, as a webhook's Receiver would.
-    pub(crate) fn look_now(&self, cluster: &ApiServer, kind: &str, name: &str) {
+    pub(crate) fn look_now(&self, kind: &str, name: &str) {
         let now = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap()
             .as_nanos();
         let request = format!("reconcile.fluxcd.io/requestedAt={now}");
-        cluster.kubectl_ok(&[
+        self.cluster.kubectl_ok(&[
             "annotate",
             "--overwrite",
             "--namespace=flux-system",

@@ -4,6 +4,7 @@
 //! ApiServer        etcd + kube-apiserver: a WDS, an ITS or a WEC (no nodes, no controllers)
 //! Gitea            a forge
 //! Flux, ArgoCd     their controllers, working on an ApiServer
+//! WorkAgent        Open Cluster Management's agent: from a mailbox in an ITS to a WEC
 //! ```
 //!
 //! `start` gives a running, answering server, or [`Missing`] with the reason. Dropping it ends its processes. So does the end
@@ -13,11 +14,13 @@ mod api_server;
 mod argocd;
 mod flux;
 mod gitea;
+mod work_agent;
 
 pub(crate) use api_server::ApiServer;
 pub(crate) use argocd::ArgoCd;
 pub(crate) use flux::Flux;
 pub(crate) use gitea::Gitea;
+pub(crate) use work_agent::WorkAgent;
 
 use std::{
     collections::BTreeSet,
@@ -86,7 +89,7 @@ fn require(server: &'static str, groups: &[&str]) -> Result<(), Missing> {
     Ok(())
 }
 
-/// One supervised process with its log.
+/// One supervised process, with its log.
 #[derive(Debug)]
 struct Server {
     name: &'static str,
@@ -95,18 +98,21 @@ struct Server {
     lifeline: Option<ChildStdin>,
 }
 
-/// Runs a command in the supervisor's process group and ends the whole group when standard input closes. A server that
-/// ends by itself takes the supervisor with it, which is how the tests notice.
+/// Runs a command in a process group of its own, ends the whole group when standard input closes, and itself when the command
+/// has ended, which is how the tests notice. Removes what the server kept in `data/NAME`; the logs stay.
 const SUPERVISOR: &str = r#"
+set -m
 exec 3<&0
 "$@" </dev/null 3<&- & server=$!
-{ read -r _ <&3; kill -9 -- -$$; } &
+{ read -r _ <&3; kill -9 -- "-$server"; } </dev/null & lifeline=$!
 exec 3<&-
-wait "$server"; echo "ended with status $?"; kill -9 -- -$$
+wait "$server"; echo "ended with status $?"
+kill -9 -- "-$lifeline"
+rm -rf -- "data/$0"
 "#;
 
 impl Server {
-    /// Starts a command; its output goes to `NAME.log` in `folder`.
+    /// Starts a command in `folder`; its output goes to `NAME.log` there.
     fn start(name: &'static str, folder: &Path, command: &Command) -> Self {
         tell_where_the_logs_are();
         let log = folder.join(format!("{name}.log"));
@@ -150,7 +156,7 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         drop(self.lifeline.take());
-        let _ = self.supervisor.wait();
+        drop(self.supervisor.wait());
     }
 }
 
