@@ -1,5 +1,5 @@
-//! A Kubernetes control plane: etcd and kube-apiserver, with RBAC and token authentication. No nodes and no controllers:
-//! a Deployment stays as it was written, and nothing but the tests and what they start writes into it.
+//! A Kubernetes control plane: etcd and kube-apiserver, with RBAC and token authentication. No nodes, and no controllers
+//! unless asked for: a Deployment stays as it was written, and nothing but the tests and what they start writes into it.
 
 use std::{
     fs,
@@ -22,36 +22,41 @@ pub(crate) struct ApiServer {
     processes: Vec<Server>,
 }
 
+const SERVER: &str = "the Kubernetes API server";
+
 impl ApiServer {
     /// A control plane of the test's own. `name` is the name of its context.
     pub(crate) fn start(name: &str) -> Result<Self, Missing> {
-        const SERVER: &str = "the Kubernetes API server";
+        Self::start_with_controllers(name, &[])
+    }
+
+    /// The same with some of Kubernetes' own controllers, by the names that kube-controller-manager gives them. Without
+    /// `namespace-controller` a Namespace never goes, without `garbage-collector-controller` neither does what is deleted in
+    /// the foreground.
+    pub(crate) fn start_with_controllers(
+        name: &str,
+        controllers: &[&str],
+    ) -> Result<Self, Missing> {
         require(SERVER, &["etcd", "kubernetes"])?;
         let folder = crate::support::folder(name);
         let (port, token) = (free_port(), secret());
-        make_signing_key(&folder.join("service-accounts.key")).map_err(|why| Missing {
-            server: SERVER,
-            why,
-            built: false,
-        })?;
-        fs::write(
-            folder.join("tokens.csv"),
-            format!("{token},admin,admin-uid,\"system:masters\"\n"),
-        )
-        .unwrap();
+        make_signing_key(&folder.join("service-accounts.key"))?;
+        let administrator = format!("{token},admin,admin-uid,\"system:masters\"\n");
+        fs::write(folder.join("tokens.csv"), administrator).unwrap();
         let (etcd_url, etcd) = etcd(&folder);
         let server = kube_apiserver(&folder, port, &etcd_url);
-        let mut servers = vec![etcd, server];
-        let me = |servers| Self {
-            name: name.to_owned(),
+        let name = name.to_owned();
+        let mut api = Self {
+            name,
             folder,
             port,
             token,
-            processes: servers,
+            processes: Vec::new(),
         };
-        let api = me(Vec::new());
         fs::write(api.kubeconfig(), api.kubeconfig_in("default")).unwrap();
-        until_ready(SERVER, &mut servers, || {
+
+        let mut processes = vec![etcd, server];
+        until_ready(SERVER, &mut processes, || {
             let output = api.kubectl(&["get", "--raw=/readyz"]);
             if output.status.success() {
                 Ok(())
@@ -59,10 +64,11 @@ impl ApiServer {
                 Err(text(&output.stderr))
             }
         })?;
-        Ok(Self {
-            processes: servers,
-            ..api
-        })
+        if !controllers.is_empty() {
+            processes.push(kube_controller_manager(&api, controllers));
+        }
+        api.processes = processes;
+        Ok(api)
     }
 
     /// What it was started as, and the name of its context.
@@ -260,8 +266,18 @@ fn kube_apiserver(folder: &Path, port: u16, etcd_url: &str) -> Server {
     Server::start("kube-apiserver", folder, &command)
 }
 
-fn make_signing_key(file: &Path) -> Result<(), String> {
-    let output = Command::new("openssl")
+fn kube_controller_manager(api: &ApiServer, controllers: &[&str]) -> Server {
+    let mut command = Command::new(program("kube-controller-manager"));
+    command
+        .arg(format!("--kubeconfig={}", api.kubeconfig().display()))
+        .arg(format!("--controllers={}", controllers.join(",")))
+        .args(["--leader-elect=false", "--secure-port=0"]);
+    Server::start("kube-controller-manager", &api.folder, &command)
+}
+
+fn make_signing_key(file: &Path) -> Result<(), Missing> {
+    let mut openssl = Command::new("openssl");
+    openssl
         .args([
             "ecparam",
             "-name",
@@ -270,14 +286,17 @@ fn make_signing_key(file: &Path) -> Result<(), String> {
             "-noout",
             "-out",
         ])
-        .arg(file)
-        .output()
-        .map_err(|error| format!("openssl: {error}"))?;
-    if output.status.success() {
-        Ok(())
-    } else {
-        Err(text(&output.stderr))
-    }
+        .arg(file);
+    let why = match openssl.output() {
+        Ok(output) if output.status.success() => return Ok(()),
+        Ok(output) => text(&output.stderr),
+        Err(error) => format!("it needs openssl: {error}"),
+    };
+    Err(Missing {
+        server: SERVER,
+        why,
+        built: false,
+    })
 }
 
 fn text(bytes: &[u8]) -> String {

@@ -50,7 +50,7 @@ impl ArgoCd {
         install(home);
         let redis = free_port();
         let repositories = free_port();
-        let health = [free_port(), free_port(), free_port()];
+        let answering = [free_port(), free_port(), free_port()];
         let redis_address = format!("--redis=127.0.0.1:{redis}");
         let repository_server = format!("127.0.0.1:{repositories}");
         let part = |name: &str| component(&folder, name);
@@ -75,7 +75,7 @@ impl ArgoCd {
                 "--client-ca-path=",
             ])
             .arg(format!("--port={repositories}"))
-            .arg(format!("--metrics-port={}", health[0]))
+            .arg(format!("--metrics-port={}", answering[0]))
             .arg(&redis_address);
         let mut applications = part("argocd-application-controller");
         applications
@@ -86,13 +86,13 @@ impl ArgoCd {
                 &redis_address,
             ])
             .arg(format!("--repo-server={repository_server}"))
-            .arg(format!("--metrics-port={}", health[1]));
+            .arg(format!("--metrics-port={}", answering[1]));
         let mut application_sets = part("argocd-applicationset-controller");
         application_sets
             .args(["--namespace=argocd", "--repo-server-plaintext"])
             .arg(format!("--argocd-repo-server={repository_server}"))
-            .arg(format!("--probe-addr=127.0.0.1:{}", health[2]))
-            .arg(format!("--metrics-addr=127.0.0.1:{}", free_port()))
+            .arg(format!("--probe-addr=127.0.0.1:{}", free_port()))
+            .arg(format!("--metrics-addr=127.0.0.1:{}", answering[2]))
             .arg(format!("--webhook-addr=127.0.0.1:{}", free_port()));
 
         let mut servers = vec![
@@ -102,9 +102,9 @@ impl ArgoCd {
             Server::start("applicationset-controller", &folder, &application_sets),
         ];
         until_ready(SERVER, &mut servers, || {
-            health
+            answering
                 .iter()
-                .try_for_each(|port| http::ready(*port, "/healthz"))
+                .try_for_each(|port| http::ready(*port, "/metrics"))
         })?;
         Ok(Self {
             processes: servers,

@@ -1,7 +1,7 @@
 //! Real servers on loopback, one process each, started by tests and ended with them.
 //!
 //! ```text
-//! ApiServer        etcd + kube-apiserver: a WDS, an ITS or a WEC (no nodes, no controllers)
+//! ApiServer        etcd + kube-apiserver: a WDS, an ITS or a WEC (no nodes)
 //! Gitea            a forge
 //! Flux, ArgoCd     their controllers, working on an ApiServer
 //! WorkAgent        Open Cluster Management's agent: from a mailbox in an ITS to a WEC
@@ -177,10 +177,9 @@ fn until_ready(
             }
             (None, Err(reason)) | (Some(reason), _) => reason,
         };
-        let why = format!(
-            "it did not start: {reason} (logs: {})",
-            run_folder().display()
-        );
+        let reason = reason.split_whitespace().collect::<Vec<_>>().join(" ");
+        let logs = run_folder().display();
+        let why = format!("it did not start: {reason} (logs: {logs})");
         return Err(Missing {
             server,
             why,
