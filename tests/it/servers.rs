@@ -90,6 +90,12 @@ fn flux_applies_prunes_and_reports_one_wec_of_the_common_branch() {
     site.flux.look_now("gitrepository", namespace);
     site.expect_ready(namespace, &format!("generated@sha1:{third}"));
     assert_eq!(site.artifact(namespace), artifact);
+
+    // The WEC is to have nothing: its folder is still there.
+    let delivered = branch.copy_of("wec1");
+    branch.publish("generated", &[nothing("wec1")]);
+    site.flux.look_now("gitrepository", namespace);
+    expect_gone(&site.wec, &delivered);
 }
 
 #[test]
@@ -118,11 +124,7 @@ fn flux_keeps_what_a_wec_has_when_its_folder_leaves_the_branch() {
         .apply(&example("flux/directories.yaml", &branch.in_examples()));
     expect_applied(&site.wec, &branch.of("wec1"));
 
-    let delivered = folder("delivered");
-    git(
-        &delivered,
-        &["clone", "--quiet", "--branch=generated", &branch.url, "."],
-    );
+    let delivered = branch.copy_of("wec1");
     branch.publish("generated", &[wec("wec2", namespace, "blue")]);
     site.flux.look_now("gitrepository", namespace);
     let reason = wait_for("a complaint", || {
@@ -141,7 +143,7 @@ fn flux_keeps_what_a_wec_has_when_its_folder_leaves_the_branch() {
         complaint.cloned().ok_or_else(|| messages.join("; "))
     });
     assert!(reason.contains("clusters/wec1"), "{reason}");
-    expect_applied(&site.wec, &delivered.join("clusters/wec1"));
+    expect_applied(&site.wec, &delivered);
 }
 
 #[test]
@@ -179,6 +181,12 @@ fn argocd_applies_and_prunes_one_wec_through_an_application() {
     expect_applied(&fleet.wecs[0], &branch.of("wec1"));
     expect_gone(&fleet.wecs[0], &removed);
     fleet.expect_synced("argoone-wec1", &second);
+
+    // The WEC is to have nothing: its folder is still there.
+    let delivered = branch.copy_of("wec1");
+    branch.publish("generated", &[nothing("wec1")]);
+    fleet.argocd.look_now("argoone-wec1");
+    expect_gone(&fleet.wecs[0], &delivered);
 }
 
 #[test]
@@ -208,13 +216,7 @@ fn argocd_follows_every_folder_of_the_branch_through_an_applicationset() {
     }
 
     // A WEC that receives nothing any more: its folder goes, its Application goes, and what was delivered goes.
-    let delivered = folder("delivered");
-    let files = wec("wec2", namespace, "red");
-    let files: Vec<_> = files
-        .iter()
-        .map(|(path, text)| (path.as_str(), text.as_str()))
-        .collect();
-    write_files(&delivered, &files);
+    let delivered = branch.copy_of("wec2");
     branch.publish("generated", &[wec("wec1", namespace, "blue")]);
     fleet.argocd.look_now_at_set("argoset");
     wait_for("the end of the Application", || {
@@ -233,17 +235,7 @@ fn argocd_gives_each_labelled_cluster_its_own_branch_through_an_applicationset()
     let branch = need!(Generated::new("argofleet"));
     let namespace = branch.name;
     branch.publish("generated/wec2", &[wec("wec2", namespace, "red")]);
-    let delivered = folder("delivered");
-    git(
-        &delivered,
-        &[
-            "clone",
-            "--quiet",
-            "--branch=generated/wec2",
-            &branch.url,
-            ".",
-        ],
-    );
+    let delivered = branch.copy_of("wec2");
     branch.publish("generated/wec1", &[wec("wec1", namespace, "blue")]);
     fleet.home.apply(&example(
         "argocd/project.yaml",
@@ -255,7 +247,7 @@ fn argocd_gives_each_labelled_cluster_its_own_branch_through_an_applicationset()
     ));
 
     expect_applied(&fleet.wecs[0], &branch.of("wec1"));
-    expect_applied(&fleet.wecs[1], &delivered.join("clusters/wec2"));
+    expect_applied(&fleet.wecs[1], &delivered);
 }
 
 #[test]
@@ -295,6 +287,12 @@ fn a_work_agent_brings_a_mailbox_to_its_wec_and_reports() {
     });
 }
 
+/// A WEC on which things end when they are deleted: Namespaces, and what Argo CD deletes, which is in the foreground.
+fn start_wec(name: &str) -> Result<ApiServer, Missing> {
+    let controllers = ["namespace-controller", "garbage-collector-controller"];
+    ApiServer::start_with_controllers(name, &controllers)
+}
+
 /// A WEC that runs Flux; tests keep to namespaces of their own.
 struct FluxSite {
     wec: Arc<ApiServer>,
@@ -306,7 +304,7 @@ impl FluxSite {
         static SHARED: Shared<FluxSite> = Shared::new();
         SHARED.get(|| {
             Flux::available()?;
-            let wec = Arc::new(ApiServer::start("wec1")?);
+            let wec = Arc::new(start_wec("wec1")?);
             let flux = Flux::start(&wec, None)?;
             Ok(Self { wec, flux })
         })
@@ -353,12 +351,7 @@ impl ArgoFleet {
             ArgoCd::available()?;
             let home = Arc::new(ApiServer::start("argocd")?);
             let argocd = ArgoCd::start(&home)?;
-            // Argo CD deletes in the foreground and waits for the end of what it deletes.
-            let wec = |name| {
-                let controllers = ["namespace-controller", "garbage-collector-controller"];
-                ApiServer::start_with_controllers(name, &controllers)
-            };
-            let wecs = [wec("wec1")?, wec("wec2")?];
+            let wecs = [start_wec("wec1")?, start_wec("wec2")?];
             for wec in &wecs {
                 // Only one test uses the label, under the name that it gives to the example.
                 let label = [("stellate.kubestellar.io/pipeline", "argofleet")];
@@ -455,6 +448,21 @@ impl Generated {
         self.repository.path().join("clusters").join(wec)
     }
 
+    /// The same in a folder that stays as it is when something else is published.
+    fn copy_of(&self, wec: &str) -> PathBuf {
+        let copy = folder("copy");
+        git(
+            &copy,
+            &[
+                "clone",
+                "--quiet",
+                self.repository.path().to_str().unwrap(),
+                ".",
+            ],
+        );
+        copy.join("clusters").join(wec)
+    }
+
     /// What this test replaces in an example that names the pipeline, the repository and a WEC.
     fn in_examples(&self) -> Vec<(&str, &str)> {
         [self.in_examples_without_wec(), vec![("wec1", "wec1")]].concat()
@@ -482,6 +490,11 @@ fn wec(wec: &str, namespace: &str, colour: &str) -> Vec<(String, String)> {
             deployment(namespace),
         ),
     ]
+}
+
+/// The folder of a WEC that is to have nothing: git keeps no folder without a file.
+fn nothing(wec: &str) -> Vec<(String, String)> {
+    vec![(format!("clusters/{wec}/.gitkeep"), String::new())]
 }
 
 fn config_map(namespace: &str, colour: &str) -> String {

@@ -1,7 +1,9 @@
 //! Open Cluster Management's work agent for one WEC: what is in the WEC's mailbox namespace in the ITS is applied to the WEC, and
 //! reported back in the ManifestWork's status.
 
-use std::{net::TcpStream, process::Command, sync::Arc};
+use std::{fs, net::TcpStream, process::Command, sync::Arc};
+
+use serde_json::json;
 
 use super::{ApiServer, Missing, Server, free_port, program, require, until_ready};
 
@@ -33,7 +35,7 @@ impl WorkAgent {
         its.namespace(name);
         wec.apply_crds("ocm");
         wec.namespace("open-cluster-management-agent");
-        await_authentication_settings(wec);
+        add_authentication_settings(wec);
         let health = free_port();
         let mut command = Command::new(program("ocm-work"));
         command
@@ -70,14 +72,14 @@ impl WorkAgent {
     }
 }
 
-/// The agent's own server reads this ConfigMap, which an API server makes a moment after it has become ready.
-fn await_authentication_settings(wec: &ApiServer) {
-    crate::support::wait_for("extension-apiserver-authentication", || {
-        let found = wec.get(
-            "configmap",
-            "kube-system",
-            "extension-apiserver-authentication",
-        );
-        found.map(drop).ok_or_else(|| "it is not there".to_owned())
+/// The agent's own server reads this ConfigMap, which an API server makes only when it trusts client certificates.
+fn add_authentication_settings(wec: &ApiServer) {
+    let certificate = fs::read_to_string(wec.certificate()).unwrap();
+    let settings = json!({
+        "apiVersion": "v1", "kind": "ConfigMap",
+        "metadata": {"name": "extension-apiserver-authentication", "namespace": "kube-system"},
+        "data": {"client-ca-file": certificate},
     });
+    wec.namespace("kube-system");
+    wec.apply(&settings.to_string());
 }
