@@ -253,7 +253,9 @@ fn effective_labels(namespace: &str, declared: Option<&Arc<Labels>>) -> Arc<Labe
             Arc::clone(labels)
         }
         _ => {
-            let mut labels = declared.map(|labels| (**labels).clone()).unwrap_or_default();
+            let mut labels = declared
+                .map(|labels| (**labels).clone())
+                .unwrap_or_default();
             labels.insert(NAME.to_owned(), namespace.to_owned());
             Arc::new(labels)
         }

@@ -20,6 +20,7 @@ mod matcher;
 mod object;
 mod placer;
 mod policy;
+mod policy_table;
 mod report;
 #[cfg(test)]
 mod tests;

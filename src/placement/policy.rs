@@ -136,17 +136,15 @@ fn compile_as_written(policy: &Policy) -> (CompiledPolicy, Vec<PolicyProblem>) {
         &mut problems,
     );
     let mut strands: Vec<Strand> = Vec::new();
-    let mut add = |modulation, index, matcher| {
-        match strands
-            .iter_mut()
-            .find(|strand| strand.modulation == modulation)
-        {
-            Some(strand) => strand.matchers.push((index, matcher)),
-            None => strands.push(Strand {
-                modulation,
-                matchers: vec![(index, matcher)],
-            }),
-        }
+    let mut add = |modulation, index, matcher| match strands
+        .iter_mut()
+        .find(|strand| strand.modulation == modulation)
+    {
+        Some(strand) => strand.matchers.push((index, matcher)),
+        None => strands.push(Strand {
+            modulation,
+            matchers: vec![(index, matcher)],
+        }),
     };
     for (index, clause) in policy.clauses.iter().enumerate() {
         let path = [spec.clone(), "downsync".into(), index.into()];
@@ -205,9 +203,7 @@ impl Clause {
             ),
         ]
         .map(|(field, test)| Criterion { field, test });
-        let selects_all = criteria
-            .iter()
-            .all(|criterion| criterion.test == Test::Any);
+        let selects_all = criteria.iter().all(|criterion| criterion.test == Test::Any);
         if selects_all && problems.len() == known {
             problems.push(PolicyProblem {
                 reason: "ClauseSelectsAll",
