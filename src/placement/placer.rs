@@ -40,12 +40,14 @@ pub struct Placer {
     /// How many objects of each group live in a namespace.
     inhabitants: HashMap<Arc<str>, BTreeMap<u32, u32>>,
     implied: BTreeMap<String, Arc<ClusterSet>>,
+    /// Whether objects came, went or changed their group since namespaces were implied.
+    moved: bool,
 }
 
-/// This many changed objects are tested one by one; more go through the index together.
-const ONE_BY_ONE: usize = 64;
+/// This many changed objects are tested one by one; more go through the index together. Tests go both ways.
+const ONE_BY_ONE: usize = if cfg!(test) { 3 } else { 64 };
 /// This many WECs that come or go are moved in and out one by one; more rebuild the index.
-const MOVED_ONE_BY_ONE: usize = 16;
+const MOVED_ONE_BY_ONE: usize = if cfg!(test) { 2 } else { 16 };
 
 impl Placer {
     /// Starts with nothing: no object, no policy, no WEC.
@@ -132,6 +134,7 @@ impl Placer {
         if let Some(group) = entry.group {
             self.groups.leave(group);
             count_out(&mut self.inhabitants, &entry.facts, group);
+            self.moved = true;
         }
     }
 
@@ -312,7 +315,7 @@ impl Placer {
     pub(super) fn settle(&mut self) {
         self.match_objects();
         self.match_strands();
-        let moved = self.find_groups();
+        self.find_groups();
         let changed = std::mem::take(&mut self.policies.changed);
         let stale = if std::mem::take(&mut self.positions_moved) {
             Stale::All
@@ -323,7 +326,7 @@ impl Placer {
         let outcomes_changed = self
             .groups
             .refresh(&stale, |strands, sets| policies.placement(strands, sets));
-        if moved || outcomes_changed {
+        if std::mem::take(&mut self.moved) || outcomes_changed {
             self.imply_namespaces();
         }
     }
@@ -390,9 +393,8 @@ impl Placer {
         }
     }
 
-    /// Puts objects into the group of those that the same strands select; tells whether any moved.
-    fn find_groups(&mut self) -> bool {
-        let mut moved = false;
+    /// Puts objects into the group of those that the same strands select.
+    fn find_groups(&mut self) {
         for slot in std::mem::take(&mut self.homeless).iter() {
             let Some(entry) = self.objects.get_mut(slot) else {
                 continue;
@@ -405,14 +407,13 @@ impl Placer {
                 }
                 count_out(&mut self.inhabitants, &entry.facts, old);
             }
-            moved = true;
+            self.moved = true;
             if entry.facts.is_namespaced() {
                 let namespace = Arc::clone(&entry.facts.key.namespace);
                 let groups = self.inhabitants.entry(namespace).or_default();
                 *groups.entry(group).or_default() += 1;
             }
         }
-        moved
     }
 
     /// Finds the WECs where a namespace is needed that no policy delivers.
