@@ -309,18 +309,12 @@ impl PathPart {
     pub fn join(path: &[Self]) -> String {
         let mut text = String::new();
         for part in path {
-            match part {
-                Self::Index(index) => text.push_str(&format!("[{index}]")),
-                Self::Key(key) if key.contains(['.', '/', '[']) => {
-                    text.push_str(&format!("[{key:?}]"));
-                }
-                Self::Key(key) => {
-                    if !text.is_empty() {
-                        text.push('.');
-                    }
-                    text.push_str(key);
-                }
-            }
+            text += &match part {
+                Self::Index(index) => format!("[{index}]"),
+                Self::Key(key) if key.contains(['.', '/', '[']) => format!("[{key:?}]"),
+                Self::Key(key) if text.is_empty() => key.clone(),
+                Self::Key(key) => format!(".{key}"),
+            };
         }
         text
     }

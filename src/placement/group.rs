@@ -12,7 +12,7 @@ use crate::model::{ClusterSet, PolicyName};
 #[derive(Debug, Default)]
 pub(super) struct Groups {
     ids: HashMap<Arc<[u32]>, u32>,
-    groups: Vec<Option<Group>>,
+    slots: Vec<Option<Group>>,
     free: Vec<u32>,
     sets: Interner,
 }
@@ -63,7 +63,7 @@ impl Groups {
             Some(&id) => id,
             None => self.start(strands.into()),
         };
-        if let Some(group) = &mut self.groups[id as usize] {
+        if let Some(group) = &mut self.slots[id as usize] {
             group.objects += 1;
         }
         id
@@ -71,7 +71,7 @@ impl Groups {
 
     /// Takes an object out of its group.
     pub(super) fn leave(&mut self, id: u32) {
-        if let Some(group) = &mut self.groups[id as usize] {
+        if let Some(group) = &mut self.slots[id as usize] {
             group.objects -= 1;
         }
     }
@@ -85,13 +85,13 @@ impl Groups {
         work_out: impl Fn(&[u32], &mut Interner) -> (Placement, Option<Conflict>),
     ) -> bool {
         let mut changed = false;
-        for id in 0..self.groups.len() {
-            let Some(group) = &mut self.groups[id] else {
+        for id in 0..self.slots.len() {
+            let Some(group) = &mut self.slots[id] else {
                 continue;
             };
             if group.objects == 0 {
                 self.ids.remove(&group.strands);
-                self.groups[id] = None;
+                self.slots[id] = None;
                 self.free.extend(u32::try_from(id));
                 continue;
             }
@@ -118,16 +118,16 @@ impl Groups {
 
     /// Gives what came out for a group.
     pub(super) fn outcome(&self, id: u32) -> Option<&Outcome> {
-        self.groups.get(id as usize)?.as_ref()?.outcome.as_ref()
+        self.slots.get(id as usize)?.as_ref()?.outcome.as_ref()
     }
 
     fn start(&mut self, strands: Arc<[u32]>) -> u32 {
         let id = self.free.pop().unwrap_or_else(|| {
-            self.groups.push(None);
-            u32::try_from(self.groups.len() - 1).unwrap_or(u32::MAX)
+            self.slots.push(None);
+            u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX)
         });
         self.ids.insert(Arc::clone(&strands), id);
-        self.groups[id as usize] = Some(Group {
+        self.slots[id as usize] = Some(Group {
             strands,
             objects: 0,
             outcome: None,

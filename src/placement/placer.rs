@@ -242,22 +242,19 @@ impl Placer {
         let (Ok(index) | Err(index)) = found;
         let position = u32::try_from(index).unwrap_or(u32::MAX);
         let is_destination = cluster.is_destination();
-        match found {
-            Ok(_) => {
-                let old = std::mem::replace(&mut self.clusters[index], cluster);
-                let new = &self.clusters[index];
-                if old.labels == new.labels && old.is_destination() == is_destination {
-                    return;
-                }
-                self.cluster_labels.remove(position, &old.labels);
+        if found.is_ok() {
+            let old = std::mem::replace(&mut self.clusters[index], cluster);
+            let new = &self.clusters[index];
+            if old.labels == new.labels && old.is_destination() == is_destination {
+                return;
             }
-            Err(_) => {
-                self.cluster_labels.open_gap(position);
-                self.destinations.open_gap(position);
-                self.policies.open_gap(position);
-                self.clusters.insert(index, cluster);
-                self.positions_moved = true;
-            }
+            self.cluster_labels.remove(position, &old.labels);
+        } else {
+            self.cluster_labels.open_gap(position);
+            self.destinations.open_gap(position);
+            self.policies.open_gap(position);
+            self.clusters.insert(index, cluster);
+            self.positions_moved = true;
         }
         let labels = &*self.clusters[index].labels;
         self.cluster_labels.insert(position, labels);

@@ -46,7 +46,7 @@ pub struct Clause {
     pub namespace_selectors: Vec<LabelSelector>,
     /// Created once on a WEC and then left alone.
     pub create_only: bool,
-    /// The StatusCollectors that look at it.
+    /// The `StatusCollectors` that look at it.
     pub status_collectors: Vec<String>,
     /// Its status comes back from the one WEC it runs on.
     pub want_singleton_reported_state: bool,
