@@ -51,8 +51,16 @@ impl Cluster {
     /// Gives what legacy `%(name)` parameters see: as properties, but under any key, such as `loc-name`.
     pub fn parameters(&self) -> Properties {
         let mut parameters = Properties::clone(&self.labels);
-        parameters.extend(self.annotations.iter().map(|(key, value)| (key.clone(), value.clone())));
-        parameters.extend(self.properties.iter().map(|(key, value)| (key.clone(), value.clone())));
+        parameters.extend(
+            self.annotations
+                .iter()
+                .map(|(key, value)| (key.clone(), value.clone())),
+        );
+        parameters.extend(
+            self.properties
+                .iter()
+                .map(|(key, value)| (key.clone(), value.clone())),
+        );
         parameters
     }
 }

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::api::label_selector::{LabelSelector, LabelSelectorRequirement};
 use super::object::Labels;
+use super::path::PathPart;
 
 /// A valid label selector: all its requirements must hold; without any it matches everything.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -129,23 +129,53 @@ fn an_evaluation_says_what_each_requirement_found() {
 fn what_kubernetes_refuses_is_refused_with_its_place() {
     let long = "x".repeat(64);
     let table = [
-        (expression("env", "in", &["a"]), "matchExpressions[0].operator"),
+        (
+            expression("env", "in", &["a"]),
+            "matchExpressions[0].operator",
+        ),
         (expression("env", "", &[]), "matchExpressions[0].operator"),
         (expression("env", "In", &[]), "matchExpressions[0].values"),
-        (expression("env", "NotIn", &[]), "matchExpressions[0].values"),
-        (expression("env", "Exists", &["a"]), "matchExpressions[0].values"),
-        (expression("env", "DoesNotExist", &["a"]), "matchExpressions[0].values"),
+        (
+            expression("env", "NotIn", &[]),
+            "matchExpressions[0].values",
+        ),
+        (
+            expression("env", "Exists", &["a"]),
+            "matchExpressions[0].values",
+        ),
+        (
+            expression("env", "DoesNotExist", &["a"]),
+            "matchExpressions[0].values",
+        ),
         (expression("", "Exists", &[]), "matchExpressions[0].key"),
         (expression("-env", "Exists", &[]), "matchExpressions[0].key"),
         (expression("/env", "Exists", &[]), "matchExpressions[0].key"),
-        (expression("Up.per/env", "Exists", &[]), "matchExpressions[0].key"),
-        (expression("a/b/c", "Exists", &[]), "matchExpressions[0].key"),
-        (expression("a..b/c", "Exists", &[]), "matchExpressions[0].key"),
+        (
+            expression("Up.per/env", "Exists", &[]),
+            "matchExpressions[0].key",
+        ),
+        (
+            expression("a/b/c", "Exists", &[]),
+            "matchExpressions[0].key",
+        ),
+        (
+            expression("a..b/c", "Exists", &[]),
+            "matchExpressions[0].key",
+        ),
         (expression("käse", "Exists", &[]), "matchExpressions[0].key"),
         (expression(&long, "Exists", &[]), "matchExpressions[0].key"),
-        (expression("env", "In", &["ok", "not ok"]), "matchExpressions[0].values[1]"),
-        (expression("env", "In", &["a."]), "matchExpressions[0].values[0]"),
-        (expression("env", "In", &[&long]), "matchExpressions[0].values[0]"),
+        (
+            expression("env", "In", &["ok", "not ok"]),
+            "matchExpressions[0].values[1]",
+        ),
+        (
+            expression("env", "In", &["a."]),
+            "matchExpressions[0].values[0]",
+        ),
+        (
+            expression("env", "In", &[&long]),
+            "matchExpressions[0].values[0]",
+        ),
     ];
     for (expression, place) in table {
         let error = Selector::compile(&raw(&[], std::slice::from_ref(&expression))).unwrap_err();

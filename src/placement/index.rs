@@ -141,13 +141,8 @@ impl ObjectIndex {
         self.labels.insert(member, &facts.labels);
         for field in Field::ALL {
             let value = field.value(facts);
-            match self.fields[field as usize].get_mut(&**value) {
-                Some(posting) => posting.insert(member),
-                None => {
-                    let entry = self.fields[field as usize].entry(Arc::clone(value));
-                    entry.or_default().insert(member);
-                }
-            }
+            let entry = self.fields[field as usize].entry(Arc::clone(value));
+            entry.or_default().insert(member);
         }
         if facts.is_namespaced() {
             let id = self.namespaces.id(&facts.key.namespace);
@@ -253,7 +248,9 @@ fn effective_labels(namespace: &str, declared: Option<&Arc<Labels>>) -> Arc<Labe
             Arc::clone(labels)
         }
         _ => {
-            let mut labels = declared.map(|labels| (**labels).clone()).unwrap_or_default();
+            let mut labels = declared
+                .map(|labels| (**labels).clone())
+                .unwrap_or_default();
             labels.insert(NAME.to_owned(), namespace.to_owned());
             Arc::new(labels)
         }

@@ -20,7 +20,7 @@ use super::ObjectFacts;
 use crate::model::Labels;
 use crate::model::selector::{Answer, LabelSpace, Selector};
 
-/// A compiled clause: its criteria are ANDed.
+/// A compiled clause: all its criteria must hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Matcher {
     /// All six, the cheapest and most telling first.

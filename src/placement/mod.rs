@@ -20,6 +20,7 @@ mod matcher;
 mod object;
 mod placer;
 mod policy;
+mod policy_table;
 mod report;
 #[cfg(test)]
 mod tests;
@@ -62,7 +63,7 @@ pub struct Placement {
     pub kept: Arc<ClusterSet>,
     /// The policies that select it, sorted; those that are unknown are not among them.
     pub policies: Arc<[PolicyName]>,
-    /// The StatusCollectors that look at it, sorted.
+    /// The `StatusCollectors` that look at it, sorted.
     pub status_collectors: Vec<String>,
     /// Whether its status is to come back from the one WEC it runs on.
     pub want_singleton_reported_state: bool,

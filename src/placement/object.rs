@@ -1,21 +1,20 @@
 //! What placement knows of the objects: their facts, their place in the plan's order, and which strands select them.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use serde_json::Value;
 
 use super::index::ObjectIndex;
-use crate::model::{Labels, Object, ObjectKey, Scope};
+use crate::model::{Labels, Object, ObjectKey};
 
 /// What placement looks at in an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ObjectFacts {
-    /// What identifies it.
+    /// What identifies it; the namespace is empty exactly when it is cluster-scoped.
     pub key: ObjectKey,
     /// The resource: lower-case plural.
     pub resource: Arc<str>,
-    /// Whether it lives in a namespace.
-    pub scope: Scope,
     /// Its labels.
     pub labels: Arc<Labels>,
     /// Why no policy can select it, if so: the end of a sentence that starts with the object.
@@ -29,6 +28,8 @@ pub(super) struct ObjectTable {
     free: Vec<u32>,
     /// The slots, sorted by key: the order of the plan.
     order: Vec<u32>,
+    /// The slots of the Namespace objects, by name.
+    namespace_objects: HashMap<Arc<str>, u32>,
     /// Those that are not excluded.
     pub(super) index: ObjectIndex,
 }
@@ -51,7 +52,6 @@ impl ObjectFacts {
         Self {
             key: object.key.clone(),
             resource: Arc::clone(&object.resource),
-            scope: object.scope,
             labels: Arc::clone(&object.labels),
             excluded: has_controller(&object.value)
                 .then_some("is made by its controller, which runs on the WEC"),
@@ -65,9 +65,14 @@ impl ObjectFacts {
         self
     }
 
+    /// Tells whether it is a Namespace.
+    fn is_namespace(&self) -> bool {
+        &*self.key.kind == "Namespace" && self.key.group.is_empty()
+    }
+
     /// Tells whether it is inside a namespace.
     pub(super) fn is_namespaced(&self) -> bool {
-        self.scope == Scope::Namespaced && !self.key.namespace.is_empty()
+        !self.key.namespace.is_empty()
     }
 }
 
@@ -98,6 +103,10 @@ impl ObjectTable {
                 if facts.excluded.is_none() {
                     self.index.insert(slot, &facts);
                 }
+                if facts.is_namespace() {
+                    let name = Arc::clone(&facts.key.name);
+                    self.namespace_objects.insert(name, slot);
+                }
                 self.slots[slot as usize] = Some(Entry {
                     facts,
                     strands: Vec::new(),
@@ -117,8 +126,16 @@ impl ObjectTable {
         if entry.facts.excluded.is_none() {
             self.index.remove(slot, &entry.facts);
         }
+        if entry.facts.is_namespace() {
+            self.namespace_objects.remove(&entry.facts.key.name);
+        }
         self.free.push(slot);
         Some((slot, entry))
+    }
+
+    /// Finds the Namespace object of that name.
+    pub(super) fn namespace_object(&self, name: &str) -> Option<&Entry> {
+        self.get(*self.namespace_objects.get(name)?)
     }
 
     /// Finds an object.
@@ -138,10 +155,6 @@ impl ObjectTable {
     /// Walks the objects in the order of the plan.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Entry> {
         self.order.iter().filter_map(|&slot| self.get(slot))
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.order.len()
     }
 
     /// Gives the position of a key in the order, or the position it would have.

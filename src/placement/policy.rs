@@ -8,8 +8,9 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::matcher::{Criterion, Field, Matcher, Test};
+use crate::model::PathPart;
 use crate::model::api::label_selector::LabelSelector;
-use crate::model::selector::{PathPart, Selector};
+use crate::model::selector::Selector;
 use crate::model::{Diagnostic, Location, PolicyName};
 
 /// What goes where, as written. Policies are told apart by name.
@@ -46,7 +47,7 @@ pub struct Clause {
     pub namespace_selectors: Vec<LabelSelector>,
     /// Created once on a WEC and then left alone.
     pub create_only: bool,
-    /// The StatusCollectors that look at it.
+    /// The `StatusCollectors` that look at it.
     pub status_collectors: Vec<String>,
     /// Its status comes back from the one WEC it runs on.
     pub want_singleton_reported_state: bool,
@@ -136,17 +137,15 @@ fn compile_as_written(policy: &Policy) -> (CompiledPolicy, Vec<PolicyProblem>) {
         &mut problems,
     );
     let mut strands: Vec<Strand> = Vec::new();
-    let mut add = |modulation, index, matcher| {
-        match strands
-            .iter_mut()
-            .find(|strand| strand.modulation == modulation)
-        {
-            Some(strand) => strand.matchers.push((index, matcher)),
-            None => strands.push(Strand {
-                modulation,
-                matchers: vec![(index, matcher)],
-            }),
-        }
+    let mut add = |modulation, index, matcher| match strands
+        .iter_mut()
+        .find(|strand| strand.modulation == modulation)
+    {
+        Some(strand) => strand.matchers.push((index, matcher)),
+        None => strands.push(Strand {
+            modulation,
+            matchers: vec![(index, matcher)],
+        }),
     };
     for (index, clause) in policy.clauses.iter().enumerate() {
         let path = [spec.clone(), "downsync".into(), index.into()];
@@ -205,9 +204,7 @@ impl Clause {
             ),
         ]
         .map(|(field, test)| Criterion { field, test });
-        let selects_all = criteria
-            .iter()
-            .all(|criterion| criterion.test == Test::Any);
+        let selects_all = criteria.iter().all(|criterion| criterion.test == Test::Any);
         if selects_all && problems.len() == known {
             problems.push(PolicyProblem {
                 reason: "ClauseSelectsAll",

@@ -130,7 +130,9 @@ pub fn customizer<'a>(
     object: &Object,
     rules: &'a Rules,
 ) -> Result<Option<&'a Customizer>, CompileError> {
-    let Some(name) = object.annotation(CUSTOMIZER) else { return Ok(None) };
+    let Some(name) = object.annotation(CUSTOMIZER) else {
+        return Ok(None);
+    };
     rules
         .customizer(&object.key.namespace, name)
         .map(Some)
@@ -159,8 +161,10 @@ pub fn compile(
     for hole in holes {
         let template = if expand && hole.text.contains("{{") {
             let parsed = templates.parse(&hole.text);
-            let parsed = parsed
-                .map_err(|error| CompileError::Template { error, text: hole.text.clone() })?;
+            let parsed = parsed.map_err(|error| CompileError::Template {
+                error,
+                text: hole.text.clone(),
+            })?;
             extend(&mut reads, parsed.properties().clone());
             Some(parsed)
         } else {
@@ -183,7 +187,10 @@ pub fn compile(
         });
     }
     Ok(Form {
-        prepared: Arc::new(Prepared { text: text.into(), holes: offsets.into() }),
+        prepared: Arc::new(Prepared {
+            text: text.into(),
+            holes: offsets.into(),
+        }),
         holes: sources,
         reads,
         warnings: Vec::new(),
@@ -214,7 +221,9 @@ pub fn steps(
         seen(&format!("CustomTransform {}", removal.name), value);
     }
     for &index in &key.transforms {
-        let Some(rule) = rules.transforms.get(index) else { continue };
+        let Some(rule) = rules.transforms.get(index) else {
+            continue;
+        };
         for step in &rule.steps {
             step.apply(value).map_err(|error| CompileError::Step {
                 kind: "Transform",
@@ -226,11 +235,13 @@ pub fn steps(
     }
     if let Some(customizer) = customizer(object, rules)? {
         for (replacement, text) in customizer.replacements.iter().zip(&key.replacements) {
-            replacement.apply(text, value).map_err(|error| CompileError::Step {
-                kind: "Customizer",
-                name: customizer.name.clone(),
-                error,
-            })?;
+            replacement
+                .apply(text, value)
+                .map_err(|error| CompileError::Step {
+                    kind: "Customizer",
+                    name: customizer.name.clone(),
+                    error,
+                })?;
         }
         seen(&format!("Customizer {}", customizer.name), value);
     }
@@ -238,7 +249,10 @@ pub fn steps(
         annotate(value, FLUX_CREATE_ONLY);
         seen("createOnly", value);
     }
-    if object.value.get("metadata").is_some_and(|metadata| metadata.get("namespace").is_none())
+    if object
+        .value
+        .get("metadata")
+        .is_some_and(|metadata| metadata.get("namespace").is_none())
         && !object.key.namespace.is_empty()
     {
         value["metadata"]["namespace"] = json!(&*object.key.namespace);

@@ -80,8 +80,16 @@ impl Variant {
         }
         match &self.content {
             Content::Shared(prepared) => out.extend_from_slice(&prepared.text),
-            Content::Filled { prepared, choice, fillings } => {
-                let rank = self.clusters.iter().take_while(|&other| other < cluster).count();
+            Content::Filled {
+                prepared,
+                choice,
+                fillings,
+            } => {
+                let rank = self
+                    .clusters
+                    .iter()
+                    .take_while(|&other| other < cluster)
+                    .count();
                 prepared.fill_into(fillings, choice[rank] as usize, out);
             }
         }

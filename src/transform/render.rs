@@ -100,7 +100,9 @@ impl Transformer {
                 if placement.clusters.is_empty() {
                     return None;
                 }
-                let last = known.get(&object.key).filter(|last| last.origin == object.origin);
+                let last = known
+                    .get(&object.key)
+                    .filter(|last| last.origin == object.origin);
                 if let Some(last) = last.filter(|last| {
                     same_scene && last.whole && same_placement(&last.placement, placement)
                 }) {
@@ -123,16 +125,22 @@ impl Transformer {
             .as_ref()
             .is_some_and(|last| Arc::ptr_eq(last, inventory) || **last == **inventory);
         if !same_inventory {
-            let names = inventory.clusters.iter().map(|cluster| cluster.name.clone());
+            let names = inventory
+                .clusters
+                .iter()
+                .map(|cluster| cluster.name.clone());
             self.clusters = names.collect();
             self.parameters = Arc::new(
-                inventory.clusters.iter().map(crate::inventory::Cluster::parameters).collect(),
+                inventory
+                    .clusters
+                    .iter()
+                    .map(crate::inventory::Cluster::parameters)
+                    .collect(),
             );
         }
-        let same_rules = self
-            .rules
-            .as_ref()
-            .is_some_and(|last| Arc::ptr_eq(last, rules) || last.fingerprint() == rules.fingerprint());
+        let same_rules = self.rules.as_ref().is_some_and(|last| {
+            Arc::ptr_eq(last, rules) || last.fingerprint() == rules.fingerprint()
+        });
         self.inventory = Some(Arc::clone(inventory));
         self.rules = Some(Arc::clone(rules));
         same_inventory && same_rules
@@ -143,7 +151,10 @@ impl Transformer {
         objects: &[Object],
         outcomes: Vec<Option<Outcome>>,
     ) -> (Rendered, Vec<Diagnostic>) {
-        let mut rendered = Rendered { clusters: Arc::clone(&self.clusters), ..Rendered::default() };
+        let mut rendered = Rendered {
+            clusters: Arc::clone(&self.clusters),
+            ..Rendered::default()
+        };
         let mut diagnostics = Vec::new();
         let mut remembered = HashMap::with_capacity(objects.len());
         for (object, outcome) in objects.iter().zip(outcomes) {
@@ -151,7 +162,10 @@ impl Transformer {
             diagnostics.extend(outcome.diagnostics);
             if !outcome.failed.is_empty() {
                 let clusters = Arc::new(outcome.failed);
-                rendered.quarantined.push(Quarantined { key: object.key.clone(), clusters });
+                rendered.quarantined.push(Quarantined {
+                    key: object.key.clone(),
+                    clusters,
+                });
             }
             if !outcome.remembered.variants.is_empty() {
                 rendered.objects.push(RenderedObject {
@@ -243,11 +257,15 @@ impl Scene<'_> {
     ) -> Vec<(Arc<ClusterSet>, FormKey)> {
         let mut parts = vec![(Arc::clone(&placement.clusters), FormKey::default())];
         if !placement.create_only.is_empty() {
-            divide(&mut parts, &placement.create_only, |key| key.create_only = true);
+            divide(&mut parts, &placement.create_only, |key| {
+                key.create_only = true
+            });
         }
         for index in self.rules.transforms_for(object) {
             match &self.transform_clusters[index] {
-                None => parts.iter_mut().for_each(|(_, key)| key.transforms.push(index)),
+                None => parts
+                    .iter_mut()
+                    .for_each(|(_, key)| key.transforms.push(index)),
                 Some(clusters) => divide(&mut parts, clusters, |key| key.transforms.push(index)),
             }
         }
@@ -259,7 +277,10 @@ impl Scene<'_> {
                     for cluster in clusters.iter() {
                         match customizer.expand(&self.parameters[cluster]) {
                             Ok(replacements) => {
-                                let key = FormKey { replacements, ..key.clone() };
+                                let key = FormKey {
+                                    replacements,
+                                    ..key.clone()
+                                };
                                 split.entry(key).or_default().insert(cluster);
                             }
                             Err(error) => {
@@ -270,7 +291,10 @@ impl Scene<'_> {
                         }
                     }
                 }
-                split.into_iter().map(|(key, clusters)| (Arc::new(clusters), key)).collect()
+                split
+                    .into_iter()
+                    .map(|(key, clusters)| (Arc::new(clusters), key))
+                    .collect()
             }
             Err(error) => {
                 problems.add(reason(&error), error.to_string(), placement.clusters.iter());
@@ -326,7 +350,11 @@ impl Scene<'_> {
         let fillings = Arc::new(fillings);
         if new_number.iter().all(Option::is_some) {
             let choice = Arc::clone(&partition.choice);
-            let content = Content::Filled { prepared, choice, fillings };
+            let content = Content::Filled {
+                prepared,
+                choice,
+                fillings,
+            };
             return (Some(Variant { clusters, content }), ClusterSet::new());
         }
         let (mut kept, mut lost, mut choice) = (ClusterSet::new(), ClusterSet::new(), Vec::new());
@@ -343,7 +371,11 @@ impl Scene<'_> {
         }
         let variant = (!kept.is_empty()).then(|| Variant {
             clusters: Arc::new(kept),
-            content: Content::Filled { prepared, choice: choice.into(), fillings },
+            content: Content::Filled {
+                prepared,
+                choice: choice.into(),
+                fillings,
+            },
         });
         (variant, lost)
     }
@@ -354,7 +386,10 @@ impl Scene<'_> {
             Reads::Named(names) => Some(names.iter().cloned().collect::<Vec<_>>()),
             Reads::All => None,
         };
-        let mut partitions = self.partitions.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut partitions = self
+            .partitions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let key = (names, Arc::clone(clusters));
         if let Some(partition) = partitions.get(&key) {
             return Arc::clone(partition);
@@ -374,14 +409,20 @@ impl Scene<'_> {
                     .iter()
                     .filter_map(|name| Some((name.as_str(), parameters.get(name)?.as_str())))
                     .collect(),
-                None => parameters.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect(),
+                None => parameters
+                    .iter()
+                    .map(|(name, value)| (name.as_str(), value.as_str()))
+                    .collect(),
             };
             *groups.entry(values).or_insert_with(|| {
                 representatives.push(cluster);
                 u32::try_from(representatives.len() - 1).unwrap_or(u32::MAX)
             })
         });
-        Partition { choice: choice.collect(), representatives }
+        Partition {
+            choice: choice.collect(),
+            representatives,
+        }
     }
 }
 
@@ -449,8 +490,16 @@ impl Problems {
                         .map(|cluster| name(cluster).as_str())
                         .collect();
                     let more = clusters.len() - named.len();
-                    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-                    format!("{message} (on {} WECs: {}{more})", clusters.len(), named.join(", "))
+                    let more = if more > 0 {
+                        format!(" and {more} more")
+                    } else {
+                        String::new()
+                    };
+                    format!(
+                        "{message} (on {} WECs: {}{more})",
+                        clusters.len(),
+                        named.join(", ")
+                    )
                 } else {
                     message
                 };

@@ -108,8 +108,12 @@ impl Rules {
         let mut diagnostics = Vec::new();
         for control in controls {
             let read = match (&*control.key.group, &*control.key.kind) {
-                ("control.kubestellar.io", "CustomTransform") => rules.add_removal(control, &mut diagnostics),
-                ("gitops.kubestellar.io", "Transform") => rules.add_transform(control, &mut diagnostics),
+                ("control.kubestellar.io", "CustomTransform") => {
+                    rules.add_removal(control, &mut diagnostics)
+                }
+                ("gitops.kubestellar.io", "Transform") => {
+                    rules.add_transform(control, &mut diagnostics)
+                }
                 ("edge.kubestellar.io", "Customizer") => rules.add_customizer(control),
                 _ => Ok(()),
             };
@@ -117,11 +121,21 @@ impl Rules {
                 diagnostics.push(diagnostic(control, error));
             }
         }
-        rules.removals.sort_by(|left, right| left.name.cmp(&right.name));
-        rules.transforms.sort_by(|left, right| left.name.cmp(&right.name));
+        rules
+            .removals
+            .sort_by(|left, right| left.name.cmp(&right.name));
+        rules
+            .transforms
+            .sort_by(|left, right| left.name.cmp(&right.name));
         let mut hasher = DefaultHasher::new();
-        rules.removals.iter().for_each(|rule| rule.fingerprint.hash(&mut hasher));
-        rules.transforms.iter().for_each(|rule| rule.fingerprint.hash(&mut hasher));
+        rules
+            .removals
+            .iter()
+            .for_each(|rule| rule.fingerprint.hash(&mut hasher));
+        rules
+            .transforms
+            .iter()
+            .for_each(|rule| rule.fingerprint.hash(&mut hasher));
         for (key, rule) in &rules.customizers {
             (key, rule.fingerprint).hash(&mut hasher);
         }
@@ -143,7 +157,10 @@ impl Rules {
                 Err(error) => {
                     let error = ReadError::new("InvalidJsonPath", format!("{text:?}: {error}"))
                         .help("the other removals of this CustomTransform apply all the same");
-                    let error = error.under_index(index).under_key("remove").under_key("spec");
+                    let error = error
+                        .under_index(index)
+                        .under_key("remove")
+                        .under_key("spec");
                     diagnostics.push(diagnostic(control, error));
                 }
             }
@@ -198,7 +215,11 @@ impl Rules {
                 })?;
                 steps.push(Step::JsonPatch(patch));
             }
-            steps.extend(patch.merge.map(Step::MergePatch));
+            steps.extend(
+                patch
+                    .merge
+                    .map(|merge| Step::MergePatch(Value::Object(merge))),
+            );
         }
         if steps.is_empty() {
             diagnostics.push(diagnostic(
@@ -208,7 +229,7 @@ impl Rules {
             ));
         }
         self.transforms.push(TransformRule {
-            name: read.metadata.name.clone(),
+            name: control.key.name.to_string(),
             group: spec.api_group,
             resource: spec.resource,
             namespaces: spec.namespaces,
@@ -228,15 +249,29 @@ impl Rules {
             .pointer("/metadata/annotations")
             .and_then(|annotations| annotations.get(EXPAND_PARAMETERS)?.as_str())
             == Some("true");
-        let key = (control.key.namespace.to_string(), read.metadata.name.clone());
+        let key = (
+            control.key.namespace.to_string(),
+            read.metadata.name.clone(),
+        );
         let replacements = read
             .replacements
             .into_iter()
-            .map(|replacement| Replacement { path: replacement.path, value: replacement.value })
+            .map(|replacement| Replacement {
+                path: replacement.path,
+                value: replacement.value,
+            })
             .collect();
         let fingerprint = fingerprint(control);
         let name = key.1.clone();
-        self.customizers.insert(key, Customizer { name, expand, replacements, fingerprint });
+        self.customizers.insert(
+            key,
+            Customizer {
+                name,
+                expand,
+                replacements,
+                fingerprint,
+            },
+        );
         Ok(())
     }
 
@@ -249,7 +284,11 @@ impl Rules {
         }
         for ((group, resource), names) in by_resource {
             if names.len() > 1 {
-                let group = if group.is_empty() { "the core group" } else { group };
+                let group = if group.is_empty() {
+                    "the core group"
+                } else {
+                    group
+                };
                 diagnostics.push(Diagnostic::note(
                     "SharedCustomTransform",
                     format!(
@@ -288,7 +327,9 @@ impl Rules {
                     let clusters = inventory.clusters.iter().enumerate();
                     clusters
                         .filter(|(_, cluster)| {
-                            rule.cluster_selectors.iter().any(|selector| selector.matches(&cluster.labels))
+                            rule.cluster_selectors
+                                .iter()
+                                .any(|selector| selector.matches(&cluster.labels))
                         })
                         .map(|(position, _)| position)
                         .collect()
@@ -308,7 +349,8 @@ impl Rules {
 
     /// Finds a Customizer.
     pub fn customizer(&self, namespace: &str, name: &str) -> Option<&Customizer> {
-        self.customizers.get(&(namespace.to_owned(), name.to_owned()))
+        self.customizers
+            .get(&(namespace.to_owned(), name.to_owned()))
     }
 
     /// Gives the form of an object for the WEC at this position.
@@ -326,7 +368,9 @@ impl Rules {
         let customizer = object
             .annotation(super::compile::CUSTOMIZER)
             .and_then(|name| self.customizer(&object.key.namespace, name));
-        let replacements = customizer.map(|customizer| customizer.expand(parameters)).transpose()?;
+        let replacements = customizer
+            .map(|customizer| customizer.expand(parameters))
+            .transpose()?;
         Ok(FormKey {
             transforms: transforms.collect(),
             replacements: replacements.unwrap_or_default(),
@@ -350,7 +394,9 @@ impl Rules {
         }
         if let Some(name) = object.annotation(super::compile::CUSTOMIZER) {
             let customizer = self.customizer(&object.key.namespace, name);
-            customizer.map(|customizer| customizer.fingerprint).hash(&mut hasher);
+            customizer
+                .map(|customizer| customizer.fingerprint)
+                .hash(&mut hasher);
         }
         hasher.finish()
     }
@@ -358,13 +404,18 @@ impl Rules {
 
 impl TransformRule {
     fn concerns(&self, object: &Object) -> bool {
-        let among = |list: &[String], text: &str| list.is_empty() || list.iter().any(|item| item == text || item == "*");
+        let among = |list: &[String], text: &str| {
+            list.is_empty() || list.iter().any(|item| item == text || item == "*")
+        };
         self.group == *object.key.group
             && self.resource == *object.resource
             && among(&self.namespaces, &object.key.namespace)
             && among(&self.names, &object.key.name)
             && (self.object_selectors.is_empty()
-                || self.object_selectors.iter().any(|selector| selector.matches(&object.labels)))
+                || self
+                    .object_selectors
+                    .iter()
+                    .any(|selector| selector.matches(&object.labels)))
     }
 }
 
@@ -377,9 +428,8 @@ impl Step {
                 Ok(())
             }
             Self::Set(path, value) => set(object, path, value),
-            Self::JsonPatch(patch) => {
-                json_patch::patch(object, patch).map_err(|error| StepError::Patch(error.to_string()))
-            }
+            Self::JsonPatch(patch) => json_patch::patch(object, patch)
+                .map_err(|error| StepError::Patch(error.to_string())),
             Self::MergePatch(patch) => {
                 json_patch::merge(object, patch);
                 Ok(())
@@ -450,7 +500,10 @@ fn compile(raw: &[api::LabelSelector], field: &str) -> Result<Vec<Selector>, Rea
 
 fn diagnostic(control: &Control, error: ReadError) -> Diagnostic {
     let path = error.path.clone();
-    error.diagnostic(control.location.clone()).object(control.key.clone()).in_field(control.origin, path)
+    error
+        .diagnostic(control.location.clone())
+        .object(control.key.clone())
+        .in_field(control.origin, path)
 }
 
 fn fingerprint(control: &Control) -> u64 {

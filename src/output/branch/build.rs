@@ -88,19 +88,29 @@ impl BranchState {
 
     /// Counts the files of objects in a WEC's folder.
     pub fn files_on(&self, cluster: &str) -> usize {
-        self.listing(cluster).values().map(|folder| folder.1.len()).sum()
+        self.listing(cluster)
+            .values()
+            .map(|folder| folder.1.len())
+            .sum()
     }
 
     /// Lists a WEC's folders: each one's tree, and its files with their blobs.
-    pub fn listing(&self, cluster: &str) -> BTreeMap<String, (ObjectId, BTreeMap<String, ObjectId>)> {
-        let Ok(position) = self.clusters.binary_search_by(|name| name.as_str().cmp(cluster)) else {
+    pub fn listing(
+        &self,
+        cluster: &str,
+    ) -> BTreeMap<String, (ObjectId, BTreeMap<String, ObjectId>)> {
+        let Ok(position) = self
+            .clusters
+            .binary_search_by(|name| name.as_str().cmp(cluster))
+        else {
             return BTreeMap::new();
         };
         let folders = self.folders.iter().filter_map(|(name, folder)| {
             let tree = folder.trees[position]?;
-            let files = folder.columns.iter().filter_map(|column| {
-                Some((column.file.clone(), column.id(position)?))
-            });
+            let files = folder
+                .columns
+                .iter()
+                .filter_map(|column| Some((column.file.clone(), column.id(position)?)));
             Some((name.clone(), (tree, files.collect())))
         });
         folders.collect()

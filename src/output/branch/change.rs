@@ -64,9 +64,13 @@ pub fn change<E>(
     after: &BranchState,
     read: &mut dyn FnMut(ObjectId) -> Result<Tree, E>,
 ) -> Result<Change, E> {
-    let mut reader = Reader { read, files: HashMap::new() };
+    let mut reader = Reader {
+        read,
+        files: HashMap::new(),
+    };
     let mut change = Change::default();
-    let mut shared: HashMap<(Option<ObjectId>, Option<ObjectId>), Arc<FileChanges>> = HashMap::new();
+    let mut shared: HashMap<(Option<ObjectId>, Option<ObjectId>), Arc<FileChanges>> =
+        HashMap::new();
     let old: BTreeMap<String, ObjectId> = match before {
         Some(tree) => reader.folders(tree)?,
         None => BTreeMap::new(),
@@ -108,8 +112,12 @@ struct Reader<'a, E> {
 impl<E> Reader<'_, E> {
     fn folders(&mut self, tree: ObjectId) -> Result<BTreeMap<String, ObjectId>, E> {
         let tree = (self.read)(tree)?;
-        let folders = tree.entries().filter(|entry| entry.mode == EntryMode::FOLDER);
-        Ok(folders.map(|entry| (String::from_utf8_lossy(entry.name).into_owned(), entry.id)).collect())
+        let folders = tree
+            .entries()
+            .filter(|entry| entry.mode == EntryMode::FOLDER);
+        Ok(folders
+            .map(|entry| (String::from_utf8_lossy(entry.name).into_owned(), entry.id))
+            .collect())
     }
 
     fn files(&mut self, tree: ObjectId) -> Result<Arc<BTreeMap<String, ObjectId>>, E> {
@@ -117,9 +125,12 @@ impl<E> Reader<'_, E> {
             return Ok(Arc::clone(files));
         }
         let read = (self.read)(tree)?;
-        let files = read.entries().filter(|entry| entry.mode != EntryMode::FOLDER && entry.name != KEEP.as_bytes());
-        let files: BTreeMap<String, ObjectId> =
-            files.map(|entry| (String::from_utf8_lossy(entry.name).into_owned(), entry.id)).collect();
+        let files = read
+            .entries()
+            .filter(|entry| entry.mode != EntryMode::FOLDER && entry.name != KEEP.as_bytes());
+        let files: BTreeMap<String, ObjectId> = files
+            .map(|entry| (String::from_utf8_lossy(entry.name).into_owned(), entry.id))
+            .collect();
         let files = Arc::new(files);
         self.files.insert(tree, Arc::clone(&files));
         Ok(files)
@@ -138,7 +149,10 @@ impl<E> Reader<'_, E> {
         root: Option<ObjectId>,
         after: BTreeMap<String, (ObjectId, BTreeMap<String, ObjectId>)>,
     ) -> Result<FileChanges, E> {
-        let before = root.map(|root| self.folders(root)).transpose()?.unwrap_or_default();
+        let before = root
+            .map(|root| self.folders(root))
+            .transpose()?
+            .unwrap_or_default();
         let mut changes = FileChanges::new();
         for (folder, &tree) in &before {
             let new = after.get(folder);
@@ -155,7 +169,10 @@ impl<E> Reader<'_, E> {
             }
         }
         for (folder, (_, files)) in &after {
-            let old = before.get(folder).map(|&tree| self.files(tree)).transpose()?;
+            let old = before
+                .get(folder)
+                .map(|&tree| self.files(tree))
+                .transpose()?;
             for (file, &id) in files {
                 if old.as_ref().is_none_or(|old| !old.contains_key(file)) {
                     changes.insert(format!("{folder}/{file}"), FileChange::Added(id));

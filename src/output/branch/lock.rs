@@ -95,7 +95,12 @@ impl Lock {
         mut kept: Vec<LockedFile>,
     ) -> Self {
         kept.sort();
-        Self { version: VERSION, options, clusters, kept }
+        Self {
+            version: VERSION,
+            options,
+            clusters,
+            kept,
+        }
     }
 
     /// Gives the file's bytes.
@@ -110,9 +115,17 @@ impl Lock {
     pub fn from_bytes(text: &[u8]) -> Result<Self, LockError> {
         let documents = yaml::load(text, &yaml::Limits::default())
             .map_err(|error| LockError::Yaml(error.to_string()))?;
-        let value = documents.into_iter().next().map(|document| document.value).unwrap_or_default();
+        let value = documents
+            .into_iter()
+            .next()
+            .map(|document| document.value)
+            .unwrap_or_default();
         let lock: Self = serde_json::from_value(value)?;
-        if lock.version == VERSION { Ok(lock) } else { Err(LockError::Version(lock.version)) }
+        if lock.version == VERSION {
+            Ok(lock)
+        } else {
+            Err(LockError::Version(lock.version))
+        }
     }
 
     /// Gives the digest of the facts about WECs: `sha256:` and hexadecimal digits.
@@ -131,12 +144,24 @@ mod tests {
     #[test]
     fn a_lock_is_read_back_as_it_was_written() {
         let facts = LockedCluster {
-            labels: [("region".to_owned(), "eu".to_owned()), ("on".to_owned(), "yes".to_owned())].into(),
+            labels: [
+                ("region".to_owned(), "eu".to_owned()),
+                ("on".to_owned(), "yes".to_owned()),
+            ]
+            .into(),
             properties: [("multi".to_owned(), "a\nb\n".to_owned())].into(),
             excluded: false,
         };
-        let kept = LockedFile { cluster: "c".into(), folder: "n".into(), file: "f.yaml".into(), blob: BlobId([3; 20]) };
-        let options = LockedOptions { paths: vec!["apps".into()], ..LockedOptions::default() };
+        let kept = LockedFile {
+            cluster: "c".into(),
+            folder: "n".into(),
+            file: "f.yaml".into(),
+            blob: BlobId([3; 20]),
+        };
+        let options = LockedOptions {
+            paths: vec!["apps".into()],
+            ..LockedOptions::default()
+        };
         let lock = Lock::new(options, [("c1".to_owned(), facts)].into(), vec![kept]);
         let read = Lock::from_bytes(&lock.to_bytes()).expect("our own file");
         assert_eq!(read, lock);

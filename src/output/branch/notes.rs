@@ -33,7 +33,10 @@ pub fn add_notes<E: From<TreeError>>(
             folders.insert(prefix.clone(), folder);
         }
         let id = writer.add(ObjectKind::Blob, text);
-        folders.entry(prefix).or_default().insert(rest, (EntryMode::FILE, id));
+        folders
+            .entry(prefix)
+            .or_default()
+            .insert(rest, (EntryMode::FILE, id));
     }
     for (prefix, folder) in folders {
         let id = write(&folder, writer)?;
@@ -43,12 +46,16 @@ pub fn add_notes<E: From<TreeError>>(
 }
 
 fn entries(tree: &Tree) -> Entries {
-    tree.entries().map(|entry| (entry.name.to_vec(), (entry.mode, entry.id))).collect()
+    tree.entries()
+        .map(|entry| (entry.name.to_vec(), (entry.mode, entry.id)))
+        .collect()
 }
 
 fn write(entries: &Entries, writer: &mut ObjectWriter) -> Result<ObjectId, TreeError> {
-    let mut list: Vec<TreeEntry<'_>> =
-        entries.iter().map(|(name, &(mode, id))| TreeEntry { mode, name, id }).collect();
+    let mut list: Vec<TreeEntry<'_>> = entries
+        .iter()
+        .map(|(name, &(mode, id))| TreeEntry { mode, name, id })
+        .collect();
     Ok(writer.add(ObjectKind::Tree, Tree::new(&mut list)?.as_bytes()))
 }
 
@@ -61,7 +68,8 @@ mod tests {
         let mut segment = ObjectWriter::default();
         let (first, second) = (ObjectId([0xaa; 20]), ObjectId([0xbb; 20]));
         let mut none = |_| -> Result<Tree, TreeError> { Err(TreeError::Malformed(0)) };
-        let once = add_notes(None, &[(first, b"1".to_vec())], &mut none, &mut segment).expect("first");
+        let once =
+            add_notes(None, &[(first, b"1".to_vec())], &mut none, &mut segment).expect("first");
         let both = add_notes(
             None,
             &[(first, b"1".to_vec()), (second, b"2".to_vec())],
@@ -72,11 +80,19 @@ mod tests {
         assert_ne!(once, both);
         // A flat note of the same commit, as git writes few notes, gives way to the one in the folder.
         let flat = first.to_string();
-        let mut entries =
-            [TreeEntry { mode: EntryMode::FILE, name: flat.as_bytes(), id: ObjectId([1; 20]) }];
+        let mut entries = [TreeEntry {
+            mode: EntryMode::FILE,
+            name: flat.as_bytes(),
+            id: ObjectId([1; 20]),
+        }];
         let tree = Tree::new(&mut entries).expect("tree");
-        let moved =
-            add_notes(Some(&tree), &[(first, b"1".to_vec())], &mut none, &mut segment).expect("moved");
+        let moved = add_notes(
+            Some(&tree),
+            &[(first, b"1".to_vec())],
+            &mut none,
+            &mut segment,
+        )
+        .expect("moved");
         assert_eq!(moved, once);
     }
 }

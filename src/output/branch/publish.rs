@@ -36,7 +36,10 @@ pub struct Committer {
 
 impl Default for Committer {
     fn default() -> Self {
-        Self { name: "Stellate".to_owned(), email: "stellate@localhost".to_owned() }
+        Self {
+            name: "Stellate".to_owned(),
+            email: "stellate@localhost".to_owned(),
+        }
     }
 }
 
@@ -80,7 +83,10 @@ pub fn commit(
     let mut commits = Commits::default();
     let mut noted = Vec::new();
     for target in targets {
-        let standing = target.tip.as_ref().filter(|tip| tip.clusters == Some(target.clusters));
+        let standing = target
+            .tip
+            .as_ref()
+            .filter(|tip| tip.clusters == Some(target.clusters));
         if let Some(tip) = standing {
             commits.results.push((tip.commit, false));
             if tip.source != Some(provenance.commit.id) {
@@ -98,7 +104,9 @@ pub fn commit(
         });
     }
     if !noted.is_empty() {
-        let tree = notes_tip.map(|tip| repository.notes_tree(tip)).transpose()?;
+        let tree = notes_tip
+            .map(|tip| repository.notes_tree(tip))
+            .transpose()?;
         let mut read = |id| repository.tree(id).map_err(PublishError::from);
         let tree = notes::add_notes(tree.as_ref(), &noted, &mut read, &mut commits.objects)?;
         let parents: Vec<ObjectId> = notes_tip.into_iter().collect();
@@ -113,7 +121,11 @@ pub fn commit(
         .encode();
         let id = commits.objects.add(ObjectKind::Commit, &bytes);
         let reference = metadata::NOTES_REFERENCE.to_owned();
-        commits.moves.push(Move { reference, from: notes_tip, to: id });
+        commits.moves.push(Move {
+            reference,
+            from: notes_tip,
+            to: id,
+        });
     }
     Ok(commits)
 }
@@ -128,9 +140,21 @@ fn new_commit(
     let metadata_id = objects.add(ObjectKind::Blob, &metadata::hydrator_metadata(provenance));
     let lock_id = objects.add(ObjectKind::Blob, &target.lock.to_bytes());
     let mut entries = [
-        TreeEntry { mode: EntryMode::FOLDER, name: CLUSTERS.as_bytes(), id: target.clusters },
-        TreeEntry { mode: EntryMode::FILE, name: metadata::HYDRATOR_METADATA.as_bytes(), id: metadata_id },
-        TreeEntry { mode: EntryMode::FILE, name: LOCK.as_bytes(), id: lock_id },
+        TreeEntry {
+            mode: EntryMode::FOLDER,
+            name: CLUSTERS.as_bytes(),
+            id: target.clusters,
+        },
+        TreeEntry {
+            mode: EntryMode::FILE,
+            name: metadata::HYDRATOR_METADATA.as_bytes(),
+            id: metadata_id,
+        },
+        TreeEntry {
+            mode: EntryMode::FILE,
+            name: LOCK.as_bytes(),
+            id: lock_id,
+        },
     ];
     let tree = Tree::new(&mut entries)?;
     let tree_id = objects.add(ObjectKind::Tree, tree.as_bytes());
@@ -144,8 +168,10 @@ fn new_commit(
         signature: None,
         message: &message,
     };
-    let signature =
-        signer.map(|signer| signer(&commit.encode())).transpose().map_err(PublishError::Sign)?;
+    let signature = signer
+        .map(|signer| signer(&commit.encode()))
+        .transpose()
+        .map_err(PublishError::Sign)?;
     commit.signature = signature.as_deref();
     Ok(objects.add(ObjectKind::Commit, &commit.encode()))
 }

@@ -191,7 +191,10 @@ impl<'a> BranchRepository<'a> {
 
     /// Gives the root tree of a notes commit.
     pub fn notes_tree(&self, notes: ObjectId) -> Result<Tree, RepositoryError> {
-        let found = self.repository.find_commit(to_oid(notes)).map_err(|error| self.error(error))?;
+        let found = self
+            .repository
+            .find_commit(to_oid(notes))
+            .map_err(|error| self.error(error))?;
         self.tree(from_oid(found.tree_id()))
     }
 
