@@ -122,7 +122,8 @@ impl TryFrom<WrittenClause> for DownsyncClause {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::super::read::{PathPart, read};
+    use super::super::read::read;
+    use crate::model::PathPart;
     use super::*;
 
     fn policy(spec: &Value) -> Value {

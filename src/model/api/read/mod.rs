@@ -10,7 +10,7 @@ use serde::de::{self, DeserializeOwned, Expected, Unexpected};
 use serde_json::Value;
 
 use crate::model::names;
-use crate::model::{Diagnostic, Location};
+use crate::model::{Diagnostic, Location, PathPart};
 
 mod reader;
 
@@ -105,7 +105,7 @@ impl ReadError {
 
     /// Gives the path as people write it: `spec.downsync[0].resources`.
     pub fn path_text(&self) -> String {
-        PathText(&self.path).to_string()
+        PathPart::join(&self.path)
     }
 
     /// Makes it an error diagnostic at the given place.
@@ -118,30 +118,11 @@ impl ReadError {
     }
 }
 
-/// Writes a path as people do.
-struct PathText<'a>(&'a [PathPart]);
-
-impl fmt::Display for PathText<'_> {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (depth, part) in self.0.iter().enumerate() {
-            match part {
-                PathPart::Key(key) if key.contains(['.', '/', '[']) || key.is_empty() => {
-                    write!(formatter, "[{key:?}]")?;
-                }
-                PathPart::Key(key) if depth == 0 => formatter.write_str(key)?,
-                PathPart::Key(key) => write!(formatter, ".{key}")?,
-                PathPart::Index(index) => write!(formatter, "[{index}]")?,
-            }
-        }
-        Ok(())
-    }
-}
-
 /// Written `spec.downsync[0]: message`.
 impl fmt::Display for ReadError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         if !self.path.is_empty() {
-            write!(formatter, "{}: ", PathText(&self.path))?;
+            write!(formatter, "{}: ", PathPart::join(&self.path))?;
         }
         formatter.write_str(&self.message)
     }
