@@ -307,16 +307,13 @@ impl SelectorError {
 impl PathPart {
     /// Writes a way as people do: `spec.clusterSelectors[0].matchLabels`.
     pub fn join(path: &[Self]) -> String {
-        let mut text = String::new();
-        for part in path {
-            text += &match part {
-                Self::Index(index) => format!("[{index}]"),
-                Self::Key(key) if key.contains(['.', '/', '[']) => format!("[{key:?}]"),
-                Self::Key(key) if text.is_empty() => key.clone(),
-                Self::Key(key) => format!(".{key}"),
-            };
-        }
-        text
+        let steps = path.iter().enumerate().map(|(depth, part)| match part {
+            Self::Index(index) => format!("[{index}]"),
+            Self::Key(key) if key.contains(['.', '/', '[']) => format!("[{key:?}]"),
+            Self::Key(key) if depth == 0 => key.clone(),
+            Self::Key(key) => format!(".{key}"),
+        });
+        steps.collect()
     }
 }
 

@@ -291,7 +291,9 @@ mod tests {
         ) {
             let bitmap: Bitmap = set.iter().copied().collect();
             let mut posting = Posting::default();
-            set.iter().for_each(|&member| posting.insert(member));
+            for &member in &set {
+                posting.insert(member);
+            }
 
             let opened: Vec<u32> = set.iter().map(|&m| if m >= position { m + 1 } else { m }).collect();
             let mut wide = bitmap.clone();
