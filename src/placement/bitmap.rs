@@ -132,19 +132,24 @@ impl Bitmap {
 
     /// Walks the members in ascending order.
     pub(super) fn iter(&self) -> impl Iterator<Item = u32> + '_ {
-        self.words
-            .iter()
-            .zip((0..).step_by(64))
-            .flat_map(|(&word, base): (&u64, u32)| {
-                let mut rest = word;
-                std::iter::from_fn(move || {
-                    (rest != 0).then(|| {
-                        let bit = rest.trailing_zeros();
-                        rest &= rest - 1;
-                        base + bit
-                    })
-                })
+        (0..self.blocks()).flat_map(|block| self.block(block))
+    }
+
+    /// Gives the number of blocks of 64 numbers in which members can be.
+    pub(super) fn blocks(&self) -> u32 {
+        u32::try_from(self.words.len()).unwrap_or(u32::MAX)
+    }
+
+    /// Walks the members in one block, in ascending order.
+    pub(super) fn block(&self, block: u32) -> impl Iterator<Item = u32> + use<> {
+        let mut rest = self.words.get(block as usize).copied().unwrap_or(0);
+        std::iter::from_fn(move || {
+            (rest != 0).then(|| {
+                let bit = rest.trailing_zeros();
+                rest &= rest - 1;
+                block * 64 + bit
             })
+        })
     }
 
     pub(super) fn to_cluster_set(&self) -> ClusterSet {

@@ -13,6 +13,7 @@
 //! Unknown is not empty: what a faulty policy may have placed is in [`Placement::kept`], never just left out.
 
 mod bitmap;
+mod candidates;
 mod explain;
 mod group;
 mod index;
