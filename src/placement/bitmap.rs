@@ -52,11 +52,6 @@ impl Bitmap {
         }
     }
 
-    pub(super) fn contains(&self, member: u32) -> bool {
-        let (word, bit) = place(member);
-        self.words.get(word).is_some_and(|word| word & bit != 0)
-    }
-
     pub(super) fn is_empty(&self) -> bool {
         self.words.iter().all(|&word| word == 0)
     }
