@@ -128,7 +128,7 @@ impl Placer {
         self.homeless.remove(slot);
         for strand in entry.strands {
             if let Some(strand) = self.policies.strand_mut(strand) {
-                strand.objects.remove(slot);
+                strand.set_object(slot, false);
             }
         }
         if let Some(group) = entry.group {
@@ -353,12 +353,12 @@ impl Placer {
             };
             for &id in &entry.strands {
                 if let Some(strand) = self.policies.strand_mut(id) {
-                    strand.objects.remove(slot);
+                    strand.set_object(slot, false);
                 }
             }
             for &id in &strands {
                 if let Some(strand) = self.policies.strand_mut(id) {
-                    strand.objects.insert(slot);
+                    strand.set_object(slot, true);
                 }
             }
             entry.strands = strands;
@@ -373,8 +373,7 @@ impl Placer {
                 continue;
             };
             let selected = strand.select(&self.objects.index);
-            let flipped = selected.difference(&strand.objects);
-            strand.objects = selected;
+            let flipped = strand.set_objects(selected);
             if !flipped.is_empty() {
                 self.homeless.or(&flipped);
                 flips.push((id, flipped));

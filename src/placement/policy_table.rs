@@ -49,7 +49,9 @@ pub(super) struct LiveStrand {
     /// The policy's slot.
     policy: u32,
     pub(super) strand: Strand,
-    pub(super) objects: Bitmap,
+    objects: Bitmap,
+    /// How many objects that is; counted along, because every report asks whether it is none.
+    count: usize,
 }
 
 impl PolicyTable {
@@ -153,6 +155,7 @@ impl PolicyTable {
                         policy,
                         strand,
                         objects: Bitmap::default(),
+                        count: 0,
                     });
                 }
             }
@@ -331,6 +334,30 @@ impl PolicyTable {
 }
 
 impl LiveStrand {
+    /// Tells whether the strand selects any object.
+    pub(super) fn selects_any(&self) -> bool {
+        self.count > 0
+    }
+
+    /// Puts one object in or out.
+    pub(super) fn set_object(&mut self, slot: u32, selected: bool) {
+        if self.objects.set(slot, selected) {
+            self.count = if selected {
+                self.count + 1
+            } else {
+                self.count - 1
+            };
+        }
+    }
+
+    /// Replaces all objects; gives those that came or went.
+    pub(super) fn set_objects(&mut self, objects: Bitmap) -> Bitmap {
+        let flipped = objects.difference(&self.objects);
+        self.count = objects.len();
+        self.objects = objects;
+        flipped
+    }
+
     /// Gives the objects of `space` that the strand selects.
     pub(super) fn select<S: ObjectSpace>(&self, space: &S) -> S::Answer {
         let mut answer = space.labels().nothing();

@@ -57,7 +57,7 @@ impl Placer {
             .strands
             .iter()
             .filter_map(|&strand| self.policies.strand(strand))
-            .all(|strand| strand.objects.is_empty());
+            .all(|strand| !strand.selects_any());
         selects_nothing.then(|| {
             let message = if entry.strands.is_empty() {
                 "downsync is empty, which selects no object"
