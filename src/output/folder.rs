@@ -73,11 +73,11 @@ pub struct Standing {
 }
 
 /// One file to be written.
-pub struct File<'a> {
+pub struct File {
     /// Path below the folder, with `/`.
     pub path: String,
     /// Its bytes; none for a file that stays as it is.
-    pub content: Option<&'a [u8]>,
+    pub content: Option<Vec<u8>>,
 }
 
 /// Reads what a folder holds. A folder that is not there, or empty, holds nothing.
@@ -128,10 +128,7 @@ fn read_tree(folder: &Path, trees: &mut HashMap<ObjectId, Tree>) -> Result<Objec
 }
 
 /// Makes a folder hold exactly these files, in one step.
-pub fn write<'a>(
-    folder: &Path,
-    files: impl Iterator<Item = File<'a>>,
-) -> Result<(), FolderError> {
+pub fn write(folder: &Path, files: impl Iterator<Item = File>) -> Result<(), FolderError> {
     let parent = match folder.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
         _ => PathBuf::from("."),
@@ -151,7 +148,7 @@ pub fn write<'a>(
         match file.content {
             Some(content) => {
                 let mut written = fs::File::create(&to).map_err(at(&to))?;
-                written.write_all(content).map_err(at(&to))?;
+                written.write_all(&content).map_err(at(&to))?;
             }
             None => {
                 let from = folder.join(&file.path);
@@ -209,8 +206,8 @@ fn at(path: &Path) -> impl FnOnce(io::Error) -> FolderError + use<> {
 mod tests {
     use super::*;
 
-    fn file<'a>(path: &str, content: Option<&'a [u8]>) -> File<'a> {
-        File { path: path.to_owned(), content }
+    fn file(path: &str, content: Option<&[u8]>) -> File {
+        File { path: path.to_owned(), content: content.map(<[u8]>::to_vec) }
     }
 
     #[test]

@@ -264,7 +264,7 @@ impl Pipeline {
         branch: &Branch<'_>,
         clock: &mut Clock<'_>,
     ) -> Result<Delivery, DeliverError> {
-        let commit = rendering.source.commit.clone().ok_or(DeliverError::NoSourceCommit)?;
+        let commit = source_commit(rendering).ok_or(DeliverError::NoSourceCommit)?;
         clock.stage(if branch.push.is_some() { "fetch" } else { "look" });
         let repository = BranchRepository::new(branch.repository);
         let stand = branch.stand(&repository)?;
@@ -625,7 +625,7 @@ fn hold(rendering: &Rendering, change: &Change, options: &DeliveryOptions) -> Ve
         }
     }
     let released = options.allow_removals
-        || rendering.source.commit.as_ref().is_some_and(|commit| {
+        || source_commit(rendering).is_some_and(|commit| {
             guard::is_released(&format!("{}\n\n{}", commit.subject, commit.body))
         });
     if !released {
@@ -663,16 +663,36 @@ pub(super) fn lock(rendering: &Rendering, kept: &[KeptFile]) -> Lock {
     });
     let options = LockedOptions {
         paths: rendering.settings.paths.clone(),
-        root: rendering.source.root.clone(),
+        root: rendering.source.prefix.clone(),
         settings: pipeline::locked_settings(&rendering.settings),
     };
     Lock::new(options, facts::used(rendering), kept.collect())
 }
 
+/// Gives the commit that was rendered; none for a folder outside git.
+pub(super) fn source_commit(rendering: &Rendering) -> Option<SourceCommit> {
+    let revision = rendering.source.revision.as_ref()?;
+    let commit = &revision.commit;
+    Some(SourceCommit {
+        id: revision.revision,
+        author_name: commit.author_name.clone(),
+        author_email: commit.author_email.clone(),
+        seconds: commit.seconds,
+        offset_minutes: commit.offset_minutes,
+        subject: commit.subject.clone(),
+        body: commit.body.clone(),
+    })
+}
+
 fn provenance(rendering: &Rendering, commit: SourceCommit, lock: &Lock) -> Provenance {
     Provenance {
-        repository: rendering.source.repository.clone(),
-        reference: rendering.source.reference.clone(),
+        repository: rendering.source.name.clone(),
+        reference: rendering
+            .source
+            .revision
+            .as_ref()
+            .map(|revision| revision.reference.clone())
+            .unwrap_or_default(),
         commit,
         inventory_digest: lock.inventory_digest(),
     }
@@ -689,15 +709,15 @@ fn write_folder(
     let rendered = &rendering.rendered;
     let mut files = vec![folder::File {
         path: crate::output::branch::repository::LOCK.to_owned(),
-        content: Some(lock.to_vec().into()),
+        content: Some(lock.to_vec()),
     }];
-    let metadata = rendering.source.commit.clone().map(|commit| {
+    let metadata = source_commit(rendering).map(|commit| {
         let lock = Lock::default();
         crate::output::branch::metadata::hydrator_metadata(&provenance(rendering, commit, &lock))
     });
     files.extend(metadata.map(|content| folder::File {
         path: crate::output::branch::metadata::HYDRATOR_METADATA.to_owned(),
-        content: Some(content.into()),
+        content: Some(content),
     }));
     let kept: HashSet<(usize, &str, &str)> = kept
         .iter()
@@ -711,7 +731,7 @@ fn write_folder(
     }
     for (cluster, name) in rendered.clusters.iter().enumerate() {
         if state.files_on(name.as_str()) == 0 {
-            files.push(folder::File { path: below(cluster, path::KEEP), content: Some(Vec::new().into()) });
+            files.push(folder::File { path: below(cluster, path::KEEP), content: Some(Vec::new()) });
         }
     }
     for object in &rendered.objects {
@@ -724,7 +744,7 @@ fn write_folder(
                 let mut text = Vec::new();
                 variant.bytes_into(cluster, &mut text);
                 let path = below(cluster, &format!("{inner}/{file}"));
-                files.push(folder::File { path, content: Some(text.into()) });
+                files.push(folder::File { path, content: Some(text) });
             }
         }
     }

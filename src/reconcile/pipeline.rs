@@ -5,19 +5,23 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::request::{Progress, RenderError, Request};
+use super::request::{Progress, RenderError, Request, Settings};
 use super::{policies, secrets};
+use crate::git::{RemoteUrl, Scheme};
 use crate::inventory::{self, Inventory};
-use crate::model::kinds::{made_by_the_server, never_downsynced};
+use crate::model::api::pipeline::{Hydrate, SecretsRule};
+use crate::model::kinds::{Kinds, made_by_the_server, never_downsynced};
 use crate::model::{
     ClusterName, ClusterSet, Diagnostic, Object, ObjectKey, PolicyName, Severity,
 };
 use crate::output::branch::build::BranchState;
-use crate::output::branch::hash::ObjectId;
+use crate::output::branch::hash::{ObjectId, sha256};
 use crate::output::path;
 use crate::placement::{Explanation, ObjectFacts, Placer, Plan, Policy};
+use crate::source::hydrate::{ChartRequest, HydrateOptions};
 use crate::source::{
-    Control, ParsedCache, Snapshot, SourceDescription, SourceRequest, read_source,
+    Control, ParsedCache, Place, ReadSource, Snapshot, SourceDescription, SourceError, SourceRequest,
+    read_source,
 };
 use crate::transform::compile::{Form, FormKey};
 use crate::transform::template::Reads;
@@ -32,7 +36,10 @@ pub type Timings = Vec<(&'static str, Duration)>;
 /// Remembers what was parsed, placed, compiled and built, so that the next rendering follows what changed.
 #[derive(Default)]
 pub struct Pipeline {
-    pub(super) cache: ParsedCache,
+    /// The folder for what may be deleted at any time.
+    cache: Option<PathBuf>,
+    /// Parsed files, by source.
+    parsed: HashMap<String, ParsedCache>,
     placer: Placer,
     transformer: Transformer,
     good_policies: BTreeMap<PolicyName, Arc<Policy>>,
@@ -65,6 +72,8 @@ pub struct Rendering {
     pub timings: Timings,
     /// Whether WECs may be missing from the inventory because a file could not be read.
     pub inventory_complete: bool,
+    /// What the configuration said.
+    pub settings: Settings,
 }
 
 /// A rendering in numbers.
@@ -127,7 +136,7 @@ impl<'a> Clock<'a> {
 impl Pipeline {
     /// Starts without memory, but for the cache of parsed files in that folder, if one is given.
     pub fn new(cache: Option<PathBuf>) -> Self {
-        Self { cache: ParsedCache::open(cache), ..Self::default() }
+        Self { cache, ..Self::default() }
     }
 
     /// Renders what is asked for.
@@ -141,20 +150,20 @@ impl Pipeline {
     ) -> Result<Rendering, RenderError> {
         let mut clock = Clock::new(progress);
         clock.stage("read");
-        let source = read_source(&source_request(request), &mut self.cache)?;
+        let source = self.read_for(request)?;
         let mut found = source.diagnostics;
         let mut inventory_complete = source.snapshot.broken.is_empty();
         let inventory = match &request.inventory {
             None => self.inventory(&source.snapshot.controls, &mut found, &mut inventory_complete),
             Some(place) => {
-                let request = SourceRequest::folder(place.clone());
-                let read = read_source(&request, &mut self.cache).map_err(RenderError::Inventory)?;
+                let place = Place::Folder(place.clone());
+                let read = self.read(place, request).map_err(RenderError::Inventory)?;
                 inventory_complete = read.snapshot.broken.is_empty();
                 found.extend(read.diagnostics);
                 self.inventory(&read.snapshot.controls, &mut found, &mut inventory_complete)
             }
         };
-        let rendering = self.render_snapshot(
+        Ok(self.render_snapshot(
             Input {
                 source: source.description,
                 snapshot: source.snapshot,
@@ -162,18 +171,36 @@ impl Pipeline {
                 inventory_complete,
                 found,
             },
-            request,
+            &request.settings,
             clock,
-        );
-        self.cache.save();
-        Ok(rendering)
+        ))
+    }
+
+    /// Reads the source that is asked for.
+    pub(super) fn read_for(&mut self, request: &Request) -> Result<ReadSource, SourceError> {
+        self.read(source_place(request), request)
+    }
+
+    /// Reads a source, with what is known of it from the last time.
+    fn read(&mut self, place: Place, request: &Request) -> Result<ReadSource, SourceError> {
+        let key = match &place {
+            Place::Folder(folder) => folder.display().to_string(),
+            Place::Git { location, .. } => location.clone(),
+        };
+        let folder = self.cache.as_ref().map(|cache| {
+            let digest = sha256(&[key.as_bytes()]);
+            let name: String = digest[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+            cache.join("parsed").join(name)
+        });
+        let parsed = self.parsed.entry(key).or_insert_with(|| ParsedCache::open(folder));
+        read_source(&source_request(place, request, self.cache.clone()), parsed)
     }
 
     /// Renders objects that were read already.
     pub(super) fn render_snapshot(
         &mut self,
         input: Input,
-        request: &Request,
+        settings: &Settings,
         mut clock: Clock<'_>,
     ) -> Rendering {
         let Input { source, snapshot, inventory, inventory_complete, mut found } = input;
@@ -186,7 +213,7 @@ impl Pipeline {
         let (rules, more) = Rules::read(&snapshot.controls);
         found.extend(more);
         let rules = Arc::new(rules);
-        let (objects, plan, refused) = refuse_secrets(&snapshot.objects, plan, request, &mut found);
+        let (objects, plan, refused) = refuse_secrets(&snapshot.objects, plan, settings, &mut found);
         let (mut rendered, more) = self.transformer.render(objects, &plan, &inventory, &rules);
         found.extend(more);
         rendered.quarantined.extend(refused);
@@ -212,6 +239,7 @@ impl Pipeline {
             diagnostics: found,
             timings: clock.timings,
             inventory_complete,
+            settings: settings.clone(),
         }
     }
 
@@ -306,24 +334,89 @@ pub(super) struct Input {
     pub(super) found: Vec<Diagnostic>,
 }
 
-/// Translates the request for the source.
-pub(super) fn source_request(request: &Request) -> SourceRequest {
-    SourceRequest {
-        location: request.location.clone(),
-        revision: request.revision.clone(),
-        committed: request.committed,
-        paths: request.settings.paths.clone(),
-        hydrate: request.settings.hydrate.clone(),
-        kinds: request.settings.kinds.clone(),
-        access: request.access.clone(),
+/// Tells where the source is.
+fn source_place(request: &Request) -> Place {
+    let remote = RemoteUrl::parse(&request.location).is_ok_and(|url| url.scheme() != Scheme::Local);
+    if remote || request.committed || request.revision.is_some() {
+        let location = request.location.clone();
+        return Place::Git { location, revision: request.revision.clone() };
     }
+    Place::Folder(PathBuf::from(&request.location))
+}
+
+/// Translates the request for the source.
+fn source_request(place: Place, request: &Request, cache: Option<PathBuf>) -> SourceRequest {
+    let settings = &request.settings;
+    let mut kinds = Kinds::builtin();
+    for kind in &settings.kinds {
+        // The configuration was checked; a kind that contradicts a built-in one is left out.
+        drop(kinds.add(&kind.group, &kind.kind, &kind.plural, kind.scope.into()));
+    }
+    let mut hydrate = HydrateOptions::default();
+    for item in &settings.hydrate {
+        if let Hydrate::Helm(helm) = item {
+            hydrate.charts.push(ChartRequest {
+                path: helm.path.as_str().into(),
+                release: helm.release.clone(),
+                namespace: helm.namespace.clone(),
+                values: helm.values.iter().map(|path| path.as_str().into()).collect(),
+            });
+        }
+    }
+    SourceRequest {
+        paths: settings.paths.iter().map(|path| path.as_str().into()).collect(),
+        kinds,
+        hydrate,
+        cache,
+        access: request.access.clone(),
+        ..SourceRequest::new(place)
+    }
+}
+
+/// Gives the settings that change what is rendered, for the lock: all but the default ones.
+pub(super) fn locked_settings(settings: &Settings) -> serde_json::Map<String, serde_json::Value> {
+    let mut locked = serde_json::Map::new();
+    let mut put = |name: &str, value: serde_json::Result<serde_json::Value>, default: bool| {
+        if let (Ok(value), false) = (value, default) {
+            locked.insert(name.to_owned(), value);
+        }
+    };
+    let to = serde_json::to_value::<&[Hydrate]>;
+    put("hydrate", to(&settings.hydrate), settings.hydrate.is_empty());
+    put("kinds", serde_json::to_value(&settings.kinds), settings.kinds.is_empty());
+    let guard = &settings.guard;
+    let plain = guard.secrets == SecretsRule::Refuse;
+    put("secrets", serde_json::to_value(guard.secrets), plain);
+    put("allowedSecrets", serde_json::to_value(&guard.allowed_secrets), guard.allowed_secrets.is_empty());
+    locked
+}
+
+/// Reads the settings of a lock.
+pub(super) fn settings_of(
+    options: &crate::output::branch::lock::LockedOptions,
+) -> Result<Settings, serde_json::Error> {
+    let get = |name: &str| options.settings.get(name).cloned();
+    let mut settings = Settings { paths: options.paths.clone(), ..Settings::default() };
+    if let Some(value) = get("hydrate") {
+        settings.hydrate = serde_json::from_value(value)?;
+    }
+    if let Some(value) = get("kinds") {
+        settings.kinds = serde_json::from_value(value)?;
+    }
+    if let Some(value) = get("secrets") {
+        settings.guard.secrets = serde_json::from_value(value)?;
+    }
+    if let Some(value) = get("allowedSecrets") {
+        settings.guard.allowed_secrets = serde_json::from_value(value)?;
+    }
+    Ok(settings)
 }
 
 /// Takes plain Secrets out of the plan. Where they were to go, what is there stays.
 fn refuse_secrets<'a>(
     objects: &'a [Object],
     mut plan: Plan,
-    request: &Request,
+    settings: &Settings,
     found: &mut Vec<Diagnostic>,
 ) -> (&'a [Object], Plan, Vec<Quarantined>) {
     let mut refused = Vec::new();
@@ -331,7 +424,7 @@ fn refuse_secrets<'a>(
         if placement.clusters.is_empty() {
             continue;
         }
-        if let Some(diagnostic) = secrets::refuse(object, &request.settings.guard) {
+        if let Some(diagnostic) = secrets::refuse(object, &settings.guard) {
             found.push(diagnostic);
             let clusters = Arc::clone(&placement.clusters);
             refused.push(Quarantined { key: object.key.clone(), clusters });
