@@ -52,7 +52,9 @@ impl FolderError {
     /// What to do about it.
     pub fn help(&self) -> Option<String> {
         match self {
-            Self::Foreign(_) => Some("name a folder that does not exist yet, or empty this one".into()),
+            Self::Foreign(_) => {
+                Some("name a folder that does not exist yet, or empty this one".into())
+            }
             Self::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
                 Some("make room; what stood in the folder is still there as it was".into())
             }
@@ -110,18 +112,34 @@ fn read_tree(folder: &Path, trees: &mut HashMap<ObjectId, Tree>) -> Result<Objec
     for entry in fs::read_dir(folder).map_err(at(folder))? {
         let entry = entry.map_err(at(folder))?;
         let path = entry.path();
-        let name = entry.file_name().to_string_lossy().into_owned().into_bytes();
+        let name = entry
+            .file_name()
+            .to_string_lossy()
+            .into_owned()
+            .into_bytes();
         if entry.file_type().map_err(at(&path))?.is_dir() {
             found.push((name, EntryMode::FOLDER, read_tree(&path, trees)?));
         } else {
             let bytes = fs::read(&path).map_err(at(&path))?;
-            found.push((name, EntryMode::FILE, object_id(ObjectKind::Blob, &[&bytes])));
+            found.push((
+                name,
+                EntryMode::FILE,
+                object_id(ObjectKind::Blob, &[&bytes]),
+            ));
         }
     }
-    let mut entries: Vec<TreeEntry<'_>> =
-        found.iter().map(|(name, mode, id)| TreeEntry { mode: *mode, name, id: *id }).collect();
-    let tree = Tree::new(&mut entries)
-        .map_err(|source| FolderError::Tree { path: folder.to_owned(), source })?;
+    let mut entries: Vec<TreeEntry<'_>> = found
+        .iter()
+        .map(|(name, mode, id)| TreeEntry {
+            mode: *mode,
+            name,
+            id: *id,
+        })
+        .collect();
+    let tree = Tree::new(&mut entries).map_err(|source| FolderError::Tree {
+        path: folder.to_owned(),
+        source,
+    })?;
     let id = object_id(ObjectKind::Tree, &[tree.as_bytes()]);
     trees.insert(id, tree);
     Ok(id)
@@ -169,7 +187,10 @@ fn set_folder_mode(folder: &Path) {
     {
         use std::os::unix::fs::PermissionsExt as _;
         // Where this fails, the folder stays private, which is safe.
-        drop(fs::set_permissions(folder, fs::Permissions::from_mode(0o755)));
+        drop(fs::set_permissions(
+            folder,
+            fs::Permissions::from_mode(0o755),
+        ));
     }
     #[cfg(not(unix))]
     let _ = folder;
@@ -207,7 +228,10 @@ mod tests {
     use super::*;
 
     fn file(path: &str, content: Option<&[u8]>) -> File {
-        File { path: path.to_owned(), content: content.map(<[u8]>::to_vec) }
+        File {
+            path: path.to_owned(),
+            content: content.map(<[u8]>::to_vec),
+        }
     }
 
     #[test]
@@ -226,12 +250,20 @@ mod tests {
             file("clusters/c2/shop/a.yaml", Some(b"a".as_slice())),
         ];
         write(&folder, second.into_iter()).expect("second");
-        assert_eq!(fs::read(folder.join("clusters/c1/shop/a.yaml")).expect("kept"), b"a");
+        assert_eq!(
+            fs::read(folder.join("clusters/c1/shop/a.yaml")).expect("kept"),
+            b"a"
+        );
         assert!(!folder.join("clusters/c1/shop/b.yaml").exists());
         let standing = standing(&folder).expect("ours");
         assert_eq!(standing.lock.as_deref(), Some(b"2".as_slice()));
-        assert_eq!(standing.trees[&standing.clusters.expect("clusters")].len(), 2);
-        let left: Vec<_> = fs::read_dir(scratch.path().join("deep")).expect("parent").collect();
+        assert_eq!(
+            standing.trees[&standing.clusters.expect("clusters")].len(),
+            2
+        );
+        let left: Vec<_> = fs::read_dir(scratch.path().join("deep"))
+            .expect("parent")
+            .collect();
         assert_eq!(left.len(), 1, "nothing else is left behind: {left:?}");
     }
 
@@ -239,6 +271,9 @@ mod tests {
     fn a_folder_with_something_else_in_it_is_left_alone() {
         let scratch = tempfile::tempdir().expect("a folder");
         fs::write(scratch.path().join("thesis.txt"), "years of work").expect("write");
-        assert!(matches!(standing(scratch.path()), Err(FolderError::Foreign(_))));
+        assert!(matches!(
+            standing(scratch.path()),
+            Err(FolderError::Foreign(_))
+        ));
     }
 }

@@ -161,9 +161,11 @@ impl DeliverError {
             Self::Repository(RepositoryError::CheckedOut(_)) => {
                 Some("check out another branch, or name another one with --branch".into())
             }
-            Self::Contended(_) => Some("find out who else writes to the branch, then try again".into()),
-            Self::Fetch(error) => error.help().map(Into::into),
-            Self::Push(error) => error.help().map(Into::into),
+            Self::Contended(_) => {
+                Some("find out who else writes to the branch, then try again".into())
+            }
+            Self::Fetch(error) => Some(error.help().into()),
+            Self::Push(error) => Some(error.help().into()),
             Self::Folder(error) => error.help(),
             _ => None,
         }
@@ -190,10 +192,19 @@ impl Pipeline {
         progress: &dyn Progress,
     ) -> Result<Delivery, DeliverError> {
         match to {
-            Destination::Folder(folder) => self.deliver_folder(rendering, folder, options, progress),
-            Destination::Branch { repository, name, layout, push } => {
-                let opened = Repository::open(repository)
-                    .map_err(|source| DeliverError::Open { path: repository.clone(), source })?;
+            Destination::Folder(folder) => {
+                self.deliver_folder(rendering, folder, options, progress)
+            }
+            Destination::Branch {
+                repository,
+                name,
+                layout,
+                push,
+            } => {
+                let opened = Repository::open(repository).map_err(|source| DeliverError::Open {
+                    path: repository.clone(),
+                    source,
+                })?;
                 let branch = Branch {
                     repository: &opened,
                     name,
@@ -265,7 +276,11 @@ impl Pipeline {
         clock: &mut Clock<'_>,
     ) -> Result<Delivery, DeliverError> {
         let commit = source_commit(rendering).ok_or(DeliverError::NoSourceCommit)?;
-        clock.stage(if branch.push.is_some() { "fetch" } else { "look" });
+        clock.stage(if branch.push.is_some() {
+            "fetch"
+        } else {
+            "look"
+        });
         let repository = BranchRepository::new(branch.repository);
         let stand = branch.stand(&repository)?;
         clock.stage("build");
@@ -283,7 +298,12 @@ impl Pipeline {
         clock.stage("commit");
         let lock = lock(rendering, &kept);
         let provenance = provenance(rendering, commit, &lock);
-        let Built { segments, state, tree: root, .. } = built;
+        let Built {
+            segments,
+            state,
+            tree: root,
+            ..
+        } = built;
         let (targets, mut extra) = branch.targets(&stand, root, &state, lock)?;
         let signer = branch.options.signing_key.as_deref().map(sign::ssh);
         let commits = publish::commit(
@@ -322,7 +342,10 @@ impl Pipeline {
     ) -> Result<(Built, Change), DeliverError> {
         let repository = BranchRepository::new(branch.repository);
         let tip = stand.tips.values().next().map(|tip| tip.commit);
-        let last = self.built.get(&branch.key()).filter(|(commit, _)| Some(*commit) == tip);
+        let last = self
+            .built
+            .get(&branch.key())
+            .filter(|(commit, _)| Some(*commit) == tip);
         let known = match (last, stand.clusters) {
             (None, Some(clusters)) => repository.reachable(clusters)?,
             _ => HashSet::new(),
@@ -361,7 +384,11 @@ impl Branch<'_> {
     /// What tells this destination from others.
     fn key(&self) -> String {
         let remote = self.push.map(RemoteUrl::redacted).unwrap_or_default();
-        format!("{}\n{}\n{remote}", self.repository.path().display(), self.name)
+        format!(
+            "{}\n{}\n{remote}",
+            self.repository.path().display(),
+            self.name
+        )
     }
 
     fn reference(&self, cluster: Option<&str>) -> String {
@@ -394,7 +421,11 @@ impl Branch<'_> {
             Layout::Directories => tips.values().next().and_then(|tip| tip.clusters),
             Layout::Branches => self.united(repository, &tips)?,
         };
-        Ok(Stand { tips, notes, clusters })
+        Ok(Stand {
+            tips,
+            notes,
+            clusters,
+        })
     }
 
     fn local_names(
@@ -449,7 +480,9 @@ impl Branch<'_> {
     ) -> Result<Option<ObjectId>, DeliverError> {
         let mut found: BTreeMap<Vec<u8>, ObjectId> = BTreeMap::new();
         for tip in tips.values() {
-            let Some(clusters) = tip.clusters else { continue };
+            let Some(clusters) = tip.clusters else {
+                continue;
+            };
             for entry in repository.tree(clusters)?.entries() {
                 found.insert(entry.name.to_vec(), entry.id);
             }
@@ -475,12 +508,22 @@ impl Branch<'_> {
         if self.layout == Layout::Directories {
             let reference = self.reference(None);
             let tip = stand.tips.get(&reference).cloned();
-            return Ok((vec![Target { reference, tip, clusters: root, lock }], Vec::new()));
+            return Ok((
+                vec![Target {
+                    reference,
+                    tip,
+                    clusters: root,
+                    lock,
+                }],
+                Vec::new(),
+            ));
         }
         let mut objects = crate::output::branch::pack::ObjectWriter::default();
         let mut targets = Vec::new();
         for name in state.cluster_names() {
-            let Some(folder) = state.root(name) else { continue };
+            let Some(folder) = state.root(name) else {
+                continue;
+            };
             let tree = clusters_tree(std::iter::once((name.as_bytes(), folder)))?;
             let reference = self.reference(Some(name));
             targets.push(Target {
@@ -523,7 +566,10 @@ impl Branch<'_> {
         })?;
         let moves: Vec<Move> = moves
             .into_iter()
-            .map(|change| Move { reference: self.tracking(&change.reference), ..change })
+            .map(|change| Move {
+                reference: self.tracking(&change.reference),
+                ..change
+            })
             .collect();
         // The remote has moved: that our copy of its references could not follow is no failure, the next fetch mends it.
         drop(repository.move_references(&moves, "stellate: push"));
@@ -534,8 +580,13 @@ impl Branch<'_> {
 fn clusters_tree<'t>(
     folders: impl Iterator<Item = (&'t [u8], ObjectId)>,
 ) -> Result<Tree, TreeError> {
-    let mut entries: Vec<TreeEntry<'_>> =
-        folders.map(|(name, id)| TreeEntry { mode: EntryMode::FOLDER, name, id }).collect();
+    let mut entries: Vec<TreeEntry<'_>> = folders
+        .map(|(name, id)| TreeEntry {
+            mode: EntryMode::FOLDER,
+            name,
+            id,
+        })
+        .collect();
     Tree::new(&mut entries)
 }
 
@@ -558,10 +609,18 @@ fn kept_files<E>(
     let known: HashSet<&str> = clusters.iter().map(ClusterName::as_str).collect();
     let stand = standing.clusters()?;
     if !rendering.inventory_complete || clusters.is_empty() {
-        let missing: Vec<&str> =
-            stand.keys().map(String::as_str).filter(|name| !known.contains(name)).collect();
+        let missing: Vec<&str> = stand
+            .keys()
+            .map(String::as_str)
+            .filter(|name| !known.contains(name))
+            .collect();
         if !missing.is_empty() {
-            let named = missing.iter().take(5).copied().collect::<Vec<_>>().join(", ");
+            let named = missing
+                .iter()
+                .take(5)
+                .copied()
+                .collect::<Vec<_>>()
+                .join(", ");
             reasons.push(format!(
                 "the inventory is not known in full, and {} WECs that have objects are not in it ({named})",
                 missing.len()
@@ -573,7 +632,12 @@ fn kept_files<E>(
     }
     let kept = kept
         .into_iter()
-        .map(|((cluster, folder, file), id)| KeptFile { cluster, folder, file, id })
+        .map(|((cluster, folder, file), id)| KeptFile {
+            cluster,
+            folder,
+            file,
+            id,
+        })
         .collect();
     Ok((kept, reasons))
 }
@@ -596,12 +660,18 @@ fn keep_unknown<E>(
         vec![HashSet::new(); rendering.rendered.clusters.len()];
     for object in &rendering.rendered.objects {
         let file = path::file_name(&object.key);
-        for cluster in object.variants.iter().flat_map(|variant| variant.clusters.iter()) {
+        for cluster in object
+            .variants
+            .iter()
+            .flat_map(|variant| variant.clusters.iter())
+        {
             rendered[cluster].insert((path::folder(&object.key), file.clone()));
         }
     }
     for (cluster, name) in rendering.rendered.clusters.iter().enumerate() {
-        let Some(&root) = stand.get(name.as_str()) else { continue };
+        let Some(&root) = stand.get(name.as_str()) else {
+            continue;
+        };
         for (folder, &tree) in standing.folders(root)?.iter() {
             for (file, &id) in standing.files(tree)?.iter() {
                 let concerned = all || unusable.contains(&(folder.clone(), file.clone()));
@@ -618,7 +688,10 @@ fn keep_unknown<E>(
 fn hold(rendering: &Rendering, change: &Change, options: &DeliveryOptions) -> Vec<String> {
     let mut reasons = Vec::new();
     if options.strict {
-        let errors = rendering.diagnostics.iter().filter(|found| found.severity == Severity::Error);
+        let errors = rendering
+            .diagnostics
+            .iter()
+            .filter(|found| found.severity == Severity::Error);
         let count = errors.count();
         if count > 0 {
             reasons.push(format!("strict: there are {count} errors"));
@@ -727,11 +800,17 @@ fn write_folder(
         format!("{}/{}/{rest}", path::CLUSTERS, rendered.clusters[cluster])
     };
     for &(cluster, inner, file) in &kept {
-        files.push(folder::File { path: below(cluster, &format!("{inner}/{file}")), content: None });
+        files.push(folder::File {
+            path: below(cluster, &format!("{inner}/{file}")),
+            content: None,
+        });
     }
     for (cluster, name) in rendered.clusters.iter().enumerate() {
         if state.files_on(name.as_str()) == 0 {
-            files.push(folder::File { path: below(cluster, path::KEEP), content: Some(Vec::new()) });
+            files.push(folder::File {
+                path: below(cluster, path::KEEP),
+                content: Some(Vec::new()),
+            });
         }
     }
     for object in &rendered.objects {
@@ -744,7 +823,10 @@ fn write_folder(
                 let mut text = Vec::new();
                 variant.bytes_into(cluster, &mut text);
                 let path = below(cluster, &format!("{inner}/{file}"));
-                files.push(folder::File { path, content: Some(text) });
+                files.push(folder::File {
+                    path,
+                    content: Some(text),
+                });
             }
         }
     }

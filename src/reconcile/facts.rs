@@ -23,9 +23,14 @@ pub fn used(rendering: &Rendering) -> BTreeMap<String, LockedCluster> {
                 .filter_map(|name| Some((name.clone(), parameters.get(name)?.clone())))
                 .collect(),
         };
-        let seen = cluster.labels.iter().filter(|(key, _)| labels.contains(*key));
+        let seen = cluster
+            .labels
+            .iter()
+            .filter(|(key, _)| labels.contains(*key));
         let locked = LockedCluster {
-            labels: seen.map(|(key, value)| (key.clone(), value.clone())).collect(),
+            labels: seen
+                .map(|(key, value)| (key.clone(), value.clone()))
+                .collect(),
             properties,
             excluded: !cluster.is_destination(),
         };
@@ -39,7 +44,12 @@ fn label_keys(policies: &[Policy], rules: &crate::transform::Rules) -> BTreeSet<
     let mut keys: BTreeSet<String> = rules.cluster_label_keys().map(str::to_owned).collect();
     for selector in policies.iter().flat_map(|policy| &policy.cluster_selectors) {
         if let Ok(selector) = Selector::compile(selector) {
-            keys.extend(selector.requirements().iter().map(|requirement| requirement.key().to_owned()));
+            keys.extend(
+                selector
+                    .requirements()
+                    .iter()
+                    .map(|requirement| requirement.key().to_owned()),
+            );
         }
     }
     keys
@@ -48,8 +58,11 @@ fn label_keys(policies: &[Policy], rules: &crate::transform::Rules) -> BTreeSet<
 /// Gives the inventory that has these facts.
 pub fn inventory(facts: &BTreeMap<String, LockedCluster>) -> Inventory {
     let clusters = facts.iter().map(|(name, facts)| {
-        let (usable, raw): (Properties, Properties) =
-            facts.properties.clone().into_iter().partition(|(key, _)| usable_property(key));
+        let (usable, raw): (Properties, Properties) = facts
+            .properties
+            .clone()
+            .into_iter()
+            .partition(|(key, _)| usable_property(key));
         Cluster {
             name: name.as_str().into(),
             labels: Arc::new(facts.labels.clone()),
@@ -62,5 +75,7 @@ pub fn inventory(facts: &BTreeMap<String, LockedCluster>) -> Inventory {
             location: None,
         }
     });
-    Inventory { clusters: clusters.collect() }
+    Inventory {
+        clusters: clusters.collect(),
+    }
 }

@@ -14,7 +14,12 @@ pub fn judge(change: &Change, guard: &Guard) -> Vec<String> {
     let emptied = change.emptied.len();
     let most = guard.max_removed_clusters.of(change.clusters_before).max(1);
     if emptied > most {
-        let named: Vec<&str> = change.emptied.iter().take(5).map(crate::model::ClusterName::as_str).collect();
+        let named: Vec<&str> = change
+            .emptied
+            .iter()
+            .take(5)
+            .map(crate::model::ClusterName::as_str)
+            .collect();
         let more = if emptied > named.len() { ", …" } else { "" };
         reasons.push(format!(
             "{emptied} of {} WECs would lose everything ({}{more}); the guard lets {most} go",
@@ -54,8 +59,9 @@ mod tests {
     use crate::output::branch::hash::ObjectId;
 
     fn change(removed: usize, before: u64) -> Change {
-        let files: BTreeMap<String, FileChange> =
-            (0..removed).map(|number| (number.to_string(), FileChange::Removed(ObjectId([0; 20])))).collect();
+        let files: BTreeMap<String, FileChange> = (0..removed)
+            .map(|number| (number.to_string(), FileChange::Removed(ObjectId([0; 20]))))
+            .collect();
         Change {
             clusters: [("c".into(), Arc::new(files))].into(),
             emptied: Vec::new(),
@@ -69,8 +75,14 @@ mod tests {
         let guard = Guard::default();
         assert!(judge(&change(25, 100), &guard).is_empty());
         assert_eq!(judge(&change(26, 100), &guard).len(), 1);
-        assert!(judge(&change(1, 2), &guard).is_empty(), "one object may always go");
-        let strict = Guard { max_removed_objects: Limit::Count(3), ..Guard::default() };
+        assert!(
+            judge(&change(1, 2), &guard).is_empty(),
+            "one object may always go"
+        );
+        let strict = Guard {
+            max_removed_objects: Limit::Count(3),
+            ..Guard::default()
+        };
         assert!(judge(&change(3, 100), &strict).is_empty());
         assert_eq!(judge(&change(4, 100), &strict).len(), 1);
     }
@@ -80,13 +92,20 @@ mod tests {
         let mut emptied = change(0, 100);
         emptied.emptied = vec!["a".into(), "b".into()];
         let reasons = judge(&emptied, &Guard::default());
-        assert_eq!(reasons, ["2 of 4 WECs would lose everything (a, b); the guard lets 1 go"]);
+        assert_eq!(
+            reasons,
+            ["2 of 4 WECs would lose everything (a, b); the guard lets 1 go"]
+        );
     }
 
     #[test]
     fn only_a_trailer_releases() {
-        assert!(is_released("Drop the old shop\n\nStellate-Allow-Removals: yes\nSigned-off-by: A\n"));
-        assert!(!is_released("Stellate-Allow-Removals: yes\n\nthis is the body\n"));
+        assert!(is_released(
+            "Drop the old shop\n\nStellate-Allow-Removals: yes\nSigned-off-by: A\n"
+        ));
+        assert!(!is_released(
+            "Stellate-Allow-Removals: yes\n\nthis is the body\n"
+        ));
         assert!(!is_released("x\n\nStellate-Allow-Removals: no\n"));
     }
 }

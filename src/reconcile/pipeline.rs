@@ -11,17 +11,15 @@ use crate::git::{RemoteUrl, Scheme};
 use crate::inventory::{self, Inventory};
 use crate::model::api::pipeline::{Hydrate, SecretsRule};
 use crate::model::kinds::{Kinds, made_by_the_server, never_downsynced};
-use crate::model::{
-    ClusterName, ClusterSet, Diagnostic, Object, ObjectKey, PolicyName, Severity,
-};
+use crate::model::{ClusterName, ClusterSet, Diagnostic, Object, ObjectKey, PolicyName, Severity};
 use crate::output::branch::build::BranchState;
 use crate::output::branch::hash::{ObjectId, sha256};
 use crate::output::path;
 use crate::placement::{Explanation, ObjectFacts, Placer, Plan, Policy};
 use crate::source::hydrate::{ChartRequest, HydrateOptions};
 use crate::source::{
-    Control, ParsedCache, Place, ReadSource, Snapshot, SourceDescription, SourceError, SourceRequest,
-    read_source,
+    Control, ParsedCache, Place, ReadSource, Snapshot, SourceDescription, SourceError,
+    SourceRequest, read_source,
 };
 use crate::transform::compile::{Form, FormKey};
 use crate::transform::template::Reads;
@@ -117,7 +115,11 @@ pub(super) struct Clock<'a> {
 
 impl<'a> Clock<'a> {
     pub(super) fn new(progress: &'a dyn Progress) -> Self {
-        Self { progress, current: None, timings: Vec::new() }
+        Self {
+            progress,
+            current: None,
+            timings: Vec::new(),
+        }
     }
 
     pub(super) fn stage(&mut self, name: &'static str) {
@@ -136,7 +138,10 @@ impl<'a> Clock<'a> {
 impl Pipeline {
     /// Starts without memory, but for the cache of parsed files in that folder, if one is given.
     pub fn new(cache: Option<PathBuf>) -> Self {
-        Self { cache, ..Self::default() }
+        Self {
+            cache,
+            ..Self::default()
+        }
     }
 
     /// Renders what is asked for.
@@ -154,7 +159,11 @@ impl Pipeline {
         let mut found = source.diagnostics;
         let mut inventory_complete = source.snapshot.broken.is_empty();
         let inventory = match &request.inventory {
-            None => self.inventory(&source.snapshot.controls, &mut found, &mut inventory_complete),
+            None => self.inventory(
+                &source.snapshot.controls,
+                &mut found,
+                &mut inventory_complete,
+            ),
             Some(place) => {
                 let place = Place::Folder(place.clone());
                 let read = self.read(place, request).map_err(RenderError::Inventory)?;
@@ -189,10 +198,16 @@ impl Pipeline {
         };
         let folder = self.cache.as_ref().map(|cache| {
             let digest = sha256(&[key.as_bytes()]);
-            let name: String = digest[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+            let name: String = digest[..8]
+                .iter()
+                .map(|byte| format!("{byte:02x}"))
+                .collect();
             cache.join("parsed").join(name)
         });
-        let parsed = self.parsed.entry(key).or_insert_with(|| ParsedCache::open(folder));
+        let parsed = self
+            .parsed
+            .entry(key)
+            .or_insert_with(|| ParsedCache::open(folder));
         read_source(&source_request(place, request, self.cache.clone()), parsed)
     }
 
@@ -203,7 +218,13 @@ impl Pipeline {
         settings: &Settings,
         mut clock: Clock<'_>,
     ) -> Rendering {
-        let Input { source, snapshot, inventory, inventory_complete, mut found } = input;
+        let Input {
+            source,
+            snapshot,
+            inventory,
+            inventory_complete,
+            mut found,
+        } = input;
         clock.stage("place");
         let (policies, more) = policies::read(&snapshot.controls, &self.good_policies);
         found.extend(more);
@@ -213,7 +234,8 @@ impl Pipeline {
         let (rules, more) = Rules::read(&snapshot.controls);
         found.extend(more);
         let rules = Arc::new(rules);
-        let (objects, plan, refused) = refuse_secrets(&snapshot.objects, plan, settings, &mut found);
+        let (objects, plan, refused) =
+            refuse_secrets(&snapshot.objects, plan, settings, &mut found);
         let (mut rendered, more) = self.transformer.render(objects, &plan, &inventory, &rules);
         found.extend(more);
         rendered.quarantined.extend(refused);
@@ -221,7 +243,9 @@ impl Pipeline {
         drop_clashes(&mut rendered, &mut found);
         clock.stop();
         for diagnostic in &mut found {
-            if let (Some((origin, path)), Some(location)) = (&diagnostic.field, &diagnostic.location) {
+            if let (Some((origin, path)), Some(location)) =
+                (&diagnostic.field, &diagnostic.location)
+            {
                 diagnostic.location = Some(snapshot.locate(location, *origin, path));
             }
         }
@@ -250,7 +274,9 @@ impl Pipeline {
         complete: &mut bool,
     ) -> Arc<Inventory> {
         let (inventory, diagnostics) = inventory::files::read(controls);
-        *complete &= diagnostics.iter().all(|diagnostic| diagnostic.severity < Severity::Error);
+        *complete &= diagnostics
+            .iter()
+            .all(|diagnostic| diagnostic.severity < Severity::Error);
         found.extend(diagnostics);
         if inventory.clusters.is_empty() {
             found.push(
@@ -281,13 +307,23 @@ impl Pipeline {
         self.placer.set_objects(facts.collect());
         self.placer.set_policies(policies.to_vec());
         let (plan, diagnostics) = self.placer.plan();
-        let faulty: BTreeSet<PolicyName> =
-            self.placer.problems().map(|(policy, _)| policy.name.clone()).collect();
+        let faulty: BTreeSet<PolicyName> = self
+            .placer
+            .problems()
+            .map(|(policy, _)| policy.name.clone())
+            .collect();
         let known: BTreeSet<&PolicyName> = policies.iter().map(|policy| &policy.name).collect();
         self.good_policies.retain(|name, _| known.contains(name));
-        for policy in policies.iter().filter(|policy| !faulty.contains(&policy.name)) {
-            let good = Policy { last_good: None, ..policy.clone() };
-            self.good_policies.insert(policy.name.clone(), Arc::new(good));
+        for policy in policies
+            .iter()
+            .filter(|policy| !faulty.contains(&policy.name))
+        {
+            let good = Policy {
+                last_good: None,
+                ..policy.clone()
+            };
+            self.good_policies
+                .insert(policy.name.clone(), Arc::new(good));
         }
         (plan, diagnostics)
     }
@@ -310,7 +346,9 @@ impl Pipeline {
             });
         }
         self.namespaces = known;
-        rendered.objects.sort_by(|left, right| left.key.cmp(&right.key));
+        rendered
+            .objects
+            .sort_by(|left, right| left.key.cmp(&right.key));
         merge_namespaces(&mut rendered.objects);
     }
 
@@ -339,7 +377,10 @@ fn source_place(request: &Request) -> Place {
     let remote = RemoteUrl::parse(&request.location).is_ok_and(|url| url.scheme() != Scheme::Local);
     if remote || request.committed || request.revision.is_some() {
         let location = request.location.clone();
-        return Place::Git { location, revision: request.revision.clone() };
+        return Place::Git {
+            location,
+            revision: request.revision.clone(),
+        };
     }
     Place::Folder(PathBuf::from(&request.location))
 }
@@ -357,14 +398,29 @@ fn source_request(place: Place, request: &Request, cache: Option<PathBuf>) -> So
         if let Hydrate::Helm(helm) = item {
             hydrate.charts.push(ChartRequest {
                 path: helm.path.as_str().into(),
-                release: helm.release.clone(),
+                release: helm.release.clone().unwrap_or_else(|| {
+                    helm.path
+                        .trim_end_matches('/')
+                        .rsplit('/')
+                        .next()
+                        .unwrap_or_default()
+                        .to_owned()
+                }),
                 namespace: helm.namespace.clone(),
-                values: helm.values.iter().map(|path| path.as_str().into()).collect(),
+                values: helm
+                    .values_files
+                    .iter()
+                    .map(|path| path.as_str().into())
+                    .collect(),
             });
         }
     }
     SourceRequest {
-        paths: settings.paths.iter().map(|path| path.as_str().into()).collect(),
+        paths: settings
+            .paths
+            .iter()
+            .map(|path| path.as_str().into())
+            .collect(),
         kinds,
         hydrate,
         cache,
@@ -382,12 +438,24 @@ pub(super) fn locked_settings(settings: &Settings) -> serde_json::Map<String, se
         }
     };
     let to = serde_json::to_value::<&[Hydrate]>;
-    put("hydrate", to(&settings.hydrate), settings.hydrate.is_empty());
-    put("kinds", serde_json::to_value(&settings.kinds), settings.kinds.is_empty());
+    put(
+        "hydrate",
+        to(&settings.hydrate),
+        settings.hydrate.is_empty(),
+    );
+    put(
+        "kinds",
+        serde_json::to_value(&settings.kinds),
+        settings.kinds.is_empty(),
+    );
     let guard = &settings.guard;
     let plain = guard.secrets == SecretsRule::Refuse;
     put("secrets", serde_json::to_value(guard.secrets), plain);
-    put("allowedSecrets", serde_json::to_value(&guard.allowed_secrets), guard.allowed_secrets.is_empty());
+    put(
+        "allowedSecrets",
+        serde_json::to_value(&guard.allowed_secrets),
+        guard.allowed_secrets.is_empty(),
+    );
     locked
 }
 
@@ -396,7 +464,10 @@ pub(super) fn settings_of(
     options: &crate::output::branch::lock::LockedOptions,
 ) -> Result<Settings, serde_json::Error> {
     let get = |name: &str| options.settings.get(name).cloned();
-    let mut settings = Settings { paths: options.paths.clone(), ..Settings::default() };
+    let mut settings = Settings {
+        paths: options.paths.clone(),
+        ..Settings::default()
+    };
     if let Some(value) = get("hydrate") {
         settings.hydrate = serde_json::from_value(value)?;
     }
@@ -427,7 +498,10 @@ fn refuse_secrets<'a>(
         if let Some(diagnostic) = secrets::refuse(object, &settings.guard) {
             found.push(diagnostic);
             let clusters = Arc::clone(&placement.clusters);
-            refused.push(Quarantined { key: object.key.clone(), clusters });
+            refused.push(Quarantined {
+                key: object.key.clone(),
+                clusters,
+            });
             let mut without = (**placement).clone();
             without.clusters = Arc::default();
             without.create_only = Arc::default();
@@ -443,7 +517,12 @@ fn merge_namespaces(objects: &mut Vec<RenderedObject>) {
         if later.key != earlier.key {
             return false;
         }
-        earlier.variants = earlier.variants.iter().chain(later.variants.iter()).cloned().collect();
+        earlier.variants = earlier
+            .variants
+            .iter()
+            .chain(later.variants.iter())
+            .cloned()
+            .collect();
         if earlier.create_only.is_empty() {
             earlier.create_only = Arc::clone(&later.create_only);
         }
@@ -453,10 +532,14 @@ fn merge_namespaces(objects: &mut Vec<RenderedObject>) {
 
 /// Two objects with one path: the first stays, the second is held back and said so.
 fn drop_clashes(rendered: &mut Rendered, found: &mut Vec<Diagnostic>) {
-    let mut paths: HashMap<(String, String), ObjectKey> = HashMap::with_capacity(rendered.objects.len());
+    let mut paths: HashMap<(String, String), ObjectKey> =
+        HashMap::with_capacity(rendered.objects.len());
     let mut refused: Vec<ObjectKey> = Vec::new();
     rendered.objects.retain(|object| {
-        let place = (path::folder(&object.key).to_owned(), path::file_name(&object.key));
+        let place = (
+            path::folder(&object.key).to_owned(),
+            path::file_name(&object.key),
+        );
         match paths.entry(place) {
             std::collections::hash_map::Entry::Vacant(free) => {
                 free.insert(object.key.clone());
@@ -467,7 +550,12 @@ fn drop_clashes(rendered: &mut Rendered, found: &mut Vec<Diagnostic>) {
                 found.push(
                     Diagnostic::error(
                         "PathClash",
-                        format!("its file {}/{} is that of {}", place.0, place.1, taken.get()),
+                        format!(
+                            "its file {}/{} is that of {}",
+                            place.0,
+                            place.1,
+                            taken.get()
+                        ),
                     )
                     .object(object.key.clone())
                     .help("rename one of the two objects; this one is not delivered"),
@@ -486,26 +574,39 @@ impl Rendering {
     }
 
     fn count(&self, severity: Severity) -> usize {
-        self.diagnostics.iter().filter(|diagnostic| diagnostic.severity == severity).count()
+        self.diagnostics
+            .iter()
+            .filter(|diagnostic| diagnostic.severity == severity)
+            .count()
     }
 
     /// Finds what became of an object.
     pub fn object(&self, key: &ObjectKey) -> Option<&RenderedObject> {
-        let found = self.rendered.objects.binary_search_by(|object| object.key.cmp(key)).ok()?;
+        let found = self
+            .rendered
+            .objects
+            .binary_search_by(|object| object.key.cmp(key))
+            .ok()?;
         self.rendered.objects.get(found)
     }
 
     /// Walks what one WEC gets, sorted by key.
     pub fn objects_on(&self, cluster: usize) -> impl Iterator<Item = &RenderedObject> {
         self.rendered.objects.iter().filter(move |object| {
-            object.variants.iter().any(|variant| variant.clusters.contains(cluster))
+            object
+                .variants
+                .iter()
+                .any(|variant| variant.clusters.contains(cluster))
         })
     }
 
     /// Gives the bytes that one WEC gets for an object.
     pub fn text(&self, key: &ObjectKey, cluster: usize) -> Option<Vec<u8>> {
         let object = self.object(key)?;
-        let variant = object.variants.iter().find(|variant| variant.clusters.contains(cluster))?;
+        let variant = object
+            .variants
+            .iter()
+            .find(|variant| variant.clusters.contains(cluster))?;
         let mut text = Vec::new();
         variant.bytes_into(cluster, &mut text);
         Some(text)
@@ -517,7 +618,12 @@ impl Rendering {
             .rendered
             .clusters
             .iter()
-            .map(|name| ClusterSummary { name: name.clone(), objects: 0, customised: 0, quarantined: 0 })
+            .map(|name| ClusterSummary {
+                name: name.clone(),
+                objects: 0,
+                customised: 0,
+                quarantined: 0,
+            })
             .collect();
         let mut summary = Summary {
             objects: self.rendered.objects.len(),
@@ -528,13 +634,22 @@ impl Rendering {
         for object in &self.rendered.objects {
             let texts: usize = object.variants.iter().map(distinct_texts).sum();
             summary.distinct += texts;
-            for cluster in object.variants.iter().flat_map(|variant| variant.clusters.iter()) {
+            for cluster in object
+                .variants
+                .iter()
+                .flat_map(|variant| variant.clusters.iter())
+            {
                 clusters[cluster].objects += 1;
                 clusters[cluster].customised += usize::from(texts > 1);
                 summary.files += 1;
             }
         }
-        for cluster in self.rendered.quarantined.iter().flat_map(|held| held.clusters.iter()) {
+        for cluster in self
+            .rendered
+            .quarantined
+            .iter()
+            .flat_map(|held| held.clusters.iter())
+        {
             clusters[cluster].quarantined += 1;
         }
         summary.clusters = clusters;
@@ -548,7 +663,11 @@ impl Rendering {
 
     /// Tells, for each object, where an error keeps it as it is: what could not be rendered, and what nobody can decide.
     pub fn kept(&self) -> impl Iterator<Item = (&ObjectKey, &Arc<ClusterSet>)> {
-        let quarantined = self.rendered.quarantined.iter().map(|held| (&held.key, &held.clusters));
+        let quarantined = self
+            .rendered
+            .quarantined
+            .iter()
+            .map(|held| (&held.key, &held.clusters));
         let undecided = self.snapshot.objects.iter().zip(&self.plan.placements);
         let undecided = undecided
             .filter(|(_, placement)| !placement.kept.is_empty())

@@ -47,7 +47,10 @@ pub fn read(
             }
         };
         if let Some(first) = policies.get(&name) {
-            let place = first.location.as_ref().map_or_else(String::new, ToString::to_string);
+            let place = first
+                .location
+                .as_ref()
+                .map_or_else(String::new, ToString::to_string);
             let message = format!("a second policy has the name {name:?}; the first is at {place}");
             diagnostics.push(
                 Diagnostic::error("DuplicatePolicy", message)
@@ -107,7 +110,10 @@ fn unreadable(
 }
 
 fn upsync(control: &Control) -> Diagnostic {
-    Diagnostic::note("UpsyncNotDelivered", "upsync is read, and nothing is brought back from the WECs")
-        .at(control.location.clone())
-        .object(control.key.clone())
+    Diagnostic::note(
+        "UpsyncNotDelivered",
+        "upsync is read, and nothing is brought back from the WECs",
+    )
+    .at(control.location.clone())
+    .object(control.key.clone())
 }

@@ -76,7 +76,7 @@ impl RenderError {
     /// What to do about it.
     pub fn help(&self) -> Option<String> {
         match self {
-            Self::Source(error) | Self::Inventory(error) => error.help(),
+            Self::Source(error) | Self::Inventory(error) => Some(error.help()),
         }
     }
 }

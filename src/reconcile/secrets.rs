@@ -31,10 +31,14 @@ pub fn refuse(object: &Object, guard: &Guard) -> Option<Diagnostic> {
 fn holds_plain_data(object: &Object) -> bool {
     let value = &object.value;
     let filled = |name: &str| {
-        value.get(name).and_then(|data| data.as_object()).is_some_and(|data| !data.is_empty())
+        value
+            .get(name)
+            .and_then(|data| data.as_object())
+            .is_some_and(|data| !data.is_empty())
     };
     let encrypted = value.get("sops").is_some_and(serde_json::Value::is_object);
-    let token = value.get("type").and_then(|kind| kind.as_str()) == Some("kubernetes.io/service-account-token");
+    let token = value.get("type").and_then(|kind| kind.as_str())
+        == Some("kubernetes.io/service-account-token");
     !encrypted && !token && (filled("data") || filled("stringData"))
 }
 

@@ -8,9 +8,9 @@ use std::sync::Arc;
 
 use git2::Repository;
 
+use super::facts;
 use super::pipeline::{Clock, Input, Pipeline, settings_of};
 use super::request::{Progress, RenderError, Request};
-use super::facts;
 use crate::git::Access;
 use crate::output::branch::build::{self, KeptFile};
 use crate::output::branch::change::{FileChange, change};
@@ -85,7 +85,11 @@ pub fn verify(
     let trailers = tip.trailers.ok_or(VerifyError::Foreign(commit))?;
     let lock = Lock::from_bytes(&tip.lock.ok_or(VerifyError::NoLock(commit))?)?;
 
-    let here = opened.workdir().unwrap_or_else(|| opened.path()).display().to_string();
+    let here = opened
+        .workdir()
+        .unwrap_or_else(|| opened.path())
+        .display()
+        .to_string();
     let mut location = source.map_or(here, str::to_owned);
     if !lock.options.root.is_empty() && source.is_none() {
         location = format!("{}/{}", location.trim_end_matches('/'), lock.options.root);
@@ -113,7 +117,12 @@ pub fn verify(
         .filter_map(|file| {
             let cluster = *position.get(file.cluster.as_str())?;
             let (folder, name) = (file.folder.clone(), file.file.clone());
-            Some(KeptFile { cluster, folder, file: name, id: ObjectId(file.blob.0) })
+            Some(KeptFile {
+                cluster,
+                folder,
+                file: name,
+                id: ObjectId(file.blob.0),
+            })
         })
         .collect();
     let built = build::build(&rendering.rendered, &kept, None, &HashSet::new())?;

@@ -126,7 +126,11 @@ impl Transformer {
     /// Gives the properties and parameters that the last rendering read.
     pub fn reads(&self) -> Reads {
         let mut reads = Reads::Named(std::collections::BTreeSet::new());
-        for (_, form) in self.remembered.values().flat_map(|remembered| &remembered.forms) {
+        for (_, form) in self
+            .remembered
+            .values()
+            .flat_map(|remembered| &remembered.forms)
+        {
             compile::extend(&mut reads, form.reads.clone());
         }
         if let Some(rules) = &self.rules {
@@ -138,7 +142,9 @@ impl Transformer {
 
     /// Gives the compiled texts of an object of the last rendering.
     pub fn forms(&self, object: &ObjectKey) -> &[(FormKey, Arc<Form>)] {
-        self.remembered.get(object).map_or(&[], |remembered| &remembered.forms)
+        self.remembered
+            .get(object)
+            .map_or(&[], |remembered| &remembered.forms)
     }
 
     /// Takes note of the inventory and the rules; tells whether they are those of the last time.

@@ -123,8 +123,8 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::super::read::read;
-    use crate::model::PathPart;
     use super::*;
+    use crate::model::PathPart;
 
     fn policy(spec: &Value) -> Value {
         json!({

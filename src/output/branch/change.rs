@@ -95,7 +95,10 @@ fn compare<E>(
     root: Option<ObjectId>,
     after: &BTreeMap<String, (ObjectId, BTreeMap<String, ObjectId>)>,
 ) -> Result<FileChanges, E> {
-    let before = root.map(|root| standing.folders(root)).transpose()?.unwrap_or_default();
+    let before = root
+        .map(|root| standing.folders(root))
+        .transpose()?
+        .unwrap_or_default();
     let mut changes = FileChanges::new();
     for (folder, &tree) in before.iter() {
         let new = after.get(folder);
@@ -112,7 +115,10 @@ fn compare<E>(
         }
     }
     for (folder, (_, files)) in after {
-        let old = before.get(folder).map(|&tree| standing.files(tree)).transpose()?;
+        let old = before
+            .get(folder)
+            .map(|&tree| standing.files(tree))
+            .transpose()?;
         for (file, &id) in files {
             if old.as_ref().is_none_or(|old| !old.contains_key(file)) {
                 changes.insert(format!("{folder}/{file}"), FileChange::Added(id));

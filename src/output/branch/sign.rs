@@ -27,7 +27,9 @@ fn sign(key: &Path, bytes: &[u8]) -> Result<String, String> {
         // A program that stops early says why on its standard error.
         drop(input.write_all(bytes));
     }
-    let output = child.wait_with_output().map_err(|error| failed("ssh-keygen", error))?;
+    let output = child
+        .wait_with_output()
+        .map_err(|error| failed("ssh-keygen", error))?;
     if !output.status.success() {
         return Err(String::from_utf8_lossy(&output.stderr).trim().to_owned());
     }

@@ -19,13 +19,22 @@ pub struct StandingTree<'a, E> {
 
 impl<'a, E> StandingTree<'a, E> {
     /// Starts at the `clusters/` tree; none when nothing stands.
-    pub fn new(root: Option<ObjectId>, read: &'a mut dyn FnMut(ObjectId) -> Result<Tree, E>) -> Self {
-        Self { root, read, folders: HashMap::new(), files: HashMap::new() }
+    pub fn new(
+        root: Option<ObjectId>,
+        read: &'a mut dyn FnMut(ObjectId) -> Result<Tree, E>,
+    ) -> Self {
+        Self {
+            root,
+            read,
+            folders: HashMap::new(),
+            files: HashMap::new(),
+        }
     }
 
     /// Gives each WEC's folder.
     pub fn clusters(&mut self) -> Result<Names, E> {
-        self.root.map_or_else(|| Ok(Names::default()), |root| self.folders(root))
+        self.root
+            .map_or_else(|| Ok(Names::default()), |root| self.folders(root))
     }
 
     /// Gives the folders in a folder.
@@ -52,8 +61,12 @@ impl<'a, E> StandingTree<'a, E> {
 
     /// Finds a file.
     pub fn file(&mut self, cluster: &str, folder: &str, file: &str) -> Result<Option<ObjectId>, E> {
-        let Some(&root) = self.clusters()?.get(cluster) else { return Ok(None) };
-        let Some(&folder) = self.folders(root)?.get(folder) else { return Ok(None) };
+        let Some(&root) = self.clusters()?.get(cluster) else {
+            return Ok(None);
+        };
+        let Some(&folder) = self.folders(root)?.get(folder) else {
+            return Ok(None);
+        };
         Ok(self.files(folder)?.get(file).copied())
     }
 
@@ -68,7 +81,9 @@ impl<'a, E> StandingTree<'a, E> {
 }
 
 fn names(tree: Tree, wanted: impl Fn(EntryMode, &[u8]) -> bool) -> Names {
-    let entries = tree.entries().filter(|entry| wanted(entry.mode, entry.name));
+    let entries = tree
+        .entries()
+        .filter(|entry| wanted(entry.mode, entry.name));
     let names = entries.map(|entry| (String::from_utf8_lossy(entry.name).into_owned(), entry.id));
     Arc::new(names.collect())
 }
