@@ -20,3 +20,6 @@ pub use deliver::{DeliverError, Delivery, DeliveryOptions, Destination, Outcome}
 pub use pipeline::{Pipeline, Rendering, Summary};
 pub use request::{Progress, RenderError, Request, Settings, Silent};
 pub use verify::{Verification, verify};
+
+#[cfg(test)]
+mod tests;
