@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 use crate::model::{ClusterName, Labels, Location};
 
+pub mod files;
+
 /// The properties of a WEC that a template can name, with their values; usable names only.
 pub type Properties = BTreeMap<String, String>;
 
@@ -44,6 +46,13 @@ impl Cluster {
     /// Tells whether objects may be placed on this WEC.
     pub fn is_destination(&self) -> bool {
         self.accepted && !self.deleting
+    }
+
+    /// Gives the value of a parameter, whose name may be any label key: property, else annotation, else label.
+    pub fn parameter(&self, name: &str) -> Option<&str> {
+        let found = self.properties.get(name);
+        let found = found.or_else(|| self.annotations.get(name));
+        found.or_else(|| self.labels.get(name)).map(String::as_str)
     }
 }
 

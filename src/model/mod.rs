@@ -7,6 +7,7 @@ pub mod cluster_set;
 pub mod diagnostic;
 pub mod id;
 pub mod kinds;
+pub mod names;
 pub mod object;
 pub mod selector;
 
