@@ -174,13 +174,14 @@ impl Walk<'_> {
             }
         };
         for entry in entries {
-            let (name, kind) = match entry.and_then(|entry| Ok((entry.file_name(), entry.file_type()?))) {
-                Ok(found) => found,
-                Err(error) => {
-                    let text = format!("the folder cannot be read as a whole: {error}");
-                    return self.broken(path, "FolderUnreadable", &text);
-                }
-            };
+            let (name, kind) =
+                match entry.and_then(|entry| Ok((entry.file_name(), entry.file_type()?))) {
+                    Ok(found) => found,
+                    Err(error) => {
+                        let text = format!("the folder cannot be read as a whole: {error}");
+                        return self.broken(path, "FolderUnreadable", &text);
+                    }
+                };
             let Some(name) = name.to_str() else {
                 let text = format!("the name `{}` is not UTF-8", name.to_string_lossy());
                 let place = Location::file(path.into());
@@ -228,7 +229,10 @@ impl Walk<'_> {
         let target = self.tree.root.join(path).canonicalize();
         match target {
             Ok(target) if !target.starts_with(&self.tree.root) => {
-                self.unfollowed(path, "a symbolic link that leads out of the source is not followed");
+                self.unfollowed(
+                    path,
+                    "a symbolic link that leads out of the source is not followed",
+                );
             }
             Ok(target) if target.is_file() => self.file(path),
             Ok(_) => self.unfollowed(path, "a symbolic link to a folder is not followed"),

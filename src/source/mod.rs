@@ -150,7 +150,11 @@ impl Texts {
 
 impl fmt::Debug for Texts {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(if self.0.is_some() { "Texts" } else { "no Texts" })
+        formatter.write_str(if self.0.is_some() {
+            "Texts"
+        } else {
+            "no Texts"
+        })
     }
 }
 

@@ -40,10 +40,7 @@ impl Selection {
         prefixes.dedup();
         // A prefix below another one adds nothing.
         let all = prefixes.clone();
-        prefixes.retain(|one| {
-            !all.iter()
-                .any(|other| other != one && is_below(one, other))
-        });
+        prefixes.retain(|one| !all.iter().any(|other| other != one && is_below(one, other)));
         Self {
             prefixes,
             generated: BTreeSet::new(),
@@ -118,9 +115,8 @@ fn judge_name(name: &str) -> Verdict {
 
 /// Tells whether a name ends as manifests do.
 pub fn is_manifest_name(name: &str) -> bool {
-    name.rsplit_once('.').is_some_and(|(stem, ending)| {
-        !stem.is_empty() && matches!(ending, "yaml" | "yml" | "json")
-    })
+    name.rsplit_once('.')
+        .is_some_and(|(stem, ending)| !stem.is_empty() && matches!(ending, "yaml" | "yml" | "json"))
 }
 
 /// Tells whether a name, or the last part of a path, says something about which manifests there are.
@@ -254,10 +250,7 @@ mod tests {
     #[test]
     fn what_stellate_wrote_is_not_read_again() {
         let selection = Selection::new(&[]).without_generated(["out/stellate.lock", "web.yaml"]);
-        assert_eq!(
-            selection.judge("out/clusters/a/web.yaml"),
-            Verdict::Ignore
-        );
+        assert_eq!(selection.judge("out/clusters/a/web.yaml"), Verdict::Ignore);
         assert!(matches!(
             selection.judge("out/stellate.lock"),
             Verdict::Skip(_)

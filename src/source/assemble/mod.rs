@@ -210,7 +210,11 @@ impl Assembly<'_> {
         kind: &KindInfo,
     ) -> Option<Arc<str>> {
         if kind.scope == Scope::Namespaced {
-            let fallback = || file.namespace.clone().unwrap_or_else(|| self.default.clone());
+            let fallback = || {
+                file.namespace
+                    .clone()
+                    .unwrap_or_else(|| self.default.clone())
+            };
             return Some(document.namespace.clone().unwrap_or_else(fallback));
         }
         if let Some(namespace) = &document.namespace {
@@ -295,7 +299,10 @@ fn unknown_kind(kinds: &Kinds, group: &str, kind: &str, unknown: Unknown) -> Dia
                 "" => "the core group (`apiVersion: v1`)".to_owned(),
                 group => format!("group `{group}`"),
             };
-            format!("did you mean `{}` in {group}? Otherwise {define}", nearest.kind)
+            format!(
+                "did you mean `{}` in {group}? Otherwise {define}",
+                nearest.kind
+            )
         },
     );
     Diagnostic::error("UnknownKind", text)

@@ -8,8 +8,8 @@
 //! use one file; writers take turns by a lock on it.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasher as _, RandomState};
 use std::fs::{self, File, OpenOptions};
+use std::hash::{BuildHasher as _, RandomState};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -173,7 +173,7 @@ impl Disk {
     fn catch_up(&mut self, file: &mut File) -> io::Result<()> {
         let mut head = Vec::with_capacity(FIRST);
         let first = u64::try_from(FIRST).unwrap_or_default();
-        file.by_ref().take(first).read_to_end(&mut head)?;
+        (&mut *file).take(first).read_to_end(&mut head)?;
         let Some(generation) = generation_of(&head) else {
             // Empty, or nothing of ours: begun anew.
             self.spans.clear();

@@ -4,6 +4,7 @@
 //! it may be full, damaged, foreign or deleted at any time, and nothing but speed changes.
 
 use std::collections::{HashMap, HashSet};
+use std::fmt::Display;
 use std::path::PathBuf;
 use std::sync::{Arc, mpsc};
 
@@ -11,7 +12,7 @@ use rayon::prelude::*;
 
 use crate::model::{BlobId, Diagnostic, RepoPath};
 
-use super::parse::{ParsedBlob, parse};
+use super::parse::{ParseError, ParsedBlob, parse};
 
 mod codec;
 mod disk;
@@ -56,36 +57,37 @@ impl ParsedCache {
     /// `read` is asked for the bytes that are not known yet, one after the other in the order of `files`, which should
     /// be the order of their paths: git packs are read fastest that way. Parsing goes on beside it on all cores.
     ///
-    /// # Errors
-    /// The first error of `read`. What was parsed until then is kept.
-    pub fn get_or_parse<E>(
+    /// What cannot be read is a broken file in the result, and asked for again the next time.
+    pub fn get_or_parse<E: Display>(
         &mut self,
         files: &[(RepoPath, BlobId)],
         mut read: impl FnMut(&RepoPath, BlobId) -> Result<Vec<u8>, E>,
-    ) -> Result<Vec<Arc<ParsedBlob>>, E> {
+    ) -> Vec<Arc<ParsedBlob>> {
         let mut seen = HashSet::new();
-        let missing = files.iter().filter(|(_, blob)| !self.memory.contains_key(blob));
+        let missing = files
+            .iter()
+            .filter(|(_, blob)| !self.memory.contains_key(blob));
         let mut missing: Vec<&(RepoPath, BlobId)> =
             missing.filter(|(_, blob)| seen.insert(*blob)).collect();
         if !missing.is_empty() {
             self.from_disk(&missing);
             missing.retain(|(_, blob)| !self.memory.contains_key(blob));
         }
-        let (parsed, failure) = parse_all(&missing, &mut read);
+        let (parsed, unread) = parse_all(&missing, &mut read);
         for (blob, parsed) in parsed {
             self.remember(blob, parsed, true);
         }
-        if let Some(failure) = failure {
-            return Err(failure);
-        }
         let round = self.round;
         let all = files.iter().map(|(_, blob)| {
-            self.memory.get_mut(blob).map_or_else(Arc::default, |entry| {
+            let entry = self.memory.get_mut(blob).map(|entry| {
                 entry.used = round;
                 Arc::clone(&entry.parsed)
-            })
+            });
+            entry
+                .or_else(|| unread.get(blob).cloned())
+                .unwrap_or_default()
         });
-        Ok(all.collect())
+        all.collect()
     }
 
     /// Writes what is new to the disk, and forgets in memory what was not asked for since the last call.
@@ -107,10 +109,16 @@ impl ParsedCache {
         let round = self.round;
         self.memory.retain(|_, entry| entry.used == round);
         self.round += 1;
-        let written = self.disk.as_mut().map_or(Ok(()), |disk| disk.append(&records));
+        let written = self
+            .disk
+            .as_mut()
+            .map_or(Ok(()), |disk| disk.append(&records));
         let refusal = written.err().map(|error| {
-            Diagnostic::note("CacheNotWritten", format!("the cache cannot be written: {error}"))
-                .help("free some space or name another cache folder; only speed is lost")
+            Diagnostic::note(
+                "CacheNotWritten",
+                format!("the cache cannot be written: {error}"),
+            )
+            .help("free some space or name another cache folder; only speed is lost")
         });
         refusal.into_iter().collect()
     }
@@ -146,13 +154,16 @@ impl ParsedCache {
     }
 }
 
-/// Reads one file after the other, and parses on all cores meanwhile; stops at the first that cannot be read.
-fn parse_all<E>(
+/// What was parsed, and what could not be read, by blob.
+type Outcome = (Vec<(BlobId, ParsedBlob)>, HashMap<BlobId, Arc<ParsedBlob>>);
+
+/// Reads one file after the other, and parses on all cores meanwhile.
+fn parse_all<E: Display>(
     missing: &[&(RepoPath, BlobId)],
     read: &mut impl FnMut(&RepoPath, BlobId) -> Result<Vec<u8>, E>,
-) -> (Vec<(BlobId, ParsedBlob)>, Option<E>) {
+) -> Outcome {
     let (sender, receiver) = mpsc::channel();
-    let mut failure = None;
+    let mut unread = HashMap::new();
     rayon::in_place_scope(|scope| {
         let mut batch = Vec::new();
         let mut size = 0;
@@ -162,10 +173,11 @@ fn parse_all<E>(
                     size += bytes.len();
                     batch.push((*blob, bytes));
                 }
-                Err(error) => failure = Some(error),
+                Err(error) => {
+                    unread.insert(*blob, Arc::new(unreadable(&error)));
+                }
             }
-            let last = failure.is_some() || position + 1 == missing.len();
-            if size < BATCH && !last {
+            if size < BATCH && position + 1 < missing.len() {
                 continue;
             }
             size = 0;
@@ -177,11 +189,18 @@ fn parse_all<E>(
                     drop(sender.send((blob, parse(&bytes))));
                 }
             });
-            if last {
-                break;
-            }
         }
     });
     drop(sender);
-    (receiver.into_iter().collect(), failure)
+    (receiver.into_iter().collect(), unread)
+}
+
+fn unreadable(error: &impl Display) -> ParsedBlob {
+    ParsedBlob::broken(vec![ParseError {
+        reason: "Unreadable",
+        message: format!("the file cannot be read: {error}"),
+        help: Some("check the repository (`git fsck`), or the file's permissions".to_owned()),
+        line: 0,
+        column: 0,
+    }])
 }

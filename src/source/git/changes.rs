@@ -39,8 +39,14 @@ pub(super) fn between(
 }
 
 /// The tree at `prefix`; none when there is no such folder.
-fn top(repository: &Repository, prefix: &str, revision: Revision) -> Result<Option<Oid>, GitSourceError> {
-    let root = repository.find_commit(Oid::from_bytes(&revision.0)?)?.tree()?;
+fn top(
+    repository: &Repository,
+    prefix: &str,
+    revision: Revision,
+) -> Result<Option<Oid>, GitSourceError> {
+    let root = repository
+        .find_commit(Oid::from_bytes(&revision.0)?)?
+        .tree()?;
     if prefix.is_empty() {
         return Ok(Some(root.id()));
     }
@@ -68,7 +74,12 @@ struct Entry {
 }
 
 impl Comparison<'_> {
-    fn trees(&mut self, path: &str, before: Option<Oid>, after: Option<Oid>) -> Result<(), GitSourceError> {
+    fn trees(
+        &mut self,
+        path: &str,
+        before: Option<Oid>,
+        after: Option<Oid>,
+    ) -> Result<(), GitSourceError> {
         if before == after {
             return Ok(());
         }
@@ -81,19 +92,35 @@ impl Comparison<'_> {
                 (None, Some(_)) => Ordering::Greater,
                 (Some(old), Some(new)) => (&old.name, old.folder).cmp(&(&new.name, new.folder)),
             };
-            let first = if order == Ordering::Greater { None } else { old.next() };
-            let second = if order == Ordering::Less { None } else { new.next() };
+            let first = if order == Ordering::Greater {
+                None
+            } else {
+                old.next()
+            };
+            let second = if order == Ordering::Less {
+                None
+            } else {
+                new.next()
+            };
             self.pair(path, first, second)?;
         }
     }
 
     /// Compares two entries of one name and sort, or tells of the only one.
-    fn pair(&mut self, path: &str, old: Option<Entry>, new: Option<Entry>) -> Result<(), GitSourceError> {
+    fn pair(
+        &mut self,
+        path: &str,
+        old: Option<Entry>,
+        new: Option<Entry>,
+    ) -> Result<(), GitSourceError> {
         let Some(either) = old.as_ref().or(new.as_ref()) else {
             return Ok(());
         };
         let inside = select::below(path, &either.name);
-        let (before, after) = (old.as_ref().map(|old| old.id), new.as_ref().map(|new| new.id));
+        let (before, after) = (
+            old.as_ref().map(|old| old.id),
+            new.as_ref().map(|new| new.id),
+        );
         if either.folder {
             return self.trees(&inside, before, after);
         }

@@ -79,12 +79,14 @@ impl GitSourceError {
                 format!("did you mean {}?", suggestions.join(" or "))
             }
             Self::UnknownRevision { .. } => {
-                "name a branch, a tag or a commit; `git fetch` first when it is elsewhere".to_owned()
+                "name a branch, a tag or a commit; `git fetch` first when it is elsewhere"
+                    .to_owned()
             }
             Self::Empty { .. } => "commit something first".to_owned(),
             Self::Remote(error) => error.help().to_owned(),
             Self::Cache { .. } => {
-                "free some space, or name another cache folder; it may be deleted at any time".to_owned()
+                "free some space, or name another cache folder; it may be deleted at any time"
+                    .to_owned()
             }
             Self::Tree(error) => error.help().to_owned(),
             Self::Damaged { .. } => "run `git fsck` there, or clone it again".to_owned(),

@@ -151,7 +151,9 @@ impl GitSource {
     fn resolve_here(&self, revision: &str) -> Result<(Oid, String), GitSourceError> {
         match self.repository.revparse_ext(revision) {
             Ok((object, reference)) => {
-                let commit = object.peel_to_commit().map_err(|_| self.unknown(revision))?;
+                let commit = object
+                    .peel_to_commit()
+                    .map_err(|_| self.unknown(revision))?;
                 let named = reference.filter(|_| !revision.contains(['~', '^', '@']));
                 let named = named.and_then(|reference| {
                     let resolved = reference.resolve().ok()?;

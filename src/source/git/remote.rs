@@ -7,8 +7,10 @@ use std::path::{Path, PathBuf};
 
 use git2::{Oid, Repository};
 
-use crate::git::{self as net, Access, GitError, RemoteRefs, RemoteUrl, Want, Wanted};
-use crate::model::{Revision, names};
+use crate::git::{
+    self as net, Access, FetchOutcome, GitError, RemoteRefs, RemoteUrl, Want, Wanted,
+};
+use crate::model::names;
 
 use super::{GitSourceError, copy_folder, create};
 
@@ -40,7 +42,9 @@ impl Remote {
         revision: &str,
     ) -> Result<(Oid, String), GitSourceError> {
         // `main~3` is fetched as `main`, whole, and followed here.
-        let end = revision.find(['~', '^', '@', ':']).unwrap_or(revision.len());
+        let end = revision
+            .find(['~', '^', '@', ':'])
+            .unwrap_or(revision.len());
         let (base, steps) = revision.split_at(end);
         let (commit, reference) = match self.fetch(repository, base) {
             Err(GitSourceError::Remote(GitError::Local { .. })) => {
@@ -69,69 +73,60 @@ impl Remote {
         {
             return Ok((commit.id(), name.to_owned()));
         }
-        let remote = net::list_refs(&self.url, &self.access)?;
-        if let Want::Commit(id) = want {
-            return self.commit(repository, &remote, id);
+        let single = matches!(want, Want::Commit(_));
+        let wanted = [Wanted::new(want)];
+        match net::fetch(
+            repository,
+            &self.url,
+            &wanted,
+            &self.access,
+            None,
+            &mut |_| {},
+        ) {
+            Ok(outcome) => settle(repository, &outcome, name),
+            Err(GitError::ReferenceNotFound { .. }) => self.abbreviated(repository, name),
+            // Not every remote gives out single commits.
+            Err(GitError::Remote { .. } | GitError::Unsupported { .. }) if single => {
+                self.abbreviated(repository, name)
+            }
+            Err(error) => Err(error.into()),
         }
-        let Some(full) = full_name(&remote, &want) else {
-            return self.abbreviated(repository, &remote, name);
-        };
-        let local = if full == "HEAD" { HEAD } else { full.as_str() };
-        let reference = Want::Reference(full.clone());
-        let want = if full == "HEAD" { Want::Head } else { reference };
-        let fetched = self.get(repository, &[Wanted::new(want).into_ref(local)])?;
-        let called = match (full.as_str(), &remote.head) {
-            ("HEAD", Some(branch)) => short(branch),
-            _ => short(&full),
-        };
-        let id = fetched.first().copied().ok_or_else(|| self.unknown(&remote, name))?;
-        Ok((id, called.to_owned()))
-    }
-
-    /// Fetches a commit by its id; from all branches where the remote does not give out single commits.
-    fn commit(
-        &self,
-        repository: &Repository,
-        remote: &RemoteRefs,
-        id: Revision,
-    ) -> Result<(Oid, String), GitSourceError> {
-        let text = id.to_string();
-        if let Ok(fetched) = self.get(repository, &[Wanted::new(Want::Commit(id))])
-            && let Some(id) = fetched.first()
-        {
-            return Ok((*id, text));
-        }
-        self.abbreviated(repository, remote, &text)
     }
 
     /// Fetches all branches and tags, and looks for a commit whose id begins so.
     fn abbreviated(
         &self,
         repository: &Repository,
-        remote: &RemoteRefs,
         name: &str,
     ) -> Result<(Oid, String), GitSourceError> {
+        let remote = net::list_refs(&self.url, &self.access)?;
         let digits = name.bytes().all(|byte| byte.is_ascii_hexdigit());
         if !digits || !(4..=40).contains(&name.len()) {
-            return Err(self.unknown(remote, name));
+            return Err(self.unknown(&remote, name));
         }
-        let all = remote.refs.keys();
-        let all = all.filter(|name| name.starts_with("refs/heads/") || name.starts_with("refs/tags/"));
-        let wanted = all.map(|name| Wanted::new(Want::Reference(name.clone())).into_ref(name.clone()).if_present());
-        self.get(repository, &wanted.collect::<Vec<_>>())?;
+        let all = remote
+            .refs
+            .keys()
+            .filter(|name| name.starts_with("refs/heads/") || name.starts_with("refs/tags/"));
+        let wanted = all.map(|name| {
+            Wanted::new(Want::Reference(name.clone()))
+                .into_ref(name.clone())
+                .if_present()
+        });
+        let wanted: Vec<Wanted> = wanted.collect();
+        net::fetch(
+            repository,
+            &self.url,
+            &wanted,
+            &self.access,
+            None,
+            &mut |_| {},
+        )?;
         let object = repository.revparse_single(name);
         match object.and_then(|object| object.peel_to_commit()) {
             Ok(commit) => Ok((commit.id(), name.to_owned())),
-            Err(_) => Err(self.unknown(remote, name)),
+            Err(_) => Err(self.unknown(&remote, name)),
         }
-    }
-
-    fn get(&self, repository: &Repository, wanted: &[Wanted]) -> Result<Vec<Oid>, GitSourceError> {
-        let outcome = net::fetch(repository, &self.url, wanted, &self.access, None, &mut |_| {})?;
-        let ids = outcome.fetched.iter().flatten();
-        let ids: Result<Vec<Oid>, git2::Error> =
-            ids.map(|fetched| Oid::from_bytes(&fetched.commit.0)).collect();
-        Ok(ids?)
     }
 
     fn unknown(&self, remote: &RemoteRefs, revision: &str) -> GitSourceError {
@@ -159,22 +154,34 @@ pub(super) fn unknown(repository: &str, revision: &str, mut known: Vec<String>) 
     }
 }
 
-/// The remote's full name for what is wanted.
-fn full_name(remote: &RemoteRefs, want: &Want) -> Option<String> {
-    let candidates = match want {
-        Want::Head => vec!["HEAD".to_owned()],
-        Want::Reference(name) => vec![name.clone()],
-        Want::Name(name) => vec![format!("refs/heads/{name}"), format!("refs/tags/{name}")],
-        _ => Vec::new(),
+/// Keeps what was fetched under the remote's own name, so that the next fetch need not bring it again.
+fn settle(
+    repository: &Repository,
+    outcome: &FetchOutcome,
+    name: &str,
+) -> Result<(Oid, String), GitSourceError> {
+    let fetched = outcome.fetched.first().and_then(Option::as_ref);
+    let fetched = fetched.ok_or_else(|| GitSourceError::Damaged {
+        problem: format!("`{name}` was fetched and is not there"),
+    })?;
+    let commit = Oid::from_bytes(&fetched.commit.0)?;
+    let Some(full) = fetched.name.as_deref() else {
+        return Ok((commit, name.to_owned()));
     };
-    candidates
-        .into_iter()
-        .find(|name| remote.refs.contains_key(name))
+    let local = if full == "HEAD" { HEAD } else { full };
+    let object = Oid::from_bytes(&fetched.object.0)?;
+    repository.reference(local, object, true, "stellate: fetch")?;
+    let called = match (full, &outcome.remote.head) {
+        ("HEAD", Some(branch)) => short(branch),
+        _ => short(full),
+    };
+    Ok((commit, called.to_owned()))
 }
 
 fn short(name: &str) -> &str {
     let rest = name.strip_prefix("refs/heads/");
-    rest.or_else(|| name.strip_prefix("refs/tags/")).unwrap_or(name)
+    rest.or_else(|| name.strip_prefix("refs/tags/"))
+        .unwrap_or(name)
 }
 
 /// Opens the copy; what cannot be opened is made again, once.

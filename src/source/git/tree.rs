@@ -79,7 +79,14 @@ impl<'r> GitTree<'r> {
                 continue;
             };
             let inside = select::below(path, name);
-            self.item(&inside, name, entry.filemode(), entry.id(), (which, depth), listing)?;
+            self.item(
+                &inside,
+                name,
+                entry.filemode(),
+                entry.id(),
+                (which, depth),
+                listing,
+            )?;
         }
         Ok(())
     }
@@ -174,7 +181,14 @@ impl Tree for GitTree<'_> {
         let root = root.map_err(|error| Self::unreadable(path, &error))?;
         let entry = root.get_path(path.as_ref()).map_err(missing)?;
         let name = path.rsplit('/').next().unwrap_or(path);
-        self.item(path, name, entry.filemode(), entry.id(), (which, DEPTH), &mut listing)?;
+        self.item(
+            path,
+            name,
+            entry.filemode(),
+            entry.id(),
+            (which, DEPTH),
+            &mut listing,
+        )?;
         Ok(listing)
     }
 
