@@ -191,7 +191,9 @@ fn read_tree(
     let selection = Selection::new(&request.paths);
     let mut listing = Listing::default();
     for path in selection.prefixes() {
-        let found = tree.list(&select::below(prefix, path), Which::Manifests)?;
+        let path = select::below(prefix, path);
+        let found = tree.list(&path, Which::Manifests)?;
+        refuse_unfollowed(&path, &found)?;
         listing.entries.extend(found.entries);
         listing.broken.extend(found.broken);
         listing.findings.extend(found.findings);
@@ -290,6 +292,23 @@ fn read_tree(
         },
         diagnostics,
     })
+}
+
+/// Makes an error of a path that was asked for and is itself in the way: a link to a folder, a submodule.
+fn refuse_unfollowed(path: &str, found: &Listing) -> Result<(), TreeError> {
+    let broken = found.broken.iter().map(|file| &file.diagnostic);
+    let mut all = broken.chain(&found.findings);
+    let is_it = |finding: &&Diagnostic| {
+        let location = finding.location.as_ref();
+        location.is_some_and(|location| location.path.as_str() == path)
+    };
+    match all.find(is_it) {
+        Some(finding) if found.entries.is_empty() => Err(TreeError::Unreadable {
+            path: path.to_owned(),
+            problem: finding.message.clone(),
+        }),
+        _ => Ok(()),
+    }
 }
 
 /// Whether an entry that is no manifest makes its folder one that is built.
