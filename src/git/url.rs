@@ -199,10 +199,14 @@ impl RemoteUrl {
             Some(base) => normal(&base.join(path)),
             None => normal(Path::new(path)),
         };
-        let path = path
+        let mut path = path
             .into_os_string()
             .into_string()
             .map_err(|_| "its path is not UTF-8")?;
+        // What became shorter must not turn into an option, or into a host when it is read again.
+        if path.starts_with('-') || (!path.starts_with('/') && path.contains(':')) {
+            path.insert_str(0, "./");
+        }
         Ok(Self {
             scheme: Scheme::Local,
             user: None,

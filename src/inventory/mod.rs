@@ -48,11 +48,20 @@ impl Cluster {
         self.accepted && !self.deleting
     }
 
-    /// Gives the value of a parameter, whose name may be any label key: property, else annotation, else label.
-    pub fn parameter(&self, name: &str) -> Option<&str> {
-        let found = self.properties.get(name);
-        let found = found.or_else(|| self.annotations.get(name));
-        found.or_else(|| self.labels.get(name)).map(String::as_str)
+    /// Gives what legacy `%(name)` parameters see: as properties, but under any key, such as `loc-name`.
+    pub fn parameters(&self) -> Properties {
+        let mut parameters = Properties::clone(&self.labels);
+        parameters.extend(
+            self.annotations
+                .iter()
+                .map(|(key, value)| (key.clone(), value.clone())),
+        );
+        parameters.extend(
+            self.properties
+                .iter()
+                .map(|(key, value)| (key.clone(), value.clone())),
+        );
+        parameters
     }
 }
 

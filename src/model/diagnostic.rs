@@ -7,6 +7,8 @@ use std::fmt;
 use serde::Serialize;
 
 use super::id::{ClusterName, ObjectKey, PolicyName, RepoPath};
+use super::object::Origin;
+use super::path::PathPart;
 
 /// How grave a diagnostic is; ordered from the mildest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -92,6 +94,9 @@ pub struct Diagnostic {
     /// The WEC concerned; none when it concerns all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cluster: Option<ClusterName>,
+    /// The field of which document it is about: whoever can read the text again finds line and column by it.
+    #[serde(skip)]
+    pub field: Option<(Origin, Vec<PathPart>)>,
 }
 
 impl Diagnostic {
@@ -106,6 +111,7 @@ impl Diagnostic {
             object: None,
             policy: None,
             cluster: None,
+            field: None,
         }
     }
 
@@ -133,6 +139,12 @@ impl Diagnostic {
     /// Adds the place.
     pub fn at(mut self, location: Location) -> Self {
         self.location = Some(location);
+        self
+    }
+
+    /// Adds the field, as the way into a document.
+    pub fn in_field(mut self, origin: Origin, path: Vec<PathPart>) -> Self {
+        self.field = Some((origin, path));
         self
     }
 

@@ -9,9 +9,11 @@ pub mod id;
 pub mod kinds;
 pub mod names;
 pub mod object;
+pub mod path;
 pub mod selector;
 
 pub use cluster_set::ClusterSet;
 pub use diagnostic::{Diagnostic, Location, Severity};
 pub use id::{BlobId, ClusterName, ObjectKey, PolicyName, RepoPath, Revision};
 pub use object::{Labels, Object, Origin, Scope};
+pub use path::PathPart;

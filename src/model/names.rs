@@ -153,7 +153,7 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
 pub(crate) fn slips(word: &str, other: &str) -> Option<usize> {
     let word: Vec<char> = word.to_lowercase().chars().collect();
     let other: Vec<char> = other.to_lowercase().chars().collect();
-    let allowed = (word.len().max(other.len()) + 2) / 4 + usize::from(word.len() > 2);
+    let allowed = word.len().max(other.len()) / 3;
     if word.len().abs_diff(other.len()) > allowed || other.len() > 256 {
         return None;
     }

@@ -17,8 +17,8 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use crate::model::PathPart;
 use crate::model::{BlobId, Diagnostic, Labels, Location, Object, ObjectKey, Origin, RepoPath};
-use crate::yaml::PathPart;
 
 pub mod assemble;
 pub mod cache;

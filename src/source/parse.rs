@@ -8,8 +8,9 @@ use std::sync::{Arc, OnceLock};
 
 use serde_json::{Map, Value};
 
+use crate::model::PathPart;
 use crate::model::{Diagnostic, Labels, Location, RepoPath};
-use crate::yaml::{self, Limits, PathPart, YamlError};
+use crate::yaml::{self, Limits, YamlError};
 
 /// Lists inside lists, at most.
 const LIST_DEPTH: usize = 8;

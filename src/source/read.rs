@@ -84,6 +84,10 @@ pub struct SourceDescription {
     pub name: String,
     /// The commit; none for a folder.
     pub revision: Option<ResolvedRevision>,
+    /// The git folder that was read; none for a folder.
+    pub repository: Option<PathBuf>,
+    /// The folder inside the repository that counts; empty for all of it.
+    pub prefix: String,
     /// The number of files that were read as manifests, those that tools made included.
     pub files: usize,
     /// The tools that were used, with their versions; sorted.
@@ -278,6 +282,10 @@ fn read_tree(
     );
     snapshot.skipped.append(&mut skipped);
     snapshot.skipped.sort();
+    let repository = match &way {
+        Way::Folder(_) => None,
+        Way::Git(folder) => Some(folder.clone()),
+    };
     snapshot.texts = Texts::new(Arc::new(Reader {
         way,
         built: built.texts,
@@ -287,6 +295,8 @@ fn read_tree(
         description: SourceDescription {
             name,
             revision,
+            repository,
+            prefix: prefix.to_owned(),
             files: files.len(),
             tools: built.tools.into_iter().collect(),
         },

@@ -44,7 +44,9 @@ const PRESERVE: &str = "control.kubestellar.io/preserve";
 
 /// Cleans an object in place.
 pub fn clean(object: &mut Value, group: &str, kind: &str) {
-    let Some(object) = object.as_object_mut() else { return };
+    let Some(object) = object.as_object_mut() else {
+        return;
+    };
     object.remove("status");
     let mut keep_node_ports = false;
     if let Some(metadata) = member(object, "metadata") {
@@ -69,7 +71,10 @@ pub fn clean(object: &mut Value, group: &str, kind: &str) {
         ),
         _ => {}
     }
-    if object.get("spec").and_then(Value::as_object).is_some_and(Map::is_empty)
+    if object
+        .get("spec")
+        .and_then(Value::as_object)
+        .is_some_and(Map::is_empty)
         && (group, kind) == ("", "Namespace")
     {
         object.remove("spec");
@@ -116,7 +121,9 @@ fn drop_emptied(metadata: &mut Map<String, Value>) {
 
 /// Drops what the API server of one cluster allocates for a Service.
 fn clean_service(object: &mut Map<String, Value>, keep_node_ports: bool) {
-    let Some(spec) = member(object, "spec") else { return };
+    let Some(spec) = member(object, "spec") else {
+        return;
+    };
     spec.remove("ipFamilies");
     spec.remove("ipFamilyPolicy");
     let headless = |address: &Value| address.as_str() == Some("None");
@@ -133,7 +140,12 @@ fn clean_service(object: &mut Map<String, Value>, keep_node_ports: bool) {
         return;
     }
     spec.remove("healthCheckNodePort");
-    for port in spec.get_mut("ports").and_then(Value::as_array_mut).into_iter().flatten() {
+    for port in spec
+        .get_mut("ports")
+        .and_then(Value::as_array_mut)
+        .into_iter()
+        .flatten()
+    {
         if let Some(port) = port.as_object_mut() {
             port.remove("nodePort");
         }
@@ -147,7 +159,9 @@ fn clean_job(object: &mut Map<String, Value>) {
     if let Some(metadata) = member(object, "metadata") {
         remove_in(metadata, "labels", &UIDS);
     }
-    let Some(spec) = member(object, "spec") else { return };
+    let Some(spec) = member(object, "spec") else {
+        return;
+    };
     // A selector that the author insists on is part of the desired state; any other is the controller's.
     if spec.get("manualSelector").and_then(Value::as_bool) != Some(true) {
         spec.remove("selector");
@@ -288,7 +302,8 @@ mod tests {
             }}),
             &json!({"metadata": {"name": "j", "labels": {"job-name": "j"}}, "spec": {"template": {"metadata": {}, "spec": {}}}}),
         );
-        let manual = json!({"spec": {"manualSelector": true, "selector": {"matchLabels": {"a": "b"}}}});
+        let manual =
+            json!({"spec": {"manualSelector": true, "selector": {"matchLabels": {"a": "b"}}}});
         cleaned("batch", "Job", manual.clone(), &manual);
     }
 
@@ -300,7 +315,12 @@ mod tests {
             json!({"metadata": {"annotations": {"pv.kubernetes.io/bind-completed": "yes"}}, "spec": {"volumeName": "v"}}),
             &json!({"metadata": {}, "spec": {}}),
         );
-        cleaned("", "Pod", json!({"spec": {"nodeName": "n", "x": 1}}), &json!({"spec": {"x": 1}}));
+        cleaned(
+            "",
+            "Pod",
+            json!({"spec": {"nodeName": "n", "x": 1}}),
+            &json!({"spec": {"x": 1}}),
+        );
         cleaned(
             "",
             "Namespace",

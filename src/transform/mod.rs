@@ -1,14 +1,27 @@
 //! Transform: each object becomes a [`Prepared`] text, cleaned and emitted once, with holes for what differs per WEC.
 //!
-//! Inputs are a snapshot, a plan and an inventory; output is a [`Rendered`] with diagnostics. Pure.
+//! Inputs are a snapshot's objects, a plan, an inventory and the rules; output is a [`Rendered`] with diagnostics. Pure.
+//!
+//! ```text
+//! object ── compile (clean, rules) ──▶ Form: literal bytes + holes ── render (per group of WECs) ──▶ Rendered
+//! ```
 
 use std::sync::Arc;
 
 use crate::model::{ClusterName, ClusterSet, ObjectKey};
 
+pub mod clean;
+pub mod compile;
+pub mod jsonpath;
+pub mod parameters;
 pub mod prepared;
+pub mod render;
+pub mod rules;
+pub mod template;
 
 pub use prepared::{Fillings, Prepared, Segment};
+pub use render::Transformer;
+pub use rules::Rules;
 
 /// Everything that every WEC gets, without repeating what is equal.
 ///
@@ -16,7 +29,7 @@ pub use prepared::{Fillings, Prepared, Segment};
 #[derive(Clone, Debug, Default)]
 pub struct Rendered {
     /// The WECs, sorted by name: those of the inventory, whether they get anything or not.
-    pub clusters: Vec<ClusterName>,
+    pub clusters: Arc<[ClusterName]>,
     /// What goes out, sorted by key.
     pub objects: Vec<RenderedObject>,
     /// What could not be rendered, and where: its last good output stays.
@@ -28,8 +41,8 @@ pub struct Rendered {
 pub struct RenderedObject {
     /// What identifies it on a cluster.
     pub key: ObjectKey,
-    /// Its texts; the sets of WECs do not overlap. One entry unless Transforms select WECs.
-    pub variants: Vec<Variant>,
+    /// Its texts; the sets of WECs do not overlap. Mostly one.
+    pub variants: Arc<[Variant]>,
     /// The WECs where it is created once and then left alone.
     pub create_only: Arc<ClusterSet>,
 }
@@ -57,6 +70,30 @@ pub enum Content {
         /// Distinct fillings, one for each group of WECs with equal values of the properties that the templates read.
         fillings: Arc<Fillings>,
     },
+}
+
+impl Variant {
+    /// Appends the bytes that the WEC at this position gets to `out`; nothing when it is not in the set.
+    pub fn bytes_into(&self, cluster: usize, out: &mut Vec<u8>) {
+        if !self.clusters.contains(cluster) {
+            return;
+        }
+        match &self.content {
+            Content::Shared(prepared) => out.extend_from_slice(&prepared.text),
+            Content::Filled {
+                prepared,
+                choice,
+                fillings,
+            } => {
+                let rank = self
+                    .clusters
+                    .iter()
+                    .take_while(|&other| other < cluster)
+                    .count();
+                prepared.fill_into(fillings, choice[rank] as usize, out);
+            }
+        }
+    }
 }
 
 /// An object that could not be rendered on some WECs.

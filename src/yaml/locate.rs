@@ -6,33 +6,7 @@ use granit_parser::{Event, Parser, Span, StrInput};
 
 use super::load::{Limits, decode};
 use super::slow;
-
-/// One step from a value to a value inside it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum PathPart {
-    /// Into a map.
-    Key(String),
-    /// Into a list, from 0.
-    Index(usize),
-}
-
-impl From<&str> for PathPart {
-    fn from(key: &str) -> Self {
-        Self::Key(key.to_owned())
-    }
-}
-
-impl From<String> for PathPart {
-    fn from(key: String) -> Self {
-        Self::Key(key)
-    }
-}
-
-impl From<usize> for PathPart {
-    fn from(index: usize) -> Self {
-        Self::Index(index)
-    }
-}
+use crate::model::PathPart;
 
 /// Gives line and column, both from 1 and the column in characters, of the value at `path` in the given document
 /// (from 0, counted as [`super::load`] counts).

@@ -77,8 +77,43 @@ pub struct BranchState {
 
 impl BranchState {
     /// Gives the id of a WEC's folder.
-    pub fn root(&self, cluster: &ClusterName) -> Option<ObjectId> {
+    pub fn root(&self, cluster: &str) -> Option<ObjectId> {
         self.roots.get(cluster).map(|root| root.1)
+    }
+
+    /// Walks the WECs by name.
+    pub fn cluster_names(&self) -> impl Iterator<Item = &str> {
+        self.clusters.iter().map(ClusterName::as_str)
+    }
+
+    /// Counts the files of objects in a WEC's folder.
+    pub fn files_on(&self, cluster: &str) -> usize {
+        self.listing(cluster)
+            .values()
+            .map(|folder| folder.1.len())
+            .sum()
+    }
+
+    /// Lists a WEC's folders: each one's tree, and its files with their blobs.
+    pub fn listing(
+        &self,
+        cluster: &str,
+    ) -> BTreeMap<String, (ObjectId, BTreeMap<String, ObjectId>)> {
+        let Ok(position) = self
+            .clusters
+            .binary_search_by(|name| name.as_str().cmp(cluster))
+        else {
+            return BTreeMap::new();
+        };
+        let folders = self.folders.iter().filter_map(|(name, folder)| {
+            let tree = folder.trees[position]?;
+            let files = folder
+                .columns
+                .iter()
+                .filter_map(|column| Some((column.file.clone(), column.id(position)?)));
+            Some((name.clone(), (tree, files.collect())))
+        });
+        folders.collect()
     }
 
     /// Gives the id of the `clusters/` tree.
@@ -206,7 +241,7 @@ pub fn build(
             last.map(|last| Arc::clone(&last.clusters))
                 .unwrap_or_default()
         } else {
-            rendered.clusters.as_slice().into()
+            Arc::clone(&rendered.clusters)
         },
         ..BranchState::default()
     };

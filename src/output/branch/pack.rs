@@ -17,7 +17,7 @@ use std::io::{self, Write};
 use flate2::{Compress, Compression, FlushCompress, Status};
 
 use super::delta::{Delta, low_byte};
-use super::hash::{ObjectId, ObjectKind, RunningSha1};
+use super::hash::{ObjectId, ObjectKind, RunningSha1, object_id};
 use super::index::{DuplicateObject, IndexEntry, UnsealedIndex};
 
 /// The code of an entry that is a delta against an entry before it.
@@ -260,6 +260,29 @@ impl PackSegment {
         });
         self.length += bytes.len() as u64;
         position
+    }
+}
+
+/// Adds objects in full, each distinct one once: for the few beside the many.
+#[derive(Default)]
+pub struct ObjectWriter {
+    segment: PackSegment,
+    written: std::collections::HashSet<ObjectId>,
+}
+
+impl ObjectWriter {
+    /// Adds an object unless it is there, and gives its id.
+    pub fn add(&mut self, kind: ObjectKind, content: &[u8]) -> ObjectId {
+        let id = object_id(kind, &[content]);
+        if self.written.insert(id) {
+            self.segment.add_full(kind, id, content);
+        }
+        id
+    }
+
+    /// Gives the entries.
+    pub fn into_segment(self) -> PackSegment {
+        self.segment
     }
 }
 

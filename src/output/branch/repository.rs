@@ -11,7 +11,7 @@ use git2::{ErrorCode, ObjectType, Oid, Repository};
 
 use super::hash::ObjectId;
 use super::metadata::{self, Trailers};
-use super::object::{EntryMode, Tree, TreeEntry};
+use super::object::{EntryMode, Tree};
 use super::pack::{FinishedPack, PackError, PackSegment, assemble};
 use crate::model::Revision;
 use crate::output::path;
@@ -105,6 +105,25 @@ impl<'a> BranchRepository<'a> {
         }
     }
 
+    /// Gives every reference whose name begins with `prefix`, and where it points.
+    pub fn resolve_all(
+        &self,
+        prefix: &str,
+    ) -> Result<std::collections::BTreeMap<String, ObjectId>, RepositoryError> {
+        let references = self
+            .repository
+            .references_glob(&format!("{prefix}*"))
+            .map_err(|error| self.error(error))?;
+        let mut found = std::collections::BTreeMap::new();
+        for reference in references {
+            let reference = reference.map_err(|error| self.error(error))?;
+            if let (Ok(name), Some(id)) = (reference.name(), reference.target()) {
+                found.insert(name.to_owned(), from_oid(id));
+            }
+        }
+        Ok(found)
+    }
+
     /// Reads a generated commit and what it says of itself.
     pub fn tip(&self, commit: ObjectId, notes: Option<ObjectId>) -> Result<Tip, RepositoryError> {
         let found = self
@@ -189,24 +208,13 @@ impl<'a> BranchRepository<'a> {
         Some(blob.content().to_vec())
     }
 
-    /// Gives the root tree of the notes commit, and the folder in it where the note on `commit` belongs.
-    pub fn notes_trees(
-        &self,
-        notes: ObjectId,
-        commit: ObjectId,
-    ) -> Result<(Tree, Option<Tree>), RepositoryError> {
+    /// Gives the root tree of a notes commit.
+    pub fn notes_tree(&self, notes: ObjectId) -> Result<Tree, RepositoryError> {
         let found = self
             .repository
             .find_commit(to_oid(notes))
             .map_err(|error| self.error(error))?;
-        let root = self.tree(from_oid(found.tree_id()))?;
-        let name = commit.to_string();
-        let folder = root
-            .entries()
-            .find(|entry| entry.name == name[..2].as_bytes() && entry.mode == EntryMode::FOLDER)
-            .map(|entry| entry.id);
-        let folder = folder.map(|id| self.tree(id)).transpose()?;
-        Ok((root, folder))
+        self.tree(from_oid(found.tree_id()))
     }
 
     /// Stores objects as one pack: whole, or not at all. Gives the pack's file for pushing; none when there is nothing.
@@ -333,49 +341,6 @@ impl<'a> BranchRepository<'a> {
             source,
         }
     }
-}
-
-/// Puts a note on a commit: gives the objects of the new notes tree, and its root.
-pub fn notes_with(
-    existing: Option<(Tree, Option<Tree>)>,
-    commit: ObjectId,
-    note: ObjectId,
-    write: &mut dyn FnMut(&Tree) -> ObjectId,
-) -> Result<ObjectId, super::object::TreeError> {
-    let name = commit.to_string();
-    let (prefix, rest) = (name[..2].to_owned(), name[2..].to_owned());
-    let (root, folder) = existing.map_or((None, None), |(root, folder)| (Some(root), folder));
-    let entry = TreeEntry {
-        mode: EntryMode::FILE,
-        name: rest.as_bytes(),
-        id: note,
-    };
-    let folder = write(&with_entry(folder.as_ref(), entry, None)?);
-    let entry = TreeEntry {
-        mode: EntryMode::FOLDER,
-        name: prefix.as_bytes(),
-        id: folder,
-    };
-    Ok(write(&with_entry(
-        root.as_ref(),
-        entry,
-        Some(name.as_bytes()),
-    )?))
-}
-
-/// Copies a tree with one entry put in, in place of an entry of the same name, and without the entry `drop`.
-fn with_entry(
-    tree: Option<&Tree>,
-    entry: TreeEntry<'_>,
-    drop: Option<&[u8]>,
-) -> Result<Tree, super::object::TreeError> {
-    let mut entries: Vec<TreeEntry<'_>> = tree
-        .iter()
-        .flat_map(|tree| tree.entries())
-        .filter(|other| other.name != entry.name && Some(other.name) != drop)
-        .collect();
-    entries.push(entry);
-    Tree::new(&mut entries)
 }
 
 fn make_read_only(file: &std::fs::File) -> std::io::Result<()> {

@@ -341,7 +341,11 @@ impl<'t> Reader<'t> {
         }
         let mut text = line.to_owned();
         while self.indent > column {
-            if self.commented || matches!(self.byte(self.start), b'-' | b'?' | b':' | b'\t') {
+            let doubtful = match self.byte(self.start) {
+                b'-' | b'?' | b':' => self.blank_at(self.start + 1),
+                byte => byte == b'\t',
+            };
+            if self.commented || doubtful {
                 return None;
             }
             fold(&mut text, self.blanks);

@@ -1,0 +1,185 @@
+//! `stellate.lock`: the inventory facts that a generated commit was rendered from, and only those.
+//!
+//! With the trailers it is all that `stellate verify` needs: the facts stand for an inventory that may have moved on. Pure.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::hash::{hex, sha256};
+use crate::model::BlobId;
+use crate::yaml;
+
+/// The form of the file that this version writes and reads.
+const VERSION: u32 = 1;
+
+/// What a generated commit was rendered from, beside its source commit.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Lock {
+    version: u32,
+    /// What was asked for that changes the result.
+    #[serde(default)]
+    pub options: LockedOptions,
+    /// The WECs by name.
+    #[serde(default)]
+    pub clusters: BTreeMap<String, LockedCluster>,
+    /// Files that were not rendered but stay as they were, because their object could not be rendered.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub kept: Vec<LockedFile>,
+}
+
+/// Options that change what is rendered.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct LockedOptions {
+    /// The folders of the source that were read; empty for all.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub paths: Vec<String>,
+    /// The folder below the repository's root that was taken as the source's root.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub root: String,
+    /// The rest, as the configuration has it.
+    #[serde(skip_serializing_if = "serde_json::Map::is_empty")]
+    pub settings: serde_json::Map<String, serde_json::Value>,
+}
+
+/// What was looked at of one WEC.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct LockedCluster {
+    /// Labels that a selector looks at.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+    /// Properties that a template or parameter reads.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub properties: BTreeMap<String, String>,
+    /// Whether it is no destination: not accepted, or being deleted.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub excluded: bool,
+}
+
+/// A file that stays as it was.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct LockedFile {
+    /// The WEC.
+    pub cluster: String,
+    /// The folder below the WEC's.
+    pub folder: String,
+    /// The file.
+    pub file: String,
+    /// Its contents.
+    pub blob: BlobId,
+}
+
+/// Why a lock could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum LockError {
+    /// It is no YAML.
+    #[error("stellate.lock is no YAML: {0}")]
+    Yaml(String),
+    /// It is YAML of another shape.
+    #[error("stellate.lock cannot be read: {0}")]
+    Shape(#[from] serde_json::Error),
+    /// A newer version wrote it.
+    #[error("stellate.lock has version {0}, and this program reads version {VERSION}")]
+    Version(u32),
+}
+
+impl Lock {
+    /// Puts together a lock of the current version.
+    pub fn new(
+        options: LockedOptions,
+        clusters: BTreeMap<String, LockedCluster>,
+        mut kept: Vec<LockedFile>,
+    ) -> Self {
+        kept.sort();
+        Self {
+            version: VERSION,
+            options,
+            clusters,
+            kept,
+        }
+    }
+
+    /// Gives the part that concerns one WEC.
+    #[must_use]
+    pub fn of(&self, cluster: &str) -> Self {
+        let mut part = self.clone();
+        part.clusters.retain(|name, _| name == cluster);
+        part.kept.retain(|file| file.cluster == cluster);
+        part
+    }
+
+    /// Gives the file's bytes.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut text = b"# Written by Stellate: the inventory facts that this branch was rendered from. `stellate verify` reads it.\n".to_vec();
+        // Maps of strings always become JSON.
+        yaml::emit_into(&serde_json::to_value(self).unwrap_or_default(), &mut text);
+        text
+    }
+
+    /// Reads the file's bytes.
+    pub fn from_bytes(text: &[u8]) -> Result<Self, LockError> {
+        let documents = yaml::load(text, &yaml::Limits::default())
+            .map_err(|error| LockError::Yaml(error.to_string()))?;
+        let value = documents
+            .into_iter()
+            .next()
+            .map(|document| document.value)
+            .unwrap_or_default();
+        let lock: Self = serde_json::from_value(value)?;
+        if lock.version == VERSION {
+            Ok(lock)
+        } else {
+            Err(LockError::Version(lock.version))
+        }
+    }
+
+    /// Gives the digest of the facts about WECs: `sha256:` and hexadecimal digits.
+    pub fn inventory_digest(&self) -> String {
+        let facts = serde_json::to_vec(&self.clusters).unwrap_or_default();
+        format!("sha256:{}", hex(&sha256(&[&facts])))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_is_read_back_as_it_was_written() {
+        let facts = LockedCluster {
+            labels: [
+                ("region".to_owned(), "eu".to_owned()),
+                ("on".to_owned(), "yes".to_owned()),
+            ]
+            .into(),
+            properties: [("multi".to_owned(), "a\nb\n".to_owned())].into(),
+            excluded: false,
+        };
+        let kept = LockedFile {
+            cluster: "c".into(),
+            folder: "n".into(),
+            file: "f.yaml".into(),
+            blob: BlobId([3; 20]),
+        };
+        let options = LockedOptions {
+            paths: vec!["apps".into()],
+            ..LockedOptions::default()
+        };
+        let lock = Lock::new(options, [("c1".to_owned(), facts)].into(), vec![kept]);
+        let read = Lock::from_bytes(&lock.to_bytes()).expect("our own file");
+        assert_eq!(read, lock);
+        assert_eq!(read.inventory_digest(), lock.inventory_digest());
+        assert!(lock.inventory_digest().starts_with("sha256:"));
+    }
+
+    #[test]
+    fn a_newer_lock_is_refused_in_words() {
+        let error = Lock::from_bytes(b"version: 2\nclusters: {}\n").expect_err("newer");
+        assert!(error.to_string().contains("version 2"), "{error}");
+        assert!(Lock::from_bytes(b"a: [").is_err());
+    }
+}

@@ -1,0 +1,90 @@
+//! Flux for one WEC: source-controller and kustomize-controller, working on an [`ApiServer`] as they would inside of it.
+
+use std::{
+    process::Command,
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use super::{ApiServer, Missing, Server, free_port, program, require, until_ready};
+use crate::support::http;
+
+/// Running controllers. Dropping it ends them.
+#[derive(Debug)]
+pub(crate) struct Flux {
+    processes: Vec<Server>,
+    cluster: Arc<ApiServer>,
+}
+
+const SERVER: &str = "Flux";
+
+impl Flux {
+    /// Says beforehand whether it can be had, for tests that would start other servers first.
+    pub(crate) fn available() -> Result<(), Missing> {
+        require(SERVER, &["flux"])
+    }
+
+    /// Flux on `cluster`, with its CRDs and the namespace `flux-system`. Its events go to `events_url`, when there is one.
+    pub(crate) fn start(
+        cluster: &Arc<ApiServer>,
+        events_url: Option<&str>,
+    ) -> Result<Self, Missing> {
+        Self::available()?;
+        let folder = crate::support::folder(&format!("flux-{}", cluster.name()));
+        cluster.apply_crds("flux");
+        cluster.namespace("flux-system");
+        let controller = |name: &str, health: u16| {
+            let mut command = Command::new(program(name));
+            command
+                .env("KUBECONFIG", cluster.kubeconfig())
+                .env("RUNTIME_NAMESPACE", "flux-system")
+                .env("HOME", &folder)
+                .args(["--enable-leader-election=false", "--log-level=info"])
+                .arg(format!("--events-addr={}", events_url.unwrap_or_default()))
+                .arg(format!("--health-addr=127.0.0.1:{health}"))
+                .arg(format!("--metrics-addr=127.0.0.1:{}", free_port()));
+            command
+        };
+        let (source_health, kustomize_health) = (free_port(), free_port());
+        let artifacts = format!("127.0.0.1:{}", free_port());
+        let mut source = controller("source-controller", source_health);
+        source
+            .arg(format!(
+                "--storage-path={}",
+                folder.join("artifacts").display()
+            ))
+            .arg(format!("--storage-addr={artifacts}"))
+            .arg(format!("--storage-adv-addr={artifacts}"));
+        std::fs::create_dir_all(folder.join("artifacts")).unwrap();
+        let kustomize = controller("kustomize-controller", kustomize_health);
+        let mut servers = vec![
+            Server::start("source-controller", &folder, &source),
+            Server::start("kustomize-controller", &folder, &kustomize),
+        ];
+        until_ready(SERVER, &mut servers, || {
+            http::ready(source_health, "/readyz")?;
+            http::ready(kustomize_health, "/readyz")
+        })?;
+        Ok(Self {
+            processes: servers,
+            cluster: Arc::clone(cluster),
+        })
+    }
+
+    /// Makes Flux look at once instead of at its next interval, as a webhook's Receiver would.
+    pub(crate) fn look_now(&self, kind: &str, name: &str) {
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap()
+            .as_nanos();
+        let request = format!("reconcile.fluxcd.io/requestedAt={now}");
+        self.cluster.kubectl_ok(&[
+            "annotate",
+            "--overwrite",
+            "--namespace=flux-system",
+            kind,
+            name,
+            &request,
+        ]);
+    }
+}
