@@ -158,21 +158,40 @@ pub fn read_source(
         }
         Place::Git { location, revision } => {
             let folder = cache_folder(request);
-            let source = GitSource::open(location, &folder, &request.access)?;
-            let resolved = source.resolve(revision.as_deref())?;
-            let tree = source.tree(resolved.revision)?;
-            let way = Way::Git(source.git_folder().to_owned());
-            let name = source.name().to_owned();
-            read_tree(
-                &tree,
-                source.prefix(),
-                name,
-                Some(resolved),
-                way,
-                request,
-                cache,
-            )
+            let mut source = GitSource::open(location, &folder, &request.access)?;
+            let read = read_commit(&mut source, revision.as_deref(), request, cache);
+            // A copy may be damaged; the next one is not.
+            if is_damaged(&read) && source.remake_copy()? {
+                return read_commit(&mut source, revision.as_deref(), request, cache);
+            }
+            read
         }
+    }
+}
+
+fn read_commit(
+    source: &mut GitSource,
+    revision: Option<&str>,
+    request: &SourceRequest,
+    cache: &mut ParsedCache,
+) -> Result<ReadSource, SourceError> {
+    let resolved = source.resolve(revision)?;
+    let tree = source.tree(resolved.revision)?;
+    let way = Way::Git(source.git_folder().to_owned());
+    let (prefix, name) = (source.prefix(), source.name().to_owned());
+    read_tree(&tree, prefix, name, Some(resolved), way, request, cache)
+}
+
+/// Whether git objects are missing.
+fn is_damaged(read: &Result<ReadSource, SourceError>) -> bool {
+    match read {
+        Ok(read) => {
+            let mut broken = read.snapshot.broken.iter();
+            broken.any(|file| file.diagnostic.reason == "Unreadable")
+        }
+        Err(SourceError::Tree(TreeError::Unreadable { .. })) => true,
+        Err(SourceError::Git(error)) => error.reason() == "RepositoryDamaged",
+        Err(_) => false,
     }
 }
 

@@ -102,7 +102,7 @@ fn a_kustomization_is_built_and_its_files_are_not_read_as_they_are() {
     let place = source
         .snapshot
         .locate(&built.location, built.origin, &["kind".into()]);
-    assert_eq!(place.column, 27);
+    assert_eq!(place.column, 24);
 }
 
 #[test]

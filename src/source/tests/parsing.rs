@@ -35,17 +35,17 @@ fn objects_are_numbered_through_all_documents_and_lists() {
             (0, "Namespace", "a", 1),
             (1, "Secret", "b", 7),
             (2, "ConfigMap", "c", 7),
-            (3, "Service", "d", 15)
+            (3, "Service", "d", 16)
         ]
     );
     assert_eq!(blob.documents[2].namespace.as_deref(), Some("x"));
     assert_eq!(
         locate(text.as_bytes(), 1, &["metadata".into(), "name".into()]),
-        Some((10, 54))
+        Some((10, 51))
     );
     assert_eq!(
         locate(text.as_bytes(), 2, &["metadata".into(), "namespace".into()]),
-        Some((14, 36))
+        Some((14, 37))
     );
 }
 

@@ -77,7 +77,7 @@ fn a_revision_may_be_a_branch_a_tag_an_id_or_an_expression() {
     let first = lab.git(&["rev-parse", "HEAD"]);
     lab.git(&["tag", "-a", "-m", "one", "v1"]);
     lab.commit(&[("b.yaml", &config_map("b"))]);
-    let source = open(&lab);
+    let mut source = open(&lab);
     for (text, reference) in [
         ("v1", "v1"),
         ("main~1", "main~1"),
@@ -192,7 +192,7 @@ fn only_what_changed_between_two_commits_is_listed() {
         ("sub/c.yaml", "3"),
         ("d", "4"),
     ]);
-    let source = open(&lab);
+    let mut source = open(&lab);
     let from = source.resolve(None).expect("HEAD").revision;
     fs::remove_file(lab.work().join("sub/c.yaml")).expect("removed");
     fs::remove_file(lab.work().join("d")).expect("removed");
@@ -300,6 +300,17 @@ fn the_copy_may_be_deleted_or_damaged_at_any_time() {
     assert_eq!(keys(&read(&request).snapshot), ["ConfigMap shop/a"]);
     fs::remove_dir_all(copy.join("objects")).expect("damage");
     fs::create_dir(copy.join("objects")).expect("damage");
+    assert_eq!(keys(&read(&request).snapshot), ["ConfigMap shop/a"]);
+    fs::remove_dir_all(copy.join("objects")).expect("damage");
+    let bare = lab.work().with_file_name("shop.git");
+    let commit = lab.git(&["rev-parse", "HEAD"]);
+    let tree = lab.git(&["rev-parse", "HEAD^{tree}"]);
+    for id in [commit, tree] {
+        let (folder, name) = id.split_at(2);
+        fs::create_dir_all(copy.join("objects").join(folder)).expect("a folder");
+        let object = bare.join("objects").join(folder).join(name);
+        fs::copy(object, copy.join("objects").join(folder).join(name)).expect("an object");
+    }
     assert_eq!(keys(&read(&request).snapshot), ["ConfigMap shop/a"]);
     fs::remove_dir_all(&copies).expect("deleted");
     assert_eq!(keys(&read(&request).snapshot), ["ConfigMap shop/a"]);
