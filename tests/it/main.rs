@@ -8,6 +8,9 @@
     reason = "a test that cannot go on says so and panics"
 )]
 
+mod architecture;
+mod delivery;
+mod examples;
 mod servers;
 mod support;
 
