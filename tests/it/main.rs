@@ -9,6 +9,7 @@
 )]
 
 mod architecture;
+mod bad_input;
 mod delivery;
 mod examples;
 mod servers;

@@ -252,7 +252,8 @@ pub(crate) fn files_in(folder: &Path) -> Files {
             } else {
                 let shown = path.strip_prefix(folder).unwrap().to_str().unwrap();
                 let shown = shown.replace(std::path::MAIN_SEPARATOR, "/");
-                files.insert(shown, fs::read_to_string(&path).unwrap());
+                let bytes = fs::read(&path).unwrap();
+                files.insert(shown, String::from_utf8_lossy(&bytes).into_owned());
             }
         }
     }
