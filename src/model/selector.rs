@@ -213,6 +213,11 @@ impl Requirement {
         }
     }
 
+    /// Gives the values of which the label must have one; none when it can do without them.
+    pub fn required_values(&self) -> Option<&[String]> {
+        (self.operator == Operator::In).then_some(self.values.as_slice())
+    }
+
     /// Gives the label it looks at.
     pub fn key(&self) -> &str {
         &self.key

@@ -4,4 +4,5 @@
 //! `clusters/<wec>/<namespace|_cluster>/`. Nothing here decides what goes where.
 
 pub mod branch;
+pub mod folder;
 pub mod path;

@@ -52,11 +52,6 @@ impl Bitmap {
         }
     }
 
-    pub(super) fn contains(&self, member: u32) -> bool {
-        let (word, bit) = place(member);
-        self.words.get(word).is_some_and(|word| word & bit != 0)
-    }
-
     pub(super) fn is_empty(&self) -> bool {
         self.words.iter().all(|&word| word == 0)
     }
@@ -132,19 +127,24 @@ impl Bitmap {
 
     /// Walks the members in ascending order.
     pub(super) fn iter(&self) -> impl Iterator<Item = u32> + '_ {
-        self.words
-            .iter()
-            .zip((0..).step_by(64))
-            .flat_map(|(&word, base): (&u64, u32)| {
-                let mut rest = word;
-                std::iter::from_fn(move || {
-                    (rest != 0).then(|| {
-                        let bit = rest.trailing_zeros();
-                        rest &= rest - 1;
-                        base + bit
-                    })
-                })
+        (0..self.blocks()).flat_map(|block| self.block(block))
+    }
+
+    /// Gives the number of blocks of 64 numbers in which members can be.
+    pub(super) fn blocks(&self) -> u32 {
+        u32::try_from(self.words.len()).unwrap_or(u32::MAX)
+    }
+
+    /// Walks the members in one block, in ascending order.
+    pub(super) fn block(&self, block: u32) -> impl Iterator<Item = u32> + use<> {
+        let mut rest = self.words.get(block as usize).copied().unwrap_or(0);
+        std::iter::from_fn(move || {
+            (rest != 0).then(|| {
+                let bit = rest.trailing_zeros();
+                rest &= rest - 1;
+                block * 64 + bit
             })
+        })
     }
 
     pub(super) fn to_cluster_set(&self) -> ClusterSet {
@@ -291,7 +291,9 @@ mod tests {
         ) {
             let bitmap: Bitmap = set.iter().copied().collect();
             let mut posting = Posting::default();
-            set.iter().for_each(|&member| posting.insert(member));
+            for &member in &set {
+                posting.insert(member);
+            }
 
             let opened: Vec<u32> = set.iter().map(|&m| if m >= position { m + 1 } else { m }).collect();
             let mut wide = bitmap.clone();

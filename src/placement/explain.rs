@@ -358,7 +358,7 @@ fn because(
             by(&unknown)
         )],
         Verdict::Excluded => vec![format!(
-            "{} {}",
+            "{} is never delivered: {}",
             facts.key,
             facts.excluded.unwrap_or_default()
         )],

@@ -3,6 +3,7 @@
 //! The policies' sets of WECs are united per group, not per object; equal sets are one value.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
 use super::Placement;
@@ -11,7 +12,7 @@ use crate::model::{ClusterSet, PolicyName};
 /// All groups.
 #[derive(Debug, Default)]
 pub(super) struct Groups {
-    ids: HashMap<Arc<[u32]>, u32>,
+    ids: HashMap<Arc<[u32]>, u32, BuildHasherDefault<WordHasher>>,
     slots: Vec<Option<Group>>,
     free: Vec<u32>,
     sets: Interner,
@@ -53,8 +54,12 @@ pub(super) enum Stale<'strands> {
 /// Keeps equal sets in one place.
 #[derive(Debug, Default)]
 pub(super) struct Interner {
-    sets: HashSet<Arc<ClusterSet>>,
+    sets: HashSet<Arc<ClusterSet>, BuildHasherDefault<WordHasher>>,
 }
+
+/// Hashes long runs of numbers a word at a time. Not for text from outside: whoever picks the bytes can make them collide.
+#[derive(Debug, Default)]
+struct WordHasher(u64);
 
 impl Groups {
     /// Puts an object that `strands` (sorted) select into its group, and gives the group.
@@ -121,6 +126,16 @@ impl Groups {
         self.slots.get(id as usize)?.as_ref()?.outcome.as_ref()
     }
 
+    /// Tells whether any group has a conflict.
+    pub(super) fn has_conflicts(&self) -> bool {
+        let mut outcomes = self.slots.iter().flatten().map(|group| &group.outcome);
+        outcomes.any(|outcome| {
+            outcome
+                .as_ref()
+                .is_some_and(|outcome| outcome.conflict.is_some())
+        })
+    }
+
     fn start(&mut self, strands: Arc<[u32]>) -> u32 {
         let id = self.free.pop().unwrap_or_else(|| {
             self.slots.push(None);
@@ -162,5 +177,31 @@ impl Interner {
         if self.sets.len() > 4 * groups + 64 {
             self.sets.retain(|set| Arc::strong_count(set) > 1);
         }
+    }
+}
+
+impl Hasher for WordHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        let (words, rest) = bytes.as_chunks::<8>();
+        for word in words {
+            self.write_u64(u64::from_ne_bytes(*word));
+        }
+        for &byte in rest {
+            self.write_u64(u64::from(byte));
+        }
+    }
+
+    fn write_u64(&mut self, word: u64) {
+        // An odd multiplier with its bits well spread: 2^64 divided by the golden ratio.
+        self.0 = (self.0.rotate_left(23) ^ word).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    }
+
+    fn write_usize(&mut self, number: usize) {
+        self.write_u64(number as u64);
+    }
+
+    fn finish(&self) -> u64 {
+        // The table looks at the low bits most, and multiplication carries upwards only.
+        self.0 ^ self.0 >> 32
     }
 }

@@ -13,6 +13,7 @@
 //! Unknown is not empty: what a faulty policy may have placed is in [`Placement::kept`], never just left out.
 
 mod bitmap;
+mod candidates;
 mod explain;
 mod group;
 mod index;
@@ -47,6 +48,8 @@ pub struct Plan {
     /// Objects that go the same way share one value, also from one plan of a [`Placer`] to the next: compare pointers first.
     pub placements: Vec<Arc<Placement>>,
     /// For each namespace that objects need and no policy delivers: the WECs that must get a bare Namespace.
+    ///
+    /// Where the Namespace object is [kept](Placement::kept), what is there already goes before the bare one.
     pub implied_namespaces: BTreeMap<String, Arc<ClusterSet>>,
     /// Policies that have faults and no good version, sorted: nobody can say what they select.
     pub unknown_policies: Vec<PolicyName>,

@@ -17,7 +17,7 @@ pub struct ObjectFacts {
     pub resource: Arc<str>,
     /// Its labels.
     pub labels: Arc<Labels>,
-    /// Why no policy can select it, if so: the end of a sentence that starts with the object.
+    /// Why it is never delivered, if so, whatever policies select: a sentence of its own, as `model::kinds` says it.
     pub excluded: Option<&'static str>,
 }
 
@@ -54,7 +54,7 @@ impl ObjectFacts {
             resource: Arc::clone(&object.resource),
             labels: Arc::clone(&object.labels),
             excluded: has_controller(&object.value)
-                .then_some("is made by its controller, which runs on the WEC"),
+                .then_some("its controller makes it on each WEC"),
         }
     }
 

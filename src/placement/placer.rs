@@ -128,7 +128,7 @@ impl Placer {
         self.homeless.remove(slot);
         for strand in entry.strands {
             if let Some(strand) = self.policies.strand_mut(strand) {
-                strand.objects.remove(slot);
+                strand.set_object(slot, false);
             }
         }
         if let Some(group) = entry.group {
@@ -277,11 +277,6 @@ impl Placer {
         self.positions_moved = true;
     }
 
-    /// Tells whether a WEC takes objects, as far as its position is known.
-    pub(super) fn is_destination(&self, position: u32) -> bool {
-        self.destinations.contains(position)
-    }
-
     fn rebuild_inventory(&mut self, inventory: &Inventory) {
         self.clusters.clone_from(&inventory.clusters);
         self.cluster_labels = LabelIndex::default();
@@ -349,23 +344,21 @@ impl Placer {
                 facts: &entry.facts,
                 namespace_labels: &namespace_labels,
             };
-            let strands: Vec<u32> = self
-                .policies
-                .strands()
-                .filter(|(_, strand)| entry.facts.excluded.is_none() && strand.select(&object))
-                .map(|(id, _)| id)
-                .collect();
+            let strands = match entry.facts.excluded {
+                None => self.policies.selecting(&object),
+                Some(_) => Vec::new(),
+            };
             let Some(entry) = self.objects.get_mut(slot) else {
                 continue;
             };
             for &id in &entry.strands {
                 if let Some(strand) = self.policies.strand_mut(id) {
-                    strand.objects.remove(slot);
+                    strand.set_object(slot, false);
                 }
             }
             for &id in &strands {
                 if let Some(strand) = self.policies.strand_mut(id) {
-                    strand.objects.insert(slot);
+                    strand.set_object(slot, true);
                 }
             }
             entry.strands = strands;
@@ -374,19 +367,27 @@ impl Placer {
 
     /// Finds out which objects the strands select whose clauses are new, or whose namespaces changed.
     fn match_strands(&mut self) {
+        let mut flips = Vec::new();
         for id in std::mem::take(&mut self.policies.unmatched) {
             let Some(strand) = self.policies.strand_mut(id) else {
                 continue;
             };
             let selected = strand.select(&self.objects.index);
-            let flipped = selected.difference(&strand.objects);
-            strand.objects = selected;
-            for slot in flipped.iter() {
-                if let Some(entry) = self.objects.get_mut(slot) {
-                    toggle(&mut entry.strands, id);
+            let flipped = strand.set_objects(selected);
+            if !flipped.is_empty() {
+                self.homeless.or(&flipped);
+                flips.push((id, flipped));
+            }
+        }
+        // Block by block, so that the objects' lists stay in the processor's cache while all strands add to them.
+        for block in 0..self.homeless.blocks() {
+            for (id, flipped) in &flips {
+                for slot in flipped.block(block) {
+                    if let Some(entry) = self.objects.get_mut(slot) {
+                        toggle(&mut entry.strands, *id);
+                    }
                 }
             }
-            self.homeless.or(&flipped);
         }
     }
 
@@ -478,6 +479,10 @@ fn count_out(
 
 /// Puts a number into a sorted list, or takes it out when it is there.
 fn toggle(list: &mut Vec<u32>, number: u32) {
+    if list.last().is_none_or(|&last| last < number) {
+        list.push(number);
+        return;
+    }
     match list.binary_search(&number) {
         Ok(place) => {
             list.remove(place);

@@ -220,6 +220,13 @@ impl Clause {
     }
 }
 
+impl Strand {
+    /// Walks the clauses.
+    pub(super) fn matchers(&self) -> impl Iterator<Item = &Matcher> {
+        self.matchers.iter().map(|(_, matcher)| matcher)
+    }
+}
+
 impl Modulation {
     fn of(clause: &Clause) -> Self {
         Self {

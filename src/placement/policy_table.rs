@@ -7,8 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Placement;
 use super::bitmap::Bitmap;
+use super::candidates::Candidates;
 use super::group::{Conflict, Interner};
-use super::matcher::{Matcher, ObjectSpace, any_of};
+use super::matcher::{ObjectSpace, OneObject, any_of};
 use super::policy::{CompiledPolicy, Modulation, Policy, PolicyProblem, Standing, Strand, compile};
 use crate::model::selector::{Answer as _, LabelSpace};
 use crate::model::{ClusterSet, PolicyName};
@@ -21,6 +22,7 @@ pub(super) struct PolicyTable {
     free: Vec<u32>,
     strands: Vec<Option<LiveStrand>>,
     free_strands: Vec<u32>,
+    candidates: Candidates,
     /// Strands whose clauses are new: nobody knows yet what they select.
     pub(super) unmatched: BTreeSet<u32>,
     /// Strands whose policy goes to other WECs than before, or treats its objects differently.
@@ -47,7 +49,9 @@ pub(super) struct LiveStrand {
     /// The policy's slot.
     policy: u32,
     pub(super) strand: Strand,
-    pub(super) objects: Bitmap,
+    objects: Bitmap,
+    /// How many objects that is; counted along, because every report asks whether it is none.
+    count: usize,
 }
 
 impl PolicyTable {
@@ -135,6 +139,8 @@ impl PolicyTable {
                 Some(live) => {
                     if live.strand.matchers != strand.matchers {
                         self.unmatched.insert(id);
+                        self.candidates.remove(id, live.strand.matchers());
+                        self.candidates.insert(id, strand.matchers());
                     }
                     if !same_outcome || live.strand.modulation != strand.modulation {
                         self.changed.insert(id);
@@ -144,10 +150,12 @@ impl PolicyTable {
                 vacant => {
                     self.unmatched.insert(id);
                     self.changed.insert(id);
+                    self.candidates.insert(id, strand.matchers());
                     *vacant = Some(LiveStrand {
                         policy,
                         strand,
                         objects: Bitmap::default(),
+                        count: 0,
                     });
                 }
             }
@@ -156,8 +164,11 @@ impl PolicyTable {
             .map(|id| {
                 self.unmatched.remove(&id);
                 self.free_strands.push(id);
-                let live = self.strands[id as usize].take();
-                (id, live.map(|live| live.objects).unwrap_or_default())
+                let Some(live) = self.strands[id as usize].take() else {
+                    return (id, Bitmap::default());
+                };
+                self.candidates.remove(id, live.strand.matchers());
+                (id, live.objects)
             })
             .collect();
         (ids, gone)
@@ -221,6 +232,13 @@ impl PolicyTable {
         (0..)
             .zip(&self.strands)
             .filter_map(|(id, strand)| Some((id, strand.as_ref()?)))
+    }
+
+    /// Gives the strands that select one object, sorted.
+    pub(super) fn selecting(&self, object: &OneObject<'_>) -> Vec<u32> {
+        let candidates = self.candidates.of(object);
+        let selects = |id: &u32| self.strand(*id).is_some_and(|live| live.select(object));
+        candidates.into_iter().filter(selects).collect()
     }
 
     pub(super) fn strand(&self, id: u32) -> Option<&LiveStrand> {
@@ -316,6 +334,30 @@ impl PolicyTable {
 }
 
 impl LiveStrand {
+    /// Tells whether the strand selects any object.
+    pub(super) fn selects_any(&self) -> bool {
+        self.count > 0
+    }
+
+    /// Puts one object in or out.
+    pub(super) fn set_object(&mut self, slot: u32, selected: bool) {
+        if self.objects.set(slot, selected) {
+            self.count = if selected {
+                self.count + 1
+            } else {
+                self.count - 1
+            };
+        }
+    }
+
+    /// Replaces all objects; gives those that came or went.
+    pub(super) fn set_objects(&mut self, objects: Bitmap) -> Bitmap {
+        let flipped = objects.difference(&self.objects);
+        self.count = objects.len();
+        self.objects = objects;
+        flipped
+    }
+
     /// Gives the objects of `space` that the strand selects.
     pub(super) fn select<S: ObjectSpace>(&self, space: &S) -> S::Answer {
         let mut answer = space.labels().nothing();
@@ -334,7 +376,7 @@ impl LiveStrand {
         self.strand
             .matchers
             .iter()
-            .filter_map(|(_, matcher): &(usize, Matcher)| matcher.namespace_selectors())
+            .filter_map(|(_, matcher)| matcher.namespace_selectors())
             .any(|selectors| any_of(selectors, old) != any_of(selectors, new))
     }
 }

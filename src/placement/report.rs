@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use super::bitmap::Bitmap;
 use super::group::Conflict;
 use super::placer::Placer;
 use super::policy::Standing;
 use super::policy_table::PolicyEntry;
 use crate::inventory::Cluster;
+use crate::model::selector::Answer as _;
 use crate::model::{Diagnostic, ObjectKey, PolicyName};
 
 impl Placer {
@@ -21,10 +23,10 @@ impl Placer {
                 diagnostics.extend(self.without_objects(entry));
             }
         }
-        for (position, cluster) in (0..).zip(&self.clusters) {
-            diagnostics.extend(self.passed_over(position, cluster));
+        diagnostics.extend(self.passed_over());
+        if self.groups.has_conflicts() {
+            self.report_conflicts(&mut diagnostics);
         }
-        self.report_conflicts(&mut diagnostics);
         diagnostics
     }
 
@@ -55,7 +57,7 @@ impl Placer {
             .strands
             .iter()
             .filter_map(|&strand| self.policies.strand(strand))
-            .all(|strand| strand.objects.is_empty());
+            .all(|strand| !strand.selects_any());
         selects_nothing.then(|| {
             let message = if entry.strands.is_empty() {
                 "downsync is empty, which selects no object"
@@ -67,35 +69,29 @@ impl Placer {
         })
     }
 
-    /// Says that a WEC which policies select is no destination, or is not there to take what it gets.
-    fn passed_over(&self, position: u32, cluster: &Cluster) -> Option<Diagnostic> {
-        let is_destination = self.is_destination(position);
-        if is_destination && cluster.available != Some(false) {
-            return None;
+    /// Says which WECs that policies select are no destinations, or are not there to take what they get.
+    fn passed_over(&self) -> Vec<Diagnostic> {
+        let mut troubled = Bitmap::default();
+        for (position, cluster) in (0..).zip(&self.clusters) {
+            if !cluster.is_destination() || cluster.available == Some(false) {
+                troubled.insert(position);
+            }
         }
-        let selecting = self.policies.iter();
-        let count = selecting
-            .filter(|entry| entry.matched.contains(position))
-            .count();
-        if count == 0 {
-            return None;
+        let mut selected: BTreeMap<u32, usize> = BTreeMap::new();
+        if !troubled.is_empty() {
+            for entry in self.policies.iter() {
+                let mut both = troubled.clone();
+                both.and(&entry.matched);
+                for position in both.iter() {
+                    *selected.entry(position).or_default() += 1;
+                }
+            }
         }
-        let policies = if count == 1 { "policy" } else { "policies" };
-        let by = format!("{count} {policies} would place objects there");
-        let mut diagnostic = if let Some(why) = why_no_destination(cluster) {
-            Diagnostic::warning("NotADestination", format!("WEC {} {why}; {by}", cluster.name))
-                .help("accept it on the hub (hubAcceptsClient: true), or leave it out of clusterSelectors")
-        } else {
-            Diagnostic::note(
-                "Unavailable",
-                format!(
-                    "WEC {} is not available; it catches up when it is back",
-                    cluster.name
-                ),
-            )
-        };
-        diagnostic.location.clone_from(&cluster.location);
-        Some(diagnostic.cluster(cluster.name.clone()))
+        let known = selected.into_iter();
+        known
+            .filter_map(|(position, count)| Some((self.clusters.get(position as usize)?, count)))
+            .map(|(cluster, count)| trouble(cluster, count))
+            .collect()
     }
 
     /// Says each conflict once for the policies that have it, with the first object and the number of the others.
@@ -138,6 +134,23 @@ impl Placer {
             diagnostics.push(diagnostic);
         }
     }
+}
+
+/// Says what is the matter with a WEC that `count` policies select.
+fn trouble(cluster: &Cluster, count: usize) -> Diagnostic {
+    let name = &cluster.name;
+    let mut diagnostic = if let Some(why) = why_no_destination(cluster) {
+        let policies = if count == 1 { "policy" } else { "policies" };
+        let message = format!("WEC {name} {why}; {count} {policies} would place objects there");
+        Diagnostic::warning("NotADestination", message).help(
+            "accept it on the hub (hubAcceptsClient: true), or leave it out of clusterSelectors",
+        )
+    } else {
+        let message = format!("WEC {name} is not available; it catches up when it is back");
+        Diagnostic::note("Unavailable", message)
+    };
+    diagnostic.location.clone_from(&cluster.location);
+    diagnostic.cluster(name.clone())
 }
 
 /// Says why a WEC is no destination, as the end of a sentence; none when it is one.

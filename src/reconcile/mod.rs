@@ -1,1 +1,25 @@
-//! To come.
+//! The chain of all stages: a request becomes a [`Rendering`], and a rendering is delivered.
+//!
+//! ```text
+//! Request ─▶ source ─▶ inventory ─▶ placement ─▶ transform ─▶ Rendering ─▶ deliver (guard, output) ─▶ Delivery
+//! ```
+//!
+//! A [`Pipeline`] remembers what it parsed, placed, compiled and built, so that the next rendering follows what changed.
+//! Its memory may be thrown away at any time: the results are the same.
+
+pub mod deliver;
+pub mod facts;
+pub mod guard;
+pub mod pipeline;
+pub mod policies;
+pub mod request;
+pub mod secrets;
+pub mod verify;
+
+pub use deliver::{DeliverError, Delivery, DeliveryOptions, Destination, Outcome};
+pub use pipeline::{Pipeline, Rendering, Summary};
+pub use request::{Progress, RenderError, Request, Settings, Silent};
+pub use verify::{Verification, verify};
+
+#[cfg(test)]
+mod tests;

@@ -113,7 +113,6 @@ mod tests {
         let prepared = Prepared {
             text: (*b"a: \nb: \n").into(),
             holes: [3, 7].into(),
-            blob: None,
         };
         let mut fillings = Fillings::new(2);
         for scalar in ["one", "two", "three", "four"] {
@@ -130,7 +129,6 @@ mod tests {
         let plain = Prepared {
             text: (*b"a: 1\n").into(),
             holes: [].into(),
-            blob: None,
         };
         let mut out = Vec::new();
         plain.fill_into(&Fillings::default(), 0, &mut out);

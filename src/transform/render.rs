@@ -38,7 +38,7 @@ struct Remembered {
     origin: Origin,
     fingerprint: u64,
     forms: Vec<(FormKey, Arc<Form>)>,
-    placement: Placement,
+    placement: Arc<Placement>,
     variants: Arc<[Variant]>,
     /// Whether every WEC got its text; only then is the result used again.
     whole: bool,
@@ -118,6 +118,35 @@ impl Transformer {
         self.collect(objects, outcomes)
     }
 
+    /// Gives the inventory of the last rendering.
+    pub fn inventory(&self) -> Option<&Arc<Inventory>> {
+        self.inventory.as_ref()
+    }
+
+    /// Gives the properties and parameters that the last rendering read.
+    pub fn reads(&self) -> Reads {
+        let mut reads = Reads::Named(std::collections::BTreeSet::new());
+        for (_, form) in self
+            .remembered
+            .values()
+            .flat_map(|remembered| &remembered.forms)
+        {
+            compile::extend(&mut reads, form.reads.clone());
+        }
+        if let Some(rules) = &self.rules {
+            let names = rules.customizer_reads().collect();
+            compile::extend(&mut reads, Reads::Named(names));
+        }
+        reads
+    }
+
+    /// Gives the compiled texts of an object of the last rendering.
+    pub fn forms(&self, object: &ObjectKey) -> &[(FormKey, Arc<Form>)] {
+        self.remembered
+            .get(object)
+            .map_or(&[], |remembered| &remembered.forms)
+    }
+
     /// Takes note of the inventory and the rules; tells whether they are those of the last time.
     fn enter(&mut self, inventory: &Arc<Inventory>, rules: &Arc<Rules>) -> bool {
         let same_inventory = self
@@ -189,14 +218,17 @@ impl Remembered {
             origin: self.origin,
             fingerprint: self.fingerprint,
             forms: self.forms.clone(),
-            placement: self.placement.clone(),
+            placement: Arc::clone(&self.placement),
             variants: Arc::clone(&self.variants),
             whole: self.whole,
         }
     }
 }
 
-fn same_placement(left: &Placement, right: &Placement) -> bool {
+fn same_placement(left: &Arc<Placement>, right: &Arc<Placement>) -> bool {
+    if Arc::ptr_eq(left, right) {
+        return true;
+    }
     let same = |a: &Arc<ClusterSet>, b: &Arc<ClusterSet>| Arc::ptr_eq(a, b) || a == b;
     same(&left.clusters, &right.clusters) && same(&left.create_only, &right.create_only)
 }
@@ -205,7 +237,7 @@ impl Scene<'_> {
     fn render_object(
         &self,
         object: &Object,
-        placement: &Placement,
+        placement: &Arc<Placement>,
         last: Option<&Remembered>,
     ) -> Outcome {
         let fingerprint = self.rules.fingerprint_for(object);
@@ -238,7 +270,7 @@ impl Scene<'_> {
                 origin: object.origin,
                 fingerprint,
                 forms,
-                placement: placement.clone(),
+                placement: Arc::clone(placement),
                 variants: variants.into(),
                 whole: failed.is_empty(),
             },

@@ -353,6 +353,11 @@ impl Rules {
             .get(&(namespace.to_owned(), name.to_owned()))
     }
 
+    /// Walks the names of the parameters that Customizers read.
+    pub fn customizer_reads(&self) -> impl Iterator<Item = String> {
+        self.customizers.values().flat_map(Customizer::reads)
+    }
+
     /// Gives the form of an object for the WEC at this position.
     pub fn form_key(
         &self,

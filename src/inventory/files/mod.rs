@@ -8,13 +8,15 @@
 //! ConfigMap customization-properties/<WEC> ──────────────────────┘
 //! ```
 //!
-//! A WEC whose manifest cannot be read is missing from the result, and an error that carries its name says so:
-//! whoever delivers keeps what that WEC has, for unknown is not empty. An empty result is judged elsewhere too.
+//! A WEC whose manifest cannot be read is missing from the result, and an error that carries its name says so; an
+//! error that carries none may concern any WEC. Whoever delivers keeps what they have, for unknown is not empty. An
+//! empty result is judged elsewhere too.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::inventory::{Cluster, Inventory};
+use crate::model::api::edge::Location;
 use crate::model::api::{ApiObject, ManagedCluster, Metadata, read as read_object};
 use crate::model::names;
 use crate::model::{ClusterName, Diagnostic, Labels};
@@ -162,9 +164,14 @@ fn add(clusters: &mut Clusters, cluster: Cluster, findings: &mut Vec<Diagnostic>
 }
 
 /// Says what a finding is about: the object, its place, and the WEC of its name.
+///
+/// A Location is called otherwise than its WECs: what is wrong with one may concern any of them.
 fn about(control: &Control, finding: Diagnostic) -> Diagnostic {
-    finding
+    let finding = finding
         .at(control.location.clone())
-        .object(control.key.clone())
-        .cluster(ClusterName::new(Arc::clone(&control.key.name)))
+        .object(control.key.clone());
+    if *control.key.kind == *Location::KIND {
+        return finding;
+    }
+    finding.cluster(ClusterName::new(Arc::clone(&control.key.name)))
 }

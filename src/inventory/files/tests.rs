@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::model::{BlobId, Location, ObjectKey, Origin, RepoPath, Severity};
+use crate::model::{BlobId, Location as Place, ObjectKey, Origin, RepoPath, Severity};
 
 /// A control object that stands alone in a file named after its kind and name.
 fn control(value: &Value) -> Control {
@@ -25,7 +25,7 @@ fn control(value: &Value) -> Control {
         ),
         api_version: api_version.into(),
         value: Arc::new(value.clone()),
-        location: Location::at(path, 1, 1),
+        location: Place::at(path, 1, 1),
         origin: Origin {
             blob: BlobId::from_hex(&"0".repeat(40)).unwrap(),
             document: 0,
@@ -129,7 +129,7 @@ fn the_order_of_the_manifests_changes_nothing() {
         mk_properties("nobody", &json!({})),
     ];
     let mut controls: Vec<_> = values.drain(..).map(|value| control(&value)).collect();
-    controls[1].location = Location::file(RepoPath::new("z.yaml"));
+    controls[1].location = Place::file(RepoPath::new("z.yaml"));
     let forwards = read(&controls);
     controls.reverse();
     assert_eq!(read(&controls), forwards);
@@ -164,7 +164,7 @@ fn only_an_explicit_no_keeps_a_wec_out() {
 fn a_wec_written_twice_is_an_error_that_names_the_one_that_counts() {
     let first = control(&mk_cluster("a", &json!({"env": "prod"})));
     let mut second = control(&mk_cluster("a", &json!({})));
-    second.location = Location::at(RepoPath::new("b.yaml"), 7, 1);
+    second.location = Place::at(RepoPath::new("b.yaml"), 7, 1);
     let (inventory, findings) = read(&[second, first]);
     assert_eq!(inventory.clusters[0].labels["env"], "prod");
     assert_eq!(reasons(&findings), [(Severity::Error, "DuplicateCluster")]);
@@ -275,10 +275,10 @@ fn the_first_api_gives_a_wec_for_each_sync_target_at_a_location() {
     assert!(!guilder.labels.contains_key("id"));
     assert_eq!(guilder.properties["env"], "prod");
     assert_eq!(guilder.properties["id"], "guilder");
-    assert_eq!(guilder.parameter("loc-name"), Some("guilder"));
-    assert_eq!(guilder.parameter("id"), Some("guilder"));
-    assert_eq!(guilder.parameter("env"), Some("prod"));
-    assert_eq!(guilder.parameter("nothing"), None);
+    assert_eq!(guilder.parameters().get("loc-name").map(String::as_str), Some("guilder"));
+    assert_eq!(guilder.parameters().get("id").map(String::as_str), Some("guilder"));
+    assert_eq!(guilder.parameters().get("env").map(String::as_str), Some("prod"));
+    assert_eq!(guilder.parameters().get("nothing"), None);
     assert_eq!(
         reasons(&findings),
         [
@@ -299,5 +299,23 @@ fn two_locations_for_one_sync_target_are_reported_and_the_first_name_counts() {
     assert_eq!(
         reasons(&findings),
         [(Severity::Warning, "SeveralLocations")]
+    );
+}
+
+#[test]
+fn a_location_that_cannot_be_read_may_concern_any_wec() {
+    let mut broken = mk_location("place", &json!({}), "t");
+    broken["spec"]["instanceSelektor"] = json!({});
+    let target = mk_edge("SyncTarget", "t", &json!({"id": "t"}), &json!({}));
+    let (inventory, findings) = read_all(&[broken, target]);
+    assert_eq!(inventory.clusters, []);
+    let error = findings
+        .iter()
+        .find(|finding| finding.severity == Severity::Error)
+        .unwrap();
+    assert_eq!((error.reason, &error.cluster), ("UnknownField", &None));
+    assert_eq!(
+        error.help.as_deref(),
+        Some("did you mean `instanceSelector`?")
     );
 }

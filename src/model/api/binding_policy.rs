@@ -122,8 +122,9 @@ impl TryFrom<WrittenClause> for DownsyncClause {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::super::read::{PathPart, read};
+    use super::super::read::read;
     use super::*;
+    use crate::model::PathPart;
 
     fn policy(spec: &Value) -> Value {
         json!({

@@ -84,13 +84,3 @@ fn a_choice_is_one_of_several_required_members() {
         serde_json::json!(["url"])
     );
 }
-#[test]
-fn zz_dump() {
-    for d in definitions() {
-        std::fs::write(
-            format!("/tmp/crd-{}.json", d["metadata"]["name"].as_str().unwrap()),
-            serde_json::to_string_pretty(&d).unwrap(),
-        )
-        .unwrap();
-    }
-}

@@ -86,8 +86,8 @@ impl ApiObject for StatusCollector {
 impl StatusCollectorSpec {
     fn check(&self) -> Result<(), ReadError> {
         let wrong = |message| Err(ReadError::new("InvalidValue", message));
-        if !self.select.is_empty() && !(self.group_by.is_empty() && self.combined_fields.is_empty())
-        {
+        let grouped = !self.group_by.is_empty() || !self.combined_fields.is_empty();
+        if grouped && !self.select.is_empty() {
             return wrong("`select` excludes `groupBy` and `combinedFields`");
         }
         if !self.group_by.is_empty() && self.combined_fields.is_empty() {

@@ -120,16 +120,17 @@ pub struct Patch {
 /// One operation of a JSON Patch; serialised, it is the standard's own form.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(extend("x-kubernetes-validations" = [
-    {
-        "rule": "!(self.op in ['add', 'replace', 'test']) || has(self.value)",
-        "message": "add, replace and test need a value",
-    },
-    {
+// CEL cannot see `value`, which has any type: what it would say is said with `not (A and not B)`.
+#[schemars(extend(
+    "allOf" = [{"not": {
+        "properties": {"op": {"enum": ["add", "replace", "test"]}},
+        "not": {"required": ["value"]},
+    }}],
+    "x-kubernetes-validations" = [{
         "rule": "!(self.op in ['move', 'copy']) || has(self.from)",
         "message": "move and copy need from",
-    },
-]))]
+    }],
+))]
 pub struct PatchOperation {
     /// What is done.
     pub op: PatchVerb,
@@ -241,7 +242,7 @@ fn written_value<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Va
 }
 
 fn any_value(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({"x-kubernetes-preserve-unknown-fields": true})
+    json_schema!({"x-kubernetes-preserve-unknown-fields": true, "nullable": true})
 }
 
 fn any_mapping(_: &mut SchemaGenerator) -> Schema {

@@ -7,9 +7,8 @@ use std::sync::Arc;
 
 use super::build::BranchState;
 use super::hash::ObjectId;
-use super::object::{EntryMode, Tree};
+use super::standing::StandingTree;
 use crate::model::ClusterName;
-use crate::output::path::KEEP;
 
 /// What happens to a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -58,25 +57,14 @@ impl Change {
     }
 }
 
-/// Compares the `clusters/` tree that stands with what was built. `read` gives a tree that stands.
-pub fn change<E>(
-    before: Option<ObjectId>,
-    after: &BranchState,
-    read: &mut dyn FnMut(ObjectId) -> Result<Tree, E>,
-) -> Result<Change, E> {
-    let mut reader = Reader {
-        read,
-        files: HashMap::new(),
-    };
+/// Compares the `clusters/` tree that stands with what was built.
+pub fn change<E>(standing: &mut StandingTree<'_, E>, after: &BranchState) -> Result<Change, E> {
     let mut change = Change::default();
     let mut shared: HashMap<(Option<ObjectId>, Option<ObjectId>), Arc<FileChanges>> =
         HashMap::new();
-    let old: BTreeMap<String, ObjectId> = match before {
-        Some(tree) => reader.folders(tree)?,
-        None => BTreeMap::new(),
-    };
-    for (name, &root) in &old {
-        let files = reader.count(root)?;
+    let old = standing.clusters()?;
+    for (name, &root) in old.iter() {
+        let files = standing.count(root)?;
         change.files_before += files;
         if files > 0 {
             change.clusters_before += 1;
@@ -85,15 +73,14 @@ pub fn change<E>(
             }
         }
     }
-    let names = old.keys().map(String::as_str).chain(after.cluster_names());
-    for name in names {
+    for name in old.keys().map(String::as_str).chain(after.cluster_names()) {
         let pair = (old.get(name).copied(), after.root(name));
         if pair.0 == pair.1 || change.clusters.contains_key(name) {
             continue;
         }
         let files = match shared.get(&pair) {
             Some(files) => Arc::clone(files),
-            None => Arc::new(reader.compare(pair.0, after.listing(name))?),
+            None => Arc::new(compare(standing, pair.0, &after.listing(name))?),
         };
         shared.insert(pair, Arc::clone(&files));
         if !files.is_empty() {
@@ -103,82 +90,40 @@ pub fn change<E>(
     Ok(change)
 }
 
-/// Reads trees that stand, each once.
-struct Reader<'a, E> {
-    read: &'a mut dyn FnMut(ObjectId) -> Result<Tree, E>,
-    files: HashMap<ObjectId, Arc<BTreeMap<String, ObjectId>>>,
-}
-
-impl<E> Reader<'_, E> {
-    fn folders(&mut self, tree: ObjectId) -> Result<BTreeMap<String, ObjectId>, E> {
-        let tree = (self.read)(tree)?;
-        let folders = tree
-            .entries()
-            .filter(|entry| entry.mode == EntryMode::FOLDER);
-        Ok(folders
-            .map(|entry| (String::from_utf8_lossy(entry.name).into_owned(), entry.id))
-            .collect())
-    }
-
-    fn files(&mut self, tree: ObjectId) -> Result<Arc<BTreeMap<String, ObjectId>>, E> {
-        if let Some(files) = self.files.get(&tree) {
-            return Ok(Arc::clone(files));
+fn compare<E>(
+    standing: &mut StandingTree<'_, E>,
+    root: Option<ObjectId>,
+    after: &BTreeMap<String, (ObjectId, BTreeMap<String, ObjectId>)>,
+) -> Result<FileChanges, E> {
+    let before = root
+        .map(|root| standing.folders(root))
+        .transpose()?
+        .unwrap_or_default();
+    let mut changes = FileChanges::new();
+    for (folder, &tree) in before.iter() {
+        let new = after.get(folder);
+        if new.is_some_and(|new| new.0 == tree) {
+            continue;
         }
-        let read = (self.read)(tree)?;
-        let files = read
-            .entries()
-            .filter(|entry| entry.mode != EntryMode::FOLDER && entry.name != KEEP.as_bytes());
-        let files: BTreeMap<String, ObjectId> = files
-            .map(|entry| (String::from_utf8_lossy(entry.name).into_owned(), entry.id))
-            .collect();
-        let files = Arc::new(files);
-        self.files.insert(tree, Arc::clone(&files));
-        Ok(files)
-    }
-
-    fn count(&mut self, root: ObjectId) -> Result<u64, E> {
-        let mut count = 0;
-        for tree in self.folders(root)?.into_values() {
-            count += self.files(tree)?.len() as u64;
+        for (file, &id) in standing.files(tree)?.iter() {
+            let change = match new.and_then(|new| new.1.get(file)) {
+                None => FileChange::Removed(id),
+                Some(&now) if now != id => FileChange::Changed(id, now),
+                Some(_) => continue,
+            };
+            changes.insert(format!("{folder}/{file}"), change);
         }
-        Ok(count)
     }
-
-    fn compare(
-        &mut self,
-        root: Option<ObjectId>,
-        after: BTreeMap<String, (ObjectId, BTreeMap<String, ObjectId>)>,
-    ) -> Result<FileChanges, E> {
-        let before = root
-            .map(|root| self.folders(root))
-            .transpose()?
-            .unwrap_or_default();
-        let mut changes = FileChanges::new();
-        for (folder, &tree) in &before {
-            let new = after.get(folder);
-            if new.is_some_and(|new| new.0 == tree) {
-                continue;
-            }
-            for (file, &id) in self.files(tree)?.iter() {
-                let change = match new.and_then(|new| new.1.get(file)) {
-                    None => FileChange::Removed(id),
-                    Some(&now) if now != id => FileChange::Changed(id, now),
-                    Some(_) => continue,
-                };
-                changes.insert(format!("{folder}/{file}"), change);
+    for (folder, (_, files)) in after {
+        let old = before
+            .get(folder)
+            .map(|&tree| standing.files(tree))
+            .transpose()?;
+        for (file, &id) in files {
+            if old.as_ref().is_none_or(|old| !old.contains_key(file)) {
+                changes.insert(format!("{folder}/{file}"), FileChange::Added(id));
             }
         }
-        for (folder, (_, files)) in &after {
-            let old = before
-                .get(folder)
-                .map(|&tree| self.files(tree))
-                .transpose()?;
-            for (file, &id) in files {
-                if old.as_ref().is_none_or(|old| !old.contains_key(file)) {
-                    changes.insert(format!("{folder}/{file}"), FileChange::Added(id));
-                }
-            }
-        }
-        Ok(changes)
     }
+    Ok(changes)
 }

@@ -103,6 +103,15 @@ impl Lock {
         }
     }
 
+    /// Gives the part that concerns one WEC.
+    #[must_use]
+    pub fn of(&self, cluster: &str) -> Self {
+        let mut part = self.clone();
+        part.clusters.retain(|name, _| name == cluster);
+        part.kept.retain(|file| file.cluster == cluster);
+        part
+    }
+
     /// Gives the file's bytes.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut text = b"# Written by Stellate: the inventory facts that this branch was rendered from. `stellate verify` reads it.\n".to_vec();

@@ -12,6 +12,8 @@ pub mod object;
 pub mod pack;
 pub mod publish;
 pub mod repository;
+pub mod sign;
+pub mod standing;
 
 #[cfg(test)]
 mod tests;

@@ -105,6 +105,25 @@ impl<'a> BranchRepository<'a> {
         }
     }
 
+    /// Gives every reference whose name begins with `prefix`, and where it points.
+    pub fn resolve_all(
+        &self,
+        prefix: &str,
+    ) -> Result<std::collections::BTreeMap<String, ObjectId>, RepositoryError> {
+        let references = self
+            .repository
+            .references_glob(&format!("{prefix}*"))
+            .map_err(|error| self.error(error))?;
+        let mut found = std::collections::BTreeMap::new();
+        for reference in references {
+            let reference = reference.map_err(|error| self.error(error))?;
+            if let (Ok(name), Some(id)) = (reference.name(), reference.target()) {
+                found.insert(name.to_owned(), from_oid(id));
+            }
+        }
+        Ok(found)
+    }
+
     /// Reads a generated commit and what it says of itself.
     pub fn tip(&self, commit: ObjectId, notes: Option<ObjectId>) -> Result<Tip, RepositoryError> {
         let found = self

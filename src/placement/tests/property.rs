@@ -257,7 +257,7 @@ impl State {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(3000))]
+    #![proptest_config(ProptestConfig::with_cases(600))]
 
     #[test]
     fn any_way_there_gives_the_plan_of_starting_over(edits in vec(edit(), 1..40)) {

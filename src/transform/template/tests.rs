@@ -276,29 +276,6 @@ fn the_deepest_recursion_that_is_allowed_fits_the_stack() {
     assert!(error(&text).to_string().contains("deeper"));
 }
 
-#[test]
-fn a_usable_property_is_a_go_identifier_and_no_keyword() {
-    for key in [
-        "a",
-        "clusterName",
-        "_",
-        "_1",
-        "a1",
-        "é",
-        "names",
-        "Type",
-        "nil",
-        "true",
-        "len",
-    ] {
-        assert!(usable_property(key), "{key}");
-    }
-    for key in [
-        "", "1a", "a-b", "a.b", "a/b", "a b", "type", "range", "func", "go", "var", "☺", "a☺",
-    ] {
-        assert!(!usable_property(key), "{key}");
-    }
-}
 
 #[test]
 fn templates_can_be_shared_between_threads() {

@@ -403,7 +403,7 @@ fn budgets_stop_bombs() {
 #[test]
 fn a_value_is_found_where_it_was_written() {
     let text = "a:\n  é: {x: [1, 22]}\n  list:\n  - p: 1\n  - p: two\n";
-    let at = |path: &[PathPart]| locate(text.as_bytes(), 0, path);
+    let at = |path: &[crate::model::PathPart]| locate(text.as_bytes(), 0, path);
     assert_eq!(at(&[]), Some((1, 1)));
     assert_eq!(
         at(&["a".into(), "é".into(), "x".into(), 1.into()]),

@@ -30,3 +30,29 @@ impl ApiObject for Customizer {
     const VERSION: &'static str = super::VERSION;
     const KIND: &'static str = "Customizer";
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::model::api::read;
+
+    #[test]
+    fn replacements_stand_beside_the_metadata_and_are_text() {
+        let mut value = json!({
+            "apiVersion": "edge.kubestellar.io/v2alpha1",
+            "kind": "Customizer",
+            "metadata": {"namespace": "commonstuff", "name": "c"},
+            "replacements": [{"path": "$.spec.replicas", "value": "3"}],
+        });
+        let customizer: Customizer = read(&value).unwrap();
+        assert_eq!(customizer.replacements[0].value, "3");
+        value["replacements"][0]["value"] = json!(3);
+        let error = read::<Customizer>(&value).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "replacements[0].value: expected text, found the number 3"
+        );
+    }
+}

@@ -24,6 +24,7 @@ pub enum GitCredentials {
     /// A key over ssh.
     Ssh(SshCredentials),
     /// An installation of a GitHub App.
+    #[serde(rename = "githubApp")]
     GitHubApp(GitHubApp),
 }
 

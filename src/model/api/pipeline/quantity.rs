@@ -261,8 +261,9 @@ impl JsonSchema for Limit {
         "Limit".into()
     }
 
+    // Where a limit is left out there is a default, and null is none: said here, because kube adds the opposite.
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({"x-kubernetes-int-or-string": true, "pattern": PERCENT, "minimum": 0})
+        json_schema!({"x-kubernetes-int-or-string": true, "pattern": PERCENT, "minimum": 0, "nullable": false})
     }
 
     fn inline_schema() -> bool {

@@ -20,6 +20,7 @@ pub struct Status {
     pub gitea: Option<ForgeStatus>,
     /// Up to how many WECs each gets a status of its own; left out: 30.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<i32>", range(min = 0))]
     pub max_clusters: Option<u32>,
     /// The label by whose values WECs share a status when there are more of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,0 +1,684 @@
+//! One rendering: source, inventory, placement and transform in a row, with everything that is worth remembering.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::request::{Progress, RenderError, Request, Settings};
+use super::{policies, secrets};
+use crate::git::{RemoteUrl, Scheme};
+use crate::inventory::{self, Inventory};
+use crate::model::api::pipeline::{Hydrate, SecretsRule};
+use crate::model::kinds::{Kinds, made_by_the_server, never_downsynced};
+use crate::model::{ClusterName, ClusterSet, Diagnostic, Object, ObjectKey, PolicyName, Severity};
+use crate::output::branch::build::BranchState;
+use crate::output::branch::hash::{ObjectId, sha256};
+use crate::output::path;
+use crate::placement::{Explanation, ObjectFacts, Placer, Plan, Policy};
+use crate::source::hydrate::{ChartRequest, HydrateOptions};
+use crate::source::{
+    Control, ParsedCache, Place, ReadSource, Snapshot, SourceDescription, SourceError,
+    SourceRequest, read_source,
+};
+use crate::transform::compile::{Form, FormKey};
+use crate::transform::template::Reads;
+use crate::transform::{
+    Content, Prepared, Quarantined, Rendered, RenderedObject, Rules, Transformer, Variant,
+};
+use crate::yaml;
+
+/// How long each stage took, in order.
+pub type Timings = Vec<(&'static str, Duration)>;
+
+/// Remembers what was parsed, placed, compiled and built, so that the next rendering follows what changed.
+#[derive(Default)]
+pub struct Pipeline {
+    /// The folder for what may be deleted at any time.
+    cache: Option<PathBuf>,
+    /// Parsed files, by source.
+    parsed: HashMap<String, ParsedCache>,
+    placer: Placer,
+    transformer: Transformer,
+    good_policies: BTreeMap<PolicyName, Arc<Policy>>,
+    namespaces: HashMap<String, Arc<[Variant]>>,
+    /// What was built last for each destination, and the commit that holds it.
+    pub(super) built: HashMap<String, (ObjectId, BranchState)>,
+}
+
+/// The result of one rendering.
+pub struct Rendering {
+    /// Where the source was read, and which commit.
+    pub source: SourceDescription,
+    /// The source's objects.
+    pub snapshot: Snapshot,
+    /// The WECs.
+    pub inventory: Arc<Inventory>,
+    /// The policies as placement took them.
+    pub policies: Vec<Policy>,
+    /// Which object goes where.
+    pub plan: Plan,
+    /// The rules that changed objects.
+    pub rules: Arc<Rules>,
+    /// What every WEC gets.
+    pub rendered: Rendered,
+    /// The properties that templates read.
+    pub reads: Reads,
+    /// Everything there is to say, sorted.
+    pub diagnostics: Vec<Diagnostic>,
+    /// How long each stage took.
+    pub timings: Timings,
+    /// Whether WECs may be missing from the inventory because a file could not be read.
+    pub inventory_complete: bool,
+    /// What the configuration said.
+    pub settings: Settings,
+}
+
+/// A rendering in numbers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Summary {
+    /// One for each WEC, sorted by name.
+    pub clusters: Vec<ClusterSummary>,
+    /// Objects that go somewhere.
+    pub objects: usize,
+    /// Files over all WECs.
+    pub files: usize,
+    /// Different texts among them.
+    pub distinct: usize,
+    /// Errors among the diagnostics.
+    pub errors: usize,
+    /// Warnings among the diagnostics.
+    pub warnings: usize,
+}
+
+/// What one WEC gets, in numbers.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ClusterSummary {
+    /// The WEC.
+    pub name: ClusterName,
+    /// Its objects.
+    pub objects: usize,
+    /// Those whose text is not the same on all WECs that get them.
+    pub customised: usize,
+    /// Objects that could not be rendered for it.
+    pub quarantined: usize,
+}
+
+/// Measures stages and tells them to whoever listens.
+pub(super) struct Clock<'a> {
+    progress: &'a dyn Progress,
+    current: Option<(&'static str, Instant)>,
+    pub(super) timings: Timings,
+}
+
+impl<'a> Clock<'a> {
+    pub(super) fn new(progress: &'a dyn Progress) -> Self {
+        Self {
+            progress,
+            current: None,
+            timings: Vec::new(),
+        }
+    }
+
+    pub(super) fn stage(&mut self, name: &'static str) {
+        self.stop();
+        self.progress.stage(name);
+        self.current = Some((name, Instant::now()));
+    }
+
+    pub(super) fn stop(&mut self) {
+        if let Some((name, start)) = self.current.take() {
+            self.timings.push((name, start.elapsed()));
+        }
+    }
+}
+
+impl Pipeline {
+    /// Starts without memory, but for the cache of parsed files in that folder, if one is given.
+    pub fn new(cache: Option<PathBuf>) -> Self {
+        Self {
+            cache,
+            ..Self::default()
+        }
+    }
+
+    /// Renders what is asked for.
+    ///
+    /// # Errors
+    /// Only when there is no source or no inventory to render. What is wrong inside them is in the diagnostics.
+    pub fn render(
+        &mut self,
+        request: &Request,
+        progress: &dyn Progress,
+    ) -> Result<Rendering, RenderError> {
+        let mut clock = Clock::new(progress);
+        clock.stage("read");
+        let source = self.read_for(request)?;
+        let mut found = source.diagnostics;
+        let mut inventory_complete = source.snapshot.broken.is_empty();
+        let inventory = match &request.inventory {
+            None => self.inventory(
+                &source.snapshot.controls,
+                &mut found,
+                &mut inventory_complete,
+            ),
+            Some(place) => {
+                let place = Place::Folder(place.clone());
+                let read = self.read(place, request).map_err(RenderError::Inventory)?;
+                inventory_complete = read.snapshot.broken.is_empty();
+                found.extend(read.diagnostics);
+                self.inventory(&read.snapshot.controls, &mut found, &mut inventory_complete)
+            }
+        };
+        Ok(self.render_snapshot(
+            Input {
+                source: source.description,
+                snapshot: source.snapshot,
+                inventory,
+                inventory_complete,
+                found,
+            },
+            &request.settings,
+            clock,
+        ))
+    }
+
+    /// Reads the source that is asked for.
+    pub(super) fn read_for(&mut self, request: &Request) -> Result<ReadSource, SourceError> {
+        self.read(source_place(request), request)
+    }
+
+    /// Reads a source, with what is known of it from the last time.
+    fn read(&mut self, place: Place, request: &Request) -> Result<ReadSource, SourceError> {
+        let key = match &place {
+            Place::Folder(folder) => folder.display().to_string(),
+            Place::Git { location, .. } => location.clone(),
+        };
+        let folder = self.cache.as_ref().map(|cache| {
+            let digest = sha256(&[key.as_bytes()]);
+            let name: String = digest[..8]
+                .iter()
+                .map(|byte| format!("{byte:02x}"))
+                .collect();
+            cache.join("parsed").join(name)
+        });
+        let parsed = self
+            .parsed
+            .entry(key)
+            .or_insert_with(|| ParsedCache::open(folder));
+        read_source(&source_request(place, request, self.cache.clone()), parsed)
+    }
+
+    /// Renders objects that were read already.
+    pub(super) fn render_snapshot(
+        &mut self,
+        input: Input,
+        settings: &Settings,
+        mut clock: Clock<'_>,
+    ) -> Rendering {
+        let Input {
+            source,
+            snapshot,
+            inventory,
+            inventory_complete,
+            mut found,
+        } = input;
+        clock.stage("place");
+        let (policies, more) = policies::read(&snapshot.controls, &self.good_policies);
+        found.extend(more);
+        let (plan, more) = self.place(&snapshot, &policies, &inventory);
+        found.extend(more);
+        clock.stage("transform");
+        let (rules, more) = Rules::read(&snapshot.controls);
+        found.extend(more);
+        let rules = Arc::new(rules);
+        let (objects, plan, refused) =
+            refuse_secrets(&snapshot.objects, plan, settings, &mut found);
+        let (mut rendered, more) = self.transformer.render(objects, &plan, &inventory, &rules);
+        found.extend(more);
+        rendered.quarantined.extend(refused);
+        self.add_namespaces(&mut rendered, &plan);
+        drop_clashes(&mut rendered, &mut found);
+        clock.stop();
+        for diagnostic in &mut found {
+            if let (Some((origin, path)), Some(location)) =
+                (&diagnostic.field, &diagnostic.location)
+            {
+                diagnostic.location = Some(snapshot.locate(location, *origin, path));
+            }
+        }
+        found.sort();
+        found.dedup();
+        Rendering {
+            source,
+            snapshot,
+            inventory,
+            policies,
+            plan,
+            rules,
+            rendered,
+            reads: self.transformer.reads(),
+            diagnostics: found,
+            timings: clock.timings,
+            inventory_complete,
+            settings: settings.clone(),
+        }
+    }
+
+    fn inventory(
+        &self,
+        controls: &[Control],
+        found: &mut Vec<Diagnostic>,
+        complete: &mut bool,
+    ) -> Arc<Inventory> {
+        let (inventory, diagnostics) = inventory::files::read(controls);
+        *complete &= diagnostics
+            .iter()
+            .all(|diagnostic| diagnostic.severity < Severity::Error);
+        found.extend(diagnostics);
+        if inventory.clusters.is_empty() {
+            found.push(
+                Diagnostic::error("EmptyInventory", "there is no WEC: neither a ManagedCluster nor a SyncTarget was found")
+                    .help("write down the inventory: kubectl get managedclusters -o yaml > inventory/clusters.yaml"),
+            );
+        }
+        // An equal inventory is the same one: what was rendered for it is found again by comparing pointers.
+        match self.transformer.inventory() {
+            Some(last) if **last == inventory => Arc::clone(last),
+            _ => Arc::new(inventory),
+        }
+    }
+
+    fn place(
+        &mut self,
+        snapshot: &Snapshot,
+        policies: &[Policy],
+        inventory: &Inventory,
+    ) -> (Plan, Vec<Diagnostic>) {
+        let facts = snapshot.objects.iter().map(|object| {
+            let reason = never_downsynced(&object.key.group, &object.resource)
+                .or_else(|| made_by_the_server(&object.key));
+            ObjectFacts::of(object).excluded_because(reason)
+        });
+        self.placer.set_inventory(inventory);
+        self.placer.set_namespaces(&snapshot.namespaces);
+        self.placer.set_objects(facts.collect());
+        self.placer.set_policies(policies.to_vec());
+        let (plan, diagnostics) = self.placer.plan();
+        let faulty: BTreeSet<PolicyName> = self
+            .placer
+            .problems()
+            .map(|(policy, _)| policy.name.clone())
+            .collect();
+        let known: BTreeSet<&PolicyName> = policies.iter().map(|policy| &policy.name).collect();
+        self.good_policies.retain(|name, _| known.contains(name));
+        for policy in policies
+            .iter()
+            .filter(|policy| !faulty.contains(&policy.name))
+        {
+            let good = Policy {
+                last_good: None,
+                ..policy.clone()
+            };
+            self.good_policies
+                .insert(policy.name.clone(), Arc::new(good));
+        }
+        (plan, diagnostics)
+    }
+
+    /// Adds the bare Namespaces that namespaced objects need.
+    fn add_namespaces(&mut self, rendered: &mut Rendered, plan: &Plan) {
+        let mut known = HashMap::with_capacity(plan.implied_namespaces.len());
+        for (name, clusters) in &plan.implied_namespaces {
+            let last = self.namespaces.remove(name);
+            let variants = last.filter(|last| last[0].clusters == *clusters).unwrap_or_else(|| {
+                let value = serde_json::json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
+                let prepared = Prepared { text: yaml::emit(&value).into(), holes: [].into() };
+                [Variant { clusters: Arc::clone(clusters), content: Content::Shared(Arc::new(prepared)) }].into()
+            });
+            known.insert(name.clone(), Arc::clone(&variants));
+            rendered.objects.push(RenderedObject {
+                key: ObjectKey::new("", "Namespace", "", name),
+                variants,
+                create_only: Arc::default(),
+            });
+        }
+        self.namespaces = known;
+        rendered
+            .objects
+            .sort_by(|left, right| left.key.cmp(&right.key));
+        merge_namespaces(&mut rendered.objects);
+    }
+
+    /// Says why an object is, or is not, on a WEC; on any WEC when none is named. Concerns the last rendering.
+    pub fn explain(&mut self, object: &ObjectKey, cluster: Option<&ClusterName>) -> Explanation {
+        self.placer.explain(object, cluster)
+    }
+
+    /// Gives the compiled text of an object of the last rendering, with its holes.
+    pub fn forms(&self, object: &ObjectKey) -> &[(FormKey, Arc<Form>)] {
+        self.transformer.forms(object)
+    }
+}
+
+/// What goes into a rendering, read already.
+pub(super) struct Input {
+    pub(super) source: SourceDescription,
+    pub(super) snapshot: Snapshot,
+    pub(super) inventory: Arc<Inventory>,
+    pub(super) inventory_complete: bool,
+    pub(super) found: Vec<Diagnostic>,
+}
+
+/// Tells where the source is.
+fn source_place(request: &Request) -> Place {
+    let remote = RemoteUrl::parse(&request.location).is_ok_and(|url| url.scheme() != Scheme::Local);
+    if remote || request.committed || request.revision.is_some() {
+        let location = request.location.clone();
+        return Place::Git {
+            location,
+            revision: request.revision.clone(),
+        };
+    }
+    Place::Folder(PathBuf::from(&request.location))
+}
+
+/// Translates the request for the source.
+fn source_request(place: Place, request: &Request, cache: Option<PathBuf>) -> SourceRequest {
+    let settings = &request.settings;
+    let mut kinds = Kinds::builtin();
+    for kind in &settings.kinds {
+        // The configuration was checked; a kind that contradicts a built-in one is left out.
+        drop(kinds.add(&kind.group, &kind.kind, &kind.plural, kind.scope.into()));
+    }
+    let mut hydrate = HydrateOptions::default();
+    for item in &settings.hydrate {
+        if let Hydrate::Helm(helm) = item {
+            hydrate.charts.push(ChartRequest {
+                path: helm.path.as_str().into(),
+                release: helm.release.clone().unwrap_or_else(|| {
+                    helm.path
+                        .trim_end_matches('/')
+                        .rsplit('/')
+                        .next()
+                        .unwrap_or_default()
+                        .to_owned()
+                }),
+                namespace: helm.namespace.clone(),
+                values: helm
+                    .values_files
+                    .iter()
+                    .map(|path| path.as_str().into())
+                    .collect(),
+            });
+        }
+    }
+    SourceRequest {
+        paths: settings
+            .paths
+            .iter()
+            .map(|path| path.as_str().into())
+            .collect(),
+        kinds,
+        hydrate,
+        cache,
+        access: request.access.clone(),
+        ..SourceRequest::new(place)
+    }
+}
+
+/// Gives the settings that change what is rendered, for the lock: all but the default ones.
+pub(super) fn locked_settings(settings: &Settings) -> serde_json::Map<String, serde_json::Value> {
+    let mut locked = serde_json::Map::new();
+    let mut put = |name: &str, value: serde_json::Result<serde_json::Value>, default: bool| {
+        if let (Ok(value), false) = (value, default) {
+            locked.insert(name.to_owned(), value);
+        }
+    };
+    let to = serde_json::to_value::<&[Hydrate]>;
+    put(
+        "hydrate",
+        to(&settings.hydrate),
+        settings.hydrate.is_empty(),
+    );
+    put(
+        "kinds",
+        serde_json::to_value(&settings.kinds),
+        settings.kinds.is_empty(),
+    );
+    let guard = &settings.guard;
+    let plain = guard.secrets == SecretsRule::Refuse;
+    put("secrets", serde_json::to_value(guard.secrets), plain);
+    put(
+        "allowedSecrets",
+        serde_json::to_value(&guard.allowed_secrets),
+        guard.allowed_secrets.is_empty(),
+    );
+    locked
+}
+
+/// Reads the settings of a lock.
+pub(super) fn settings_of(
+    options: &crate::output::branch::lock::LockedOptions,
+) -> Result<Settings, serde_json::Error> {
+    let get = |name: &str| options.settings.get(name).cloned();
+    let mut settings = Settings {
+        paths: options.paths.clone(),
+        ..Settings::default()
+    };
+    if let Some(value) = get("hydrate") {
+        settings.hydrate = serde_json::from_value(value)?;
+    }
+    if let Some(value) = get("kinds") {
+        settings.kinds = serde_json::from_value(value)?;
+    }
+    if let Some(value) = get("secrets") {
+        settings.guard.secrets = serde_json::from_value(value)?;
+    }
+    if let Some(value) = get("allowedSecrets") {
+        settings.guard.allowed_secrets = serde_json::from_value(value)?;
+    }
+    Ok(settings)
+}
+
+/// Takes plain Secrets out of the plan. Where they were to go, what is there stays.
+fn refuse_secrets<'a>(
+    objects: &'a [Object],
+    mut plan: Plan,
+    settings: &Settings,
+    found: &mut Vec<Diagnostic>,
+) -> (&'a [Object], Plan, Vec<Quarantined>) {
+    let mut refused = Vec::new();
+    for (object, placement) in objects.iter().zip(&mut plan.placements) {
+        if placement.clusters.is_empty() {
+            continue;
+        }
+        if let Some(diagnostic) = secrets::refuse(object, &settings.guard) {
+            found.push(diagnostic);
+            let clusters = Arc::clone(&placement.clusters);
+            refused.push(Quarantined {
+                key: object.key.clone(),
+                clusters,
+            });
+            let mut without = (**placement).clone();
+            without.clusters = Arc::default();
+            without.create_only = Arc::default();
+            *placement = Arc::new(without);
+        }
+    }
+    (objects, plan, refused)
+}
+
+/// An implied Namespace and a delivered one of the same name go to different WECs: they become variants of one object.
+fn merge_namespaces(objects: &mut Vec<RenderedObject>) {
+    objects.dedup_by(|later, earlier| {
+        if later.key != earlier.key {
+            return false;
+        }
+        earlier.variants = earlier
+            .variants
+            .iter()
+            .chain(later.variants.iter())
+            .cloned()
+            .collect();
+        if earlier.create_only.is_empty() {
+            earlier.create_only = Arc::clone(&later.create_only);
+        }
+        true
+    });
+}
+
+/// Two objects with one path: the first stays, the second is held back and said so.
+fn drop_clashes(rendered: &mut Rendered, found: &mut Vec<Diagnostic>) {
+    let mut paths: HashMap<(String, String), ObjectKey> =
+        HashMap::with_capacity(rendered.objects.len());
+    let mut refused: Vec<ObjectKey> = Vec::new();
+    rendered.objects.retain(|object| {
+        let place = (
+            path::folder(&object.key).to_owned(),
+            path::file_name(&object.key),
+        );
+        match paths.entry(place) {
+            std::collections::hash_map::Entry::Vacant(free) => {
+                free.insert(object.key.clone());
+                true
+            }
+            std::collections::hash_map::Entry::Occupied(taken) => {
+                let place = taken.key();
+                found.push(
+                    Diagnostic::error(
+                        "PathClash",
+                        format!(
+                            "its file {}/{} is that of {}",
+                            place.0,
+                            place.1,
+                            taken.get()
+                        ),
+                    )
+                    .object(object.key.clone())
+                    .help("rename one of the two objects; this one is not delivered"),
+                );
+                refused.push(object.key.clone());
+                false
+            }
+        }
+    });
+}
+
+impl Rendering {
+    /// Counts the errors.
+    pub fn errors(&self) -> usize {
+        self.count(Severity::Error)
+    }
+
+    fn count(&self, severity: Severity) -> usize {
+        self.diagnostics
+            .iter()
+            .filter(|diagnostic| diagnostic.severity == severity)
+            .count()
+    }
+
+    /// Finds what became of an object.
+    pub fn object(&self, key: &ObjectKey) -> Option<&RenderedObject> {
+        let found = self
+            .rendered
+            .objects
+            .binary_search_by(|object| object.key.cmp(key))
+            .ok()?;
+        self.rendered.objects.get(found)
+    }
+
+    /// Walks what one WEC gets, sorted by key.
+    pub fn objects_on(&self, cluster: usize) -> impl Iterator<Item = &RenderedObject> {
+        self.rendered.objects.iter().filter(move |object| {
+            object
+                .variants
+                .iter()
+                .any(|variant| variant.clusters.contains(cluster))
+        })
+    }
+
+    /// Gives the bytes that one WEC gets for an object.
+    pub fn text(&self, key: &ObjectKey, cluster: usize) -> Option<Vec<u8>> {
+        let object = self.object(key)?;
+        let variant = object
+            .variants
+            .iter()
+            .find(|variant| variant.clusters.contains(cluster))?;
+        let mut text = Vec::new();
+        variant.bytes_into(cluster, &mut text);
+        Some(text)
+    }
+
+    /// Counts.
+    pub fn summary(&self) -> Summary {
+        let mut clusters: Vec<ClusterSummary> = self
+            .rendered
+            .clusters
+            .iter()
+            .map(|name| ClusterSummary {
+                name: name.clone(),
+                objects: 0,
+                customised: 0,
+                quarantined: 0,
+            })
+            .collect();
+        let mut summary = Summary {
+            objects: self.rendered.objects.len(),
+            errors: self.errors(),
+            warnings: self.count(Severity::Warning),
+            ..Summary::default()
+        };
+        for object in &self.rendered.objects {
+            let texts: usize = object.variants.iter().map(distinct_texts).sum();
+            summary.distinct += texts;
+            for cluster in object
+                .variants
+                .iter()
+                .flat_map(|variant| variant.clusters.iter())
+            {
+                clusters[cluster].objects += 1;
+                clusters[cluster].customised += usize::from(texts > 1);
+                summary.files += 1;
+            }
+        }
+        for cluster in self
+            .rendered
+            .quarantined
+            .iter()
+            .flat_map(|held| held.clusters.iter())
+        {
+            clusters[cluster].quarantined += 1;
+        }
+        summary.clusters = clusters;
+        summary
+    }
+
+    /// Finds the file of a source object.
+    pub fn location(&self, key: &ObjectKey) -> Option<&crate::model::Location> {
+        self.snapshot.object(key).map(|object| &object.location)
+    }
+
+    /// Tells, for each object, where an error keeps it as it is: what could not be rendered, and what nobody can decide.
+    pub fn kept(&self) -> impl Iterator<Item = (&ObjectKey, &Arc<ClusterSet>)> {
+        let quarantined = self
+            .rendered
+            .quarantined
+            .iter()
+            .map(|held| (&held.key, &held.clusters));
+        let undecided = self.snapshot.objects.iter().zip(&self.plan.placements);
+        let undecided = undecided
+            .filter(|(_, placement)| !placement.kept.is_empty())
+            .map(|(object, placement)| (&object.key, &placement.kept));
+        quarantined.chain(undecided)
+    }
+}
+
+fn distinct_texts(variant: &Variant) -> usize {
+    match &variant.content {
+        Content::Shared(_) => 1,
+        Content::Filled { choice, .. } => choice.iter().collect::<BTreeSet<_>>().len(),
+    }
+}

@@ -1,0 +1,119 @@
+//! Control objects → the policies that placement takes: BindingPolicies and legacy EdgePlacements alike.
+//!
+//! A policy that cannot be read is not left out: it stands as unknown, so that nothing it may have placed is removed.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::model::api::edge::EdgePlacement;
+use crate::model::api::{self, BindingPolicy, BindingPolicySpec, ReadError};
+use crate::model::{Diagnostic, PolicyName};
+use crate::placement::{Clause, Policy};
+use crate::source::Control;
+
+/// Reads all policies, sorted by name; `good` holds the last version of each that was without faults.
+///
+/// Two policies of one name (a BindingPolicy and an EdgePlacement) cannot be told apart: the second is an error.
+pub fn read(
+    controls: &[Control],
+    good: &BTreeMap<PolicyName, Arc<Policy>>,
+) -> (Vec<Policy>, Vec<Diagnostic>) {
+    let mut policies: BTreeMap<PolicyName, Policy> = BTreeMap::new();
+    let mut diagnostics = Vec::new();
+    for control in controls {
+        let spec = match (&*control.key.group, &*control.key.kind) {
+            ("control.kubestellar.io", "BindingPolicy") => {
+                api::read::<BindingPolicy>(&control.value).map(|read| read.spec)
+            }
+            ("edge.kubestellar.io", "EdgePlacement") => {
+                let read = api::read::<EdgePlacement>(&control.value).map(|read| read.spec);
+                if read.as_ref().is_ok_and(|spec| !spec.upsync.is_empty()) {
+                    diagnostics.push(upsync(control));
+                }
+                read.map(api::edge::EdgePlacementSpec::into_binding_policy_spec)
+            }
+            _ => continue,
+        };
+        let name = PolicyName::new(Arc::clone(&control.key.name));
+        let policy = match spec {
+            Ok(spec) => policy(control, name.clone(), spec, good),
+            Err(error) => {
+                let policy = unreadable(control, name.clone(), &error, good);
+                let path = error.path.clone();
+                let found = error.diagnostic(control.location.clone());
+                let found = found.object(control.key.clone()).policy(name.clone());
+                diagnostics.push(found.in_field(control.origin, path));
+                policy
+            }
+        };
+        if let Some(first) = policies.get(&name) {
+            let place = first
+                .location
+                .as_ref()
+                .map_or_else(String::new, ToString::to_string);
+            let message = format!("a second policy has the name {name:?}; the first is at {place}");
+            diagnostics.push(
+                Diagnostic::error("DuplicatePolicy", message)
+                    .at(control.location.clone())
+                    .object(control.key.clone())
+                    .help("rename one of them"),
+            );
+            continue;
+        }
+        policies.insert(name, policy);
+    }
+    (policies.into_values().collect(), diagnostics)
+}
+
+fn policy(
+    control: &Control,
+    name: PolicyName,
+    spec: BindingPolicySpec,
+    good: &BTreeMap<PolicyName, Arc<Policy>>,
+) -> Policy {
+    let clauses = spec.downsync.into_iter().map(|clause| Clause {
+        api_group: clause.api_group,
+        resources: clause.resources,
+        namespaces: clause.namespaces,
+        object_names: clause.object_names,
+        object_selectors: clause.object_selectors,
+        namespace_selectors: clause.namespace_selectors,
+        create_only: clause.create_only,
+        status_collectors: clause.status_collectors,
+        want_singleton_reported_state: clause.want_singleton_reported_state,
+        want_multi_wec_reported_state: clause.want_multi_wec_reported_state,
+    });
+    Policy {
+        location: Some(control.location.clone()),
+        cluster_selectors: spec.cluster_selectors,
+        clauses: clauses.collect(),
+        last_good: good.get(&name).cloned(),
+        unreadable: None,
+        name,
+    }
+}
+
+fn unreadable(
+    control: &Control,
+    name: PolicyName,
+    error: &ReadError,
+    good: &BTreeMap<PolicyName, Arc<Policy>>,
+) -> Policy {
+    Policy {
+        location: Some(control.location.clone()),
+        cluster_selectors: Vec::new(),
+        clauses: Vec::new(),
+        last_good: good.get(&name).cloned(),
+        unreadable: Some(error.to_string()),
+        name,
+    }
+}
+
+fn upsync(control: &Control) -> Diagnostic {
+    Diagnostic::note(
+        "UpsyncNotDelivered",
+        "upsync is read, and nothing is brought back from the WECs",
+    )
+    .at(control.location.clone())
+    .object(control.key.clone())
+}

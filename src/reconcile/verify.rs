@@ -1,0 +1,179 @@
+//! Verification: a generated commit is rendered again from its trailers and its lock, and compared tree by tree.
+//!
+//! Nothing is written. What the commit keeps from before an error is taken as given, and counted.
+
+use std::collections::{BTreeMap, HashSet};
+use std::path::Path;
+use std::sync::Arc;
+
+use git2::Repository;
+
+use super::facts;
+use super::pipeline::{Clock, Input, Pipeline, settings_of};
+use super::request::{Progress, RenderError, Request};
+use crate::git::Access;
+use crate::output::branch::build::{self, KeptFile};
+use crate::output::branch::change::{FileChange, change};
+use crate::output::branch::hash::ObjectId;
+use crate::output::branch::lock::{Lock, LockError};
+use crate::output::branch::metadata::Trailers;
+use crate::output::branch::object::TreeError;
+use crate::output::branch::repository::{BranchRepository, RepositoryError};
+use crate::output::branch::standing::StandingTree;
+
+/// What came of a verification.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verification {
+    /// The generated commit.
+    pub commit: ObjectId,
+    /// What its trailers say.
+    pub trailers: Trailers,
+    /// Files that differ, with what is wrong with each; empty when every byte is right.
+    pub differences: Vec<String>,
+    /// Files compared.
+    pub files: u64,
+    /// Files that were kept from before an error, and are taken as given.
+    pub kept: usize,
+}
+
+/// Why a commit cannot be verified.
+#[derive(Debug, thiserror::Error)]
+pub enum VerifyError {
+    /// The repository or the revision is not there.
+    #[error("{}", .0.message())]
+    Git(#[from] git2::Error),
+    /// The repository cannot be read.
+    #[error(transparent)]
+    Repository(#[from] RepositoryError),
+    /// Stellate did not write it.
+    #[error("commit {0} has no trailers by Stellate")]
+    Foreign(ObjectId),
+    /// It has no lock.
+    #[error("commit {0} has no stellate.lock")]
+    NoLock(ObjectId),
+    /// Its lock cannot be read.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// Its options cannot be read.
+    #[error("the options in stellate.lock cannot be read: {0}")]
+    Options(#[from] serde_json::Error),
+    /// The source cannot be rendered.
+    #[error(transparent)]
+    Render(#[from] RenderError),
+    /// A tree cannot be built.
+    #[error(transparent)]
+    Tree(#[from] TreeError),
+}
+
+/// Renders a generated commit again and compares.
+///
+/// `repository` holds the generated commit; the source commit is taken from `source` (a path or URL), or from the same
+/// repository when there is none.
+pub fn verify(
+    pipeline: &mut Pipeline,
+    repository: &Path,
+    revision: &str,
+    source: Option<&str>,
+    access: &Access,
+    progress: &dyn Progress,
+) -> Result<Verification, VerifyError> {
+    let opened = Repository::discover(repository)?;
+    let found = opened.revparse_single(revision)?.peel_to_commit()?;
+    let commit = ObjectId(found.id().as_bytes().try_into().unwrap_or_default());
+    let branch = BranchRepository::new(&opened);
+    let tip = branch.tip(commit, None)?;
+    let trailers = tip.trailers.ok_or(VerifyError::Foreign(commit))?;
+    let lock = Lock::from_bytes(&tip.lock.ok_or(VerifyError::NoLock(commit))?)?;
+
+    let here = opened
+        .workdir()
+        .unwrap_or_else(|| opened.path())
+        .display()
+        .to_string();
+    let mut location = source.map_or(here, str::to_owned);
+    if !lock.options.root.is_empty() && source.is_none() {
+        location = format!("{}/{}", location.trim_end_matches('/'), lock.options.root);
+    }
+    let request = Request {
+        location,
+        revision: Some(trailers.commit.to_string()),
+        committed: true,
+        inventory: None,
+        settings: settings_of(&lock.options)?,
+        access: access.clone(),
+    };
+    let rendering = pipeline.render_locked(&request, &lock, progress)?;
+
+    let position: BTreeMap<&str, usize> = rendering
+        .rendered
+        .clusters
+        .iter()
+        .enumerate()
+        .map(|(position, name)| (name.as_str(), position))
+        .collect();
+    let kept: Vec<KeptFile> = lock
+        .kept
+        .iter()
+        .filter_map(|file| {
+            let cluster = *position.get(file.cluster.as_str())?;
+            let (folder, name) = (file.folder.clone(), file.file.clone());
+            Some(KeptFile {
+                cluster,
+                folder,
+                file: name,
+                id: ObjectId(file.blob.0),
+            })
+        })
+        .collect();
+    let built = build::build(&rendering.rendered, &kept, None, &HashSet::new())?;
+    let mut differences = Vec::new();
+    if tip.clusters != Some(built.tree) {
+        let mut read = |id| branch.tree(id);
+        let mut standing = StandingTree::new(tip.clusters, &mut read);
+        for (cluster, files) in &change(&mut standing, &built.state)?.clusters {
+            differences.extend(files.iter().map(|(file, change)| {
+                let what = match change {
+                    FileChange::Added(_) => "is missing in the commit",
+                    FileChange::Removed(_) => "should not be in the commit",
+                    FileChange::Changed(..) => "has other bytes in the commit",
+                };
+                format!("clusters/{cluster}/{file} {what}")
+            }));
+        }
+        if differences.is_empty() {
+            differences.push("clusters/ has another tree than its files should have".to_owned());
+        }
+    }
+    if trailers.inventory_digest != lock.inventory_digest() {
+        differences.push("stellate.lock does not have the digest that the commit names".to_owned());
+    }
+    Ok(Verification {
+        commit,
+        trailers,
+        differences,
+        files: built.statistics.files,
+        kept: kept.len(),
+    })
+}
+
+impl Pipeline {
+    /// Renders with the inventory of a lock.
+    fn render_locked(
+        &mut self,
+        request: &Request,
+        lock: &Lock,
+        progress: &dyn Progress,
+    ) -> Result<super::Rendering, RenderError> {
+        let mut clock = Clock::new(progress);
+        clock.stage("read");
+        let source = self.read_for(request)?;
+        let input = Input {
+            source: source.description,
+            snapshot: source.snapshot,
+            inventory: Arc::new(facts::inventory(&lock.clusters)),
+            inventory_complete: true,
+            found: source.diagnostics,
+        };
+        Ok(self.render_snapshot(input, &request.settings, clock))
+    }
+}

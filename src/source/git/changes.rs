@@ -1,0 +1,152 @@
+//! Which files differ between two commits. Folders with equal ids are equal and never opened.
+
+use std::cmp::Ordering;
+
+use git2::{ErrorCode, Oid, Repository, TreeEntry};
+
+use crate::model::{BlobId, RepoPath, Revision};
+use crate::source::select;
+
+use super::{GitSourceError, blob_of};
+
+/// A file that differs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChangedFile {
+    /// Where it lies.
+    pub path: RepoPath,
+    /// The id of its bytes before; none when it is new.
+    pub before: Option<BlobId>,
+    /// The id of its bytes after; none when it is gone.
+    pub after: Option<BlobId>,
+}
+
+/// Compares two commits below `prefix`; the paths are relative to it.
+pub(super) fn between(
+    repository: &Repository,
+    prefix: &str,
+    from: Revision,
+    to: Revision,
+) -> Result<Vec<ChangedFile>, GitSourceError> {
+    let mut comparison = Comparison {
+        repository,
+        found: Vec::new(),
+    };
+    let before = top(repository, prefix, from)?;
+    let after = top(repository, prefix, to)?;
+    comparison.trees("", before, after)?;
+    comparison.found.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(comparison.found)
+}
+
+/// The tree at `prefix`; none when there is no such folder.
+fn top(
+    repository: &Repository,
+    prefix: &str,
+    revision: Revision,
+) -> Result<Option<Oid>, GitSourceError> {
+    let root = repository
+        .find_commit(Oid::from_bytes(&revision.0)?)?
+        .tree()?;
+    if prefix.is_empty() {
+        return Ok(Some(root.id()));
+    }
+    match root.get_path(prefix.as_ref()) {
+        Ok(entry) => Ok(is_folder(&entry).then(|| entry.id())),
+        Err(error) if error.code() == ErrorCode::NotFound => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn is_folder(entry: &TreeEntry<'_>) -> bool {
+    entry.filemode() == 0o040_000
+}
+
+struct Comparison<'r> {
+    repository: &'r Repository,
+    found: Vec<ChangedFile>,
+}
+
+/// An entry, as far as comparing needs it.
+struct Entry {
+    name: String,
+    id: Oid,
+    folder: bool,
+}
+
+impl Comparison<'_> {
+    fn trees(
+        &mut self,
+        path: &str,
+        before: Option<Oid>,
+        after: Option<Oid>,
+    ) -> Result<(), GitSourceError> {
+        if before == after {
+            return Ok(());
+        }
+        let mut old = self.entries(before)?.into_iter().peekable();
+        let mut new = self.entries(after)?.into_iter().peekable();
+        loop {
+            let order = match (old.peek(), new.peek()) {
+                (None, None) => return Ok(()),
+                (Some(_), None) => Ordering::Less,
+                (None, Some(_)) => Ordering::Greater,
+                (Some(old), Some(new)) => (&old.name, old.folder).cmp(&(&new.name, new.folder)),
+            };
+            let first = if order == Ordering::Greater {
+                None
+            } else {
+                old.next()
+            };
+            let second = if order == Ordering::Less {
+                None
+            } else {
+                new.next()
+            };
+            self.pair(path, first, second)?;
+        }
+    }
+
+    /// Compares two entries of one name and sort, or tells of the only one.
+    fn pair(
+        &mut self,
+        path: &str,
+        old: Option<Entry>,
+        new: Option<Entry>,
+    ) -> Result<(), GitSourceError> {
+        let Some(either) = old.as_ref().or(new.as_ref()) else {
+            return Ok(());
+        };
+        let inside = select::below(path, &either.name);
+        let (before, after) = (
+            old.as_ref().map(|old| old.id),
+            new.as_ref().map(|new| new.id),
+        );
+        if either.folder {
+            return self.trees(&inside, before, after);
+        }
+        if before != after {
+            self.found.push(ChangedFile {
+                path: inside.into(),
+                before: before.map(blob_of),
+                after: after.map(blob_of),
+            });
+        }
+        Ok(())
+    }
+
+    /// The entries of a tree, sorted by name and sort.
+    fn entries(&self, tree: Option<Oid>) -> Result<Vec<Entry>, GitSourceError> {
+        let Some(id) = tree else {
+            return Ok(Vec::new());
+        };
+        let tree = self.repository.find_tree(id)?;
+        let all = tree.iter().map(|entry| Entry {
+            name: String::from_utf8_lossy(entry.name_bytes()).into_owned(),
+            id: entry.id(),
+            folder: is_folder(&entry),
+        });
+        let mut all: Vec<Entry> = all.collect();
+        all.sort_by(|a, b| (&a.name, a.folder).cmp(&(&b.name, b.folder)));
+        Ok(all)
+    }
+}

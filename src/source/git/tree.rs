@@ -1,0 +1,206 @@
+//! The files of one commit, listed in path order, with symbolic links resolved inside the tree and nowhere else.
+
+use git2::{ObjectType, Odb, Oid, Repository};
+
+use crate::model::{BlobId, Diagnostic, Location, Revision};
+use crate::source::folder::unfollowed;
+use crate::source::select;
+use crate::source::tree::{Listing, Tree, TreeEntry, TreeError, Which};
+
+use super::{GitSourceError, blob_of};
+
+/// Links that lead to links, at most.
+const LINKS: usize = 8;
+
+/// Folders inside each other, at most.
+const DEPTH: usize = 256;
+
+/// A file that git calls a link.
+const LINK: i32 = 0o120_000;
+
+/// A submodule.
+const SUBMODULE: i32 = 0o160_000;
+
+/// Which of the bits of a mode tell the kind of a file.
+const KIND: i32 = 0o170_000;
+
+/// The files of one commit.
+pub struct GitTree<'r> {
+    repository: &'r Repository,
+    odb: Odb<'r>,
+    root: Oid,
+    name: String,
+}
+
+impl<'r> GitTree<'r> {
+    /// Opens the tree of a commit.
+    pub(super) fn open(
+        repository: &'r Repository,
+        revision: Revision,
+    ) -> Result<Self, GitSourceError> {
+        let commit = repository.find_commit(Oid::from_bytes(&revision.0)?)?;
+        let short: String = revision.to_string().chars().take(12).collect();
+        Ok(Self {
+            repository,
+            odb: repository.odb()?,
+            root: commit.tree_id(),
+            name: format!("commit {short}"),
+        })
+    }
+
+    fn unreadable(path: &str, error: &git2::Error) -> TreeError {
+        TreeError::Unreadable {
+            path: path.to_owned(),
+            problem: error.message().to_owned(),
+        }
+    }
+
+    /// Lists the tree `id`, which lies at `path`.
+    fn walk(
+        &self,
+        id: Oid,
+        path: &str,
+        which: Which,
+        depth: usize,
+        listing: &mut Listing,
+    ) -> Result<(), TreeError> {
+        let tree = self.repository.find_tree(id);
+        let tree = tree.map_err(|error| Self::unreadable(path, &error))?;
+        for entry in &tree {
+            let Ok(name) = std::str::from_utf8(entry.name_bytes()) else {
+                let text = format!(
+                    "the name `{}` is not UTF-8",
+                    String::from_utf8_lossy(entry.name_bytes())
+                );
+                let finding = Diagnostic::warning("NameNotUtf8", text)
+                    .help("rename the file")
+                    .at(Location::file(path.into()));
+                listing.findings.push(finding);
+                continue;
+            };
+            let inside = select::below(path, name);
+            self.item(
+                &inside,
+                name,
+                entry.filemode(),
+                entry.id(),
+                (which, depth),
+                listing,
+            )?;
+        }
+        Ok(())
+    }
+
+    /// Lists one entry of a tree.
+    fn item(
+        &self,
+        path: &str,
+        name: &str,
+        mode: i32,
+        id: Oid,
+        (which, depth): (Which, usize),
+        listing: &mut Listing,
+    ) -> Result<(), TreeError> {
+        match mode & KIND {
+            _ if !which.enters(name) => {}
+            0o040_000 if depth == 0 => {
+                return Err(TreeError::Unreadable {
+                    path: path.to_owned(),
+                    problem: "folders are nested too deep".to_owned(),
+                });
+            }
+            0o040_000 => self.walk(id, path, which, depth - 1, listing)?,
+            SUBMODULE => {
+                let text = "a submodule: its files belong to another repository and are not read";
+                let finding = Diagnostic::warning("Submodule", text)
+                    .help("give that repository a pipeline of its own, or copy its files")
+                    .at(Location::file(path.into()));
+                listing.findings.push(finding);
+            }
+            LINK => self.link(path, id, which, listing),
+            _ if which.lists(name) => listing.entries.push(TreeEntry {
+                path: path.to_owned(),
+                blob: blob_of(id),
+            }),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Lists a symbolic link as the file that it leads to.
+    fn link(&self, path: &str, id: Oid, which: Which, listing: &mut Listing) {
+        match self.follow(path, id) {
+            Ok(blob) if which.lists(path.rsplit('/').next().unwrap_or(path)) => {
+                listing.entries.push(TreeEntry {
+                    path: path.to_owned(),
+                    blob: blob_of(blob),
+                });
+            }
+            Ok(_) => {}
+            Err(text) => {
+                let (broken, finding) = unfollowed(path, text);
+                listing.broken.extend(broken);
+                listing.findings.extend(finding);
+            }
+        }
+    }
+
+    /// Finds the blob that a link leads to, by the tree alone.
+    fn follow(&self, path: &str, id: Oid) -> Result<Oid, &'static str> {
+        const NOWHERE: &str = "the symbolic link leads nowhere";
+        let root = self.repository.find_tree(self.root).map_err(|_| NOWHERE)?;
+        let (mut place, mut id) = (path.to_owned(), id);
+        for _ in 0..LINKS {
+            let link = self.repository.find_blob(id).map_err(|_| NOWHERE)?;
+            let target = std::str::from_utf8(link.content()).map_err(|_| NOWHERE)?;
+            place = select::join(select::parent(&place), target)
+                .ok_or("a symbolic link that leads out of the source is not followed")?;
+            let entry = root.get_path(place.as_ref()).map_err(|_| NOWHERE)?;
+            match entry.filemode() & KIND {
+                LINK => id = entry.id(),
+                0o100_000 => return Ok(entry.id()),
+                _ => return Err("a symbolic link to a folder is not followed"),
+            }
+        }
+        Err("symbolic links lead to each other")
+    }
+}
+
+impl Tree for GitTree<'_> {
+    fn list(&self, path: &str, which: Which) -> Result<Listing, TreeError> {
+        let mut listing = Listing::default();
+        if path.is_empty() {
+            self.walk(self.root, path, which, DEPTH, &mut listing)?;
+            return Ok(listing);
+        }
+        let missing = |_| TreeError::Missing {
+            path: path.to_owned(),
+            tree: self.name.clone(),
+        };
+        let root = self.repository.find_tree(self.root);
+        let root = root.map_err(|error| Self::unreadable(path, &error))?;
+        let entry = root.get_path(path.as_ref()).map_err(missing)?;
+        let name = path.rsplit('/').next().unwrap_or(path);
+        self.item(
+            path,
+            name,
+            entry.filemode(),
+            entry.id(),
+            (which, DEPTH),
+            &mut listing,
+        )?;
+        Ok(listing)
+    }
+
+    fn read(&self, path: &str, blob: BlobId) -> Result<Vec<u8>, TreeError> {
+        let read = Oid::from_bytes(&blob.0).and_then(|id| self.odb.read(id));
+        let object = read.map_err(|error| Self::unreadable(path, &error))?;
+        if object.kind() != ObjectType::Blob {
+            return Err(TreeError::Unreadable {
+                path: path.to_owned(),
+                problem: "it is no file".to_owned(),
+            });
+        }
+        Ok(object.data().to_vec())
+    }
+}

@@ -1,0 +1,371 @@
+//! The one way in: a request → a snapshot of everything that the source holds, with what is to be said about it.
+//!
+//! Inputs are a place (folder, or repository and revision), the paths that count, the kinds that are known and the
+//! tools' options. The same commit gives the same snapshot. Never writes to the source.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use thiserror::Error;
+
+use crate::git::Access;
+use crate::model::kinds::Kinds;
+use crate::model::{BlobId, Diagnostic, RepoPath};
+
+use super::cache::ParsedCache;
+use super::folder::{FolderError, FolderTree};
+use super::git::{GitSource, GitSourceError, ResolvedRevision};
+use super::hydrate::{HydrateOptions, hydrate};
+use super::select::{self, Selection, Verdict};
+use super::tree::{Listing, Tree, TreeError, Which};
+use super::{BlobReader, BrokenFile, Snapshot, SourceFile, Texts, assemble, blob_id};
+
+/// What to read.
+#[derive(Clone, Debug)]
+pub struct SourceRequest {
+    /// Where it is.
+    pub place: Place,
+    /// Files and folders that count, relative to the place; everything when empty.
+    pub paths: Vec<RepoPath>,
+    /// The kinds that are known beforehand: built-in and configured ones.
+    pub kinds: Kinds,
+    /// How kustomizations and charts are built.
+    pub hydrate: HydrateOptions,
+    /// A folder for copies of remote repositories and for what tools made; none: the user's cache folder.
+    pub cache: Option<PathBuf>,
+    /// How a remote repository is reached.
+    pub access: Access,
+}
+
+impl SourceRequest {
+    /// A request for everything at a place, with defaults for the rest.
+    pub fn new(place: Place) -> Self {
+        Self {
+            place,
+            paths: Vec::new(),
+            kinds: Kinds::builtin(),
+            hydrate: HydrateOptions::default(),
+            cache: None,
+            access: Access::default(),
+        }
+    }
+}
+
+/// Where a source is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// A folder as it is on disk, committed or not.
+    Folder(PathBuf),
+    /// A commit of a repository.
+    Git {
+        /// An address, or a path in a local repository.
+        location: String,
+        /// What [`GitSource::resolve`] takes; `HEAD` when there is none.
+        revision: Option<String>,
+    },
+}
+
+/// A source that was read.
+#[derive(Clone, Debug)]
+pub struct ReadSource {
+    /// What it holds.
+    pub snapshot: Snapshot,
+    /// Which source it is.
+    pub description: SourceDescription,
+    /// What is to be said about it; sorted.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+/// Which source was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceDescription {
+    /// The repository's address without credentials, or the path.
+    pub name: String,
+    /// The commit; none for a folder.
+    pub revision: Option<ResolvedRevision>,
+    /// The git folder that was read; none for a folder.
+    pub repository: Option<PathBuf>,
+    /// The folder inside the repository that counts; empty for all of it.
+    pub prefix: String,
+    /// The number of files that were read as manifests, those that tools made included.
+    pub files: usize,
+    /// The tools that were used, with their versions; sorted.
+    pub tools: Vec<String>,
+}
+
+/// Why there is no snapshot at all.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum SourceError {
+    /// The folder.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    /// The repository, or the revision.
+    #[error(transparent)]
+    Git(#[from] GitSourceError),
+    /// A path that should count, and is not there or cannot be read.
+    #[error(transparent)]
+    Tree(#[from] TreeError),
+    /// The source is what Stellate wrote.
+    #[error("{name} holds what Stellate wrote (it has a stellate.lock), not a source")]
+    Generated {
+        /// The source.
+        name: String,
+    },
+}
+
+impl SourceError {
+    /// A fixed word in CamelCase, for programs.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Folder(error) => error.reason(),
+            Self::Git(error) => error.reason(),
+            Self::Tree(error) => error.reason(),
+            Self::Generated { .. } => "GeneratedBranch",
+        }
+    }
+
+    /// What to do about it.
+    pub fn help(&self) -> String {
+        match self {
+            Self::Folder(error) => error.help().to_owned(),
+            Self::Git(error) => error.help(),
+            Self::Tree(error) => error.help().to_owned(),
+            Self::Generated { .. } => {
+                "name the branch or folder that people write, not the generated one".to_owned()
+            }
+        }
+    }
+}
+
+/// Reads a source. `cache` serves one source; what it has from the last time is not read again.
+///
+/// Everything that is wrong with a single file is a diagnostic; [`Snapshot::is_complete`] tells whether there is any.
+///
+/// # Errors
+/// When the source as a whole cannot be read, or a path that should count is not there: then nothing is known.
+pub fn read_source(
+    request: &SourceRequest,
+    cache: &mut ParsedCache,
+) -> Result<ReadSource, SourceError> {
+    match &request.place {
+        Place::Folder(path) => {
+            let tree = FolderTree::open(path)?;
+            let way = Way::Folder(tree.root().join(tree.prefix()));
+            let name = path.display().to_string();
+            read_tree(&tree, tree.prefix(), name, None, way, request, cache)
+        }
+        Place::Git { location, revision } => {
+            let folder = cache_folder(request);
+            let source = GitSource::open(location, &folder, &request.access)?;
+            let resolved = source.resolve(revision.as_deref())?;
+            let tree = source.tree(resolved.revision)?;
+            let way = Way::Git(source.git_folder().to_owned());
+            let name = source.name().to_owned();
+            read_tree(
+                &tree,
+                source.prefix(),
+                name,
+                Some(resolved),
+                way,
+                request,
+                cache,
+            )
+        }
+    }
+}
+
+/// Gives the folder for what may be deleted at any time.
+fn cache_folder(request: &SourceRequest) -> PathBuf {
+    let user = || dirs::cache_dir().unwrap_or_else(std::env::temp_dir);
+    let named = request.cache.clone();
+    named.unwrap_or_else(|| user().join("stellate"))
+}
+
+fn read_tree(
+    tree: &dyn Tree,
+    prefix: &str,
+    name: String,
+    revision: Option<ResolvedRevision>,
+    way: Way,
+    request: &SourceRequest,
+    cache: &mut ParsedCache,
+) -> Result<ReadSource, SourceError> {
+    let selection = Selection::new(&request.paths);
+    let mut listing = Listing::default();
+    for path in selection.prefixes() {
+        let found = tree.list(&select::below(prefix, path), Which::Manifests)?;
+        listing.entries.extend(found.entries);
+        listing.broken.extend(found.broken);
+        listing.findings.extend(found.findings);
+    }
+    let inside = |path: &str| relative(path, prefix);
+    let paths: Vec<String> = listing
+        .entries
+        .iter()
+        .map(|entry| inside(&entry.path))
+        .collect();
+    let selection = selection.without_generated(paths.iter().map(String::as_str));
+    if selection.is_generated() {
+        return Err(SourceError::Generated { name });
+    }
+    listing.entries.retain(|entry| {
+        selection.judge(&inside(&entry.path)) != Verdict::Ignore
+            || is_marker(&entry.path, &selection, prefix)
+    });
+    let built = hydrate(
+        tree,
+        &listing.entries,
+        prefix,
+        &request.hydrate,
+        request.cache.clone(),
+    );
+
+    let opaque = |path: &str| {
+        built
+            .opaque
+            .iter()
+            .any(|folder| select::is_below(path, folder))
+    };
+    let mut wanted = Vec::new();
+    let mut skipped = Vec::new();
+    for entry in listing.entries.iter().filter(|entry| !opaque(&entry.path)) {
+        let path = inside(&entry.path);
+        match selection.judge(&path) {
+            Verdict::Manifest => wanted.push((RepoPath::from(path), entry.blob)),
+            Verdict::Skip(reason) => skipped.push((RepoPath::from(path), reason)),
+            Verdict::Ignore => {}
+        }
+    }
+    let parsed = cache.get_or_parse(&wanted, |path, blob| {
+        tree.read(&select::below(prefix, path.as_str()), blob)
+    });
+    let mut files: Vec<SourceFile> = Vec::with_capacity(wanted.len() + built.files.len());
+    for ((path, blob), parsed) in wanted.into_iter().zip(parsed) {
+        files.push(SourceFile {
+            path,
+            blob,
+            parsed,
+            namespace: None,
+        });
+    }
+    for mut file in built.files {
+        file.path = inside(file.path.as_str()).into();
+        files.push(file);
+    }
+    let (mut snapshot, mut diagnostics) = assemble(&files, &request.kinds);
+
+    let unread = listing
+        .broken
+        .into_iter()
+        .filter(|file| !opaque(file.path.as_str()));
+    let unread = unread.chain(built.broken).map(|file| shown(file, prefix));
+    for file in unread.filter(|file| is_selected(file.path.as_str(), &selection)) {
+        diagnostics.push(file.diagnostic.clone());
+        snapshot.broken.push(file);
+    }
+    diagnostics.extend(listing.findings.into_iter().map(|mut finding| {
+        relocate(&mut finding, prefix);
+        finding
+    }));
+    diagnostics.extend(cache.save());
+    diagnostics.sort();
+    snapshot.broken.sort();
+    skipped.extend(
+        built
+            .skipped
+            .iter()
+            .map(|(path, reason)| (inside(path).into(), *reason)),
+    );
+    snapshot.skipped.append(&mut skipped);
+    snapshot.skipped.sort();
+    let repository = match &way {
+        Way::Folder(_) => None,
+        Way::Git(folder) => Some(folder.clone()),
+    };
+    snapshot.texts = Texts::new(Arc::new(Reader {
+        way,
+        built: built.texts,
+    }));
+    Ok(ReadSource {
+        snapshot,
+        description: SourceDescription {
+            name,
+            revision,
+            repository,
+            prefix: prefix.to_owned(),
+            files: files.len(),
+            tools: built.tools.into_iter().collect(),
+        },
+        diagnostics,
+    })
+}
+
+/// Whether an entry that is no manifest makes its folder one that is built.
+fn is_marker(path: &str, selection: &Selection, prefix: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    select::is_kustomization(name) && is_selected(&relative(path, prefix), selection)
+}
+
+/// Whether something at a path could have been read, had it been readable.
+fn is_selected(path: &str, selection: &Selection) -> bool {
+    // Judged as if it were a manifest: folders have no ending.
+    let judged = selection.judge(&select::below(select::parent(path), "any.yaml"));
+    judged == Verdict::Manifest || selection.judge(path) != Verdict::Ignore
+}
+
+/// A path of the tree as people know it: relative to what they named.
+fn relative(path: &str, prefix: &str) -> String {
+    let inside = select::is_below(path, prefix);
+    let rest = path.strip_prefix(prefix).filter(|_| inside);
+    rest.unwrap_or(path).trim_start_matches('/').to_owned()
+}
+
+fn shown(mut file: BrokenFile, prefix: &str) -> BrokenFile {
+    file.path = relative(file.path.as_str(), prefix).into();
+    relocate(&mut file.diagnostic, prefix);
+    file
+}
+
+fn relocate(finding: &mut Diagnostic, prefix: &str) {
+    if let Some(location) = &mut finding.location {
+        location.path = relative(location.path.as_str(), prefix).into();
+    }
+}
+
+/// How a text is read once more.
+enum Way {
+    /// From the folder.
+    Folder(PathBuf),
+    /// From the git folder.
+    Git(PathBuf),
+}
+
+/// Reads texts once more, for places in diagnostics.
+struct Reader {
+    way: Way,
+    built: HashMap<BlobId, Arc<[u8]>>,
+}
+
+impl BlobReader for Reader {
+    fn read(&self, path: &RepoPath, blob: BlobId) -> Option<Vec<u8>> {
+        if let Some(text) = self.built.get(&blob) {
+            return Some(text.to_vec());
+        }
+        match &self.way {
+            Way::Folder(folder) => from_folder(folder, path, blob),
+            Way::Git(folder) => {
+                let repository = git2::Repository::open(folder).ok()?;
+                let found = repository.find_blob(git2::Oid::from_bytes(&blob.0).ok()?);
+                found.ok().map(|found| found.content().to_vec())
+            }
+        }
+    }
+}
+
+/// Reads a file, if it is still the one that was read.
+fn from_folder(folder: &Path, path: &RepoPath, blob: BlobId) -> Option<Vec<u8>> {
+    let bytes = std::fs::read(folder.join(path.as_str())).ok()?;
+    (blob_id(&bytes) == blob).then_some(bytes)
+}
