@@ -1,1 +1,3 @@
+//! The command line; see [`stellate::cli`].
+
 fn main() {}
