@@ -6,8 +6,8 @@
 
 mod support;
 
-use std::sync::Arc;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use stellate::model::{Labels, ObjectKey};
 use stellate::placement::{ObjectFacts, Placer, place};
@@ -27,7 +27,9 @@ fn main() {
     let mut table = Table::default();
     let name = format!("T8 {objects} objects × {policies} policies × {wecs} WECs");
     let facts: Vec<ObjectFacts> = (0..objects).map(|object| facts(object, 0)).collect();
-    let written: Vec<_> = (0..policies).map(|number| policy(number, objects, 0)).collect();
+    let written: Vec<_> = (0..policies)
+        .map(|number| policy(number, objects, 0))
+        .collect();
     let inventory = wec::inventory(wecs);
     let namespaces = BTreeMap::new();
 
@@ -36,12 +38,21 @@ fn main() {
     for _ in 0..rounds {
         let input = (facts.clone(), written.clone());
         let (plan, took) = measure(|| place(input.0, &namespaces, input.1, &inventory));
-        placed = plan.0.placements.iter().map(|placement| placement.clusters.len()).sum();
+        placed = plan
+            .0
+            .placements
+            .iter()
+            .map(|placement| placement.clusters.len())
+            .sum();
         spent.push(took);
     }
     let cpu = median(spent.iter().map(|spent| spent.cpu).collect());
     let wall = median(spent.iter().map(|spent| spent.wall).collect());
-    let text = format!("{} CPU, {} wall; {placed} files", seconds(cpu.max(0.01)), seconds(wall));
+    let text = format!(
+        "{} CPU, {} wall; {placed} files",
+        seconds(cpu.max(0.01)),
+        seconds(wall)
+    );
     table.judge(&format!("{name}, cold"), "≤ 1 s CPU", text, cpu <= 1.0);
 
     let mut placer = Placer::new();
@@ -51,25 +62,42 @@ fn main() {
     placer.plan();
     let rounds = options.choose(201, 51, 3);
     let mut judge = |what: &str, time: f64| {
-        table.judge(&format!("{name}, {what}"), "≤ 1 ms", seconds(time), time <= 0.001);
+        table.judge(
+            &format!("{name}, {what}"),
+            "≤ 1 ms",
+            seconds(time),
+            time <= 0.001,
+        );
     };
     judge("nothing changed", repeat(rounds, |_| drop(placer.plan())));
-    judge("one object changed", repeat(rounds, |round| {
-        placer.upsert_object(self::facts(round * 37 % objects, round + 1));
-        placer.plan();
-    }));
-    judge("one policy changed", repeat(rounds, |round| {
-        placer.upsert_policy(policy(round * 7 % policies, objects, round + 1));
-        placer.plan();
-    }));
-    judge("labels of one WEC changed", repeat(rounds, |round| {
-        placer.upsert_cluster(wec::cluster(round * 11 % wecs, Edit::Label(round + 1)));
-        placer.plan();
-    }));
-    judge("one WEC more", repeat(rounds, |round| {
-        placer.upsert_cluster(wec::cluster(wecs + round, Edit::None));
-        placer.plan();
-    }));
+    judge(
+        "one object changed",
+        repeat(rounds, |round| {
+            placer.upsert_object(self::facts(round * 37 % objects, round + 1));
+            placer.plan();
+        }),
+    );
+    judge(
+        "one policy changed",
+        repeat(rounds, |round| {
+            placer.upsert_policy(policy(round * 7 % policies, objects, round + 1));
+            placer.plan();
+        }),
+    );
+    judge(
+        "labels of one WEC changed",
+        repeat(rounds, |round| {
+            placer.upsert_cluster(wec::cluster(round * 11 % wecs, Edit::Label(round + 1)));
+            placer.plan();
+        }),
+    );
+    judge(
+        "one WEC more",
+        repeat(rounds, |round| {
+            placer.upsert_cluster(wec::cluster(wecs + round, Edit::None));
+            placer.plan();
+        }),
+    );
     table.print();
 }
 

@@ -30,9 +30,17 @@ fn main() -> Result<()> {
         return answer(&case, &arguments);
     }
     let options = Options::from_command_line();
-    let scratch = tempfile::Builder::new().prefix("stellate-bench-").tempdir()?;
-    let mut bench = Bench { options, scratch: scratch.path().to_owned(), table: Table::default() };
-    let big = bench.options.choose((10_000, 1_000), (2_000, 200), (200, 10));
+    let scratch = tempfile::Builder::new()
+        .prefix("stellate-bench-")
+        .tempdir()?;
+    let mut bench = Bench {
+        options,
+        scratch: scratch.path().to_owned(),
+        table: Table::default(),
+    };
+    let big = bench
+        .options
+        .choose((10_000, 1_000), (2_000, 200), (200, 10));
     bench.cold(big, Mode::Spread)?;
     bench.cold(big, Mode::Grouped)?;
     bench.against_peers()?;
@@ -79,14 +87,37 @@ impl Bench {
         let name = format!("T1 cold {objects} × {wecs} {}", mode.word());
         let reports = self.cold_rounds(&name, &fleet, self.options.choose(5, 3, 1))?;
         let of = |figure: fn(&Report) -> f64| median(reports.iter().map(figure).collect());
-        let (cpu, wall) = (of(|report| report.cpu / report.unit), of(|report| report.wall / report.unit));
+        let (cpu, wall) = (
+            of(|report| report.cpu / report.unit),
+            of(|report| report.wall / report.unit),
+        );
         let peak = of(|report| report.peak);
-        self.table.judge(&format!("{name}: CPU"), "≤ 3 U", format!("{cpu:.2} U"), cpu <= 3.0);
-        self.table.judge(&format!("{name}: wall"), "≤ 2 U", format!("{wall:.2} U"), wall <= 2.0);
-        self.table.judge(&format!("{name}: memory"), "≤ 350 MB", format!("{peak:.0} MB"), peak <= 350.0);
+        self.table.judge(
+            &format!("{name}: CPU"),
+            "≤ 3 U",
+            format!("{cpu:.2} U"),
+            cpu <= 3.0,
+        );
+        self.table.judge(
+            &format!("{name}: wall"),
+            "≤ 2 U",
+            format!("{wall:.2} U"),
+            wall <= 2.0,
+        );
+        self.table.judge(
+            &format!("{name}: memory"),
+            "≤ 350 MB",
+            format!("{peak:.0} MB"),
+            peak <= 350.0,
+        );
         let [blobs, trees, bytes] = reports[0].distinct;
         let pack = number(reports[0].pack) / number(blobs + trees);
-        self.table.judge(&format!("{name}: pack"), "≤ 150 B an object", format!("{pack:.0} B"), pack <= 150.0);
+        self.table.judge(
+            &format!("{name}: pack"),
+            "≤ 150 B an object",
+            format!("{pack:.0} B"),
+            pack <= 150.0,
+        );
         self.table.note(
             &format!("{name}: seconds"),
             format!(
@@ -98,7 +129,8 @@ impl Bench {
                 number(bytes) / 1e6
             ),
         );
-        self.table.note(&format!("{name}: stages"), stages(&reports));
+        self.table
+            .note(&format!("{name}: stages"), stages(&reports));
         Ok(())
     }
 
@@ -137,22 +169,42 @@ impl Bench {
         if !self.options.wants("t3") {
             return Ok(());
         }
-        let sizes = self.options.choose([100, 1_000, 10_000], [20, 200, 2_000], [2, 4, 8]);
+        let sizes = self
+            .options
+            .choose([100, 1_000, 10_000], [20, 200, 2_000], [2, 4, 8]);
         let mut last: Option<(f64, f64, f64)> = None;
         for wecs in sizes {
-            let fleet = Fleet { customised: 0, ..Fleet::new(objects, wecs, Mode::Spread) };
+            let fleet = Fleet {
+                customised: 0,
+                ..Fleet::new(objects, wecs, Mode::Spread)
+            };
             let name = format!("T3 {objects} × {wecs}, nothing customised");
             let reports = self.cold_rounds(&name, &fleet, self.options.choose(5, 3, 1))?;
             let of = |figure: fn(&Report) -> f64| median(reports.iter().map(figure).collect());
             let (time, peak) = (of(Report::normal), of(|report| report.peak));
-            let later = of(|report| {
-                report.normal() * (1.0 - stage(report, "read") / report.wall)
-            });
-            self.table.note(&name, format!("{}, {peak:.0} MB; {}", seconds(of(|report| report.wall)), stages(&reports)));
+            let later = of(|report| report.normal() * (1.0 - stage(report, "read") / report.wall));
+            self.table.note(
+                &name,
+                format!(
+                    "{}, {peak:.0} MB; {}",
+                    seconds(of(|report| report.wall)),
+                    stages(&reports)
+                ),
+            );
             if let Some((time_then, peak_then, later_then)) = last {
                 let (slower, larger) = (time / time_then, peak / peak_then);
-                self.table.judge(&format!("T3 → {wecs} WECs: time"), "≤ 1.3 ×", format!("{slower:.2} ×"), slower <= 1.3);
-                self.table.judge(&format!("T3 → {wecs} WECs: memory"), "≤ 1.1 ×", format!("{larger:.2} ×"), larger <= 1.1);
+                self.table.judge(
+                    &format!("T3 → {wecs} WECs: time"),
+                    "≤ 1.3 ×",
+                    format!("{slower:.2} ×"),
+                    slower <= 1.3,
+                );
+                self.table.judge(
+                    &format!("T3 → {wecs} WECs: memory"),
+                    "≤ 1.1 ×",
+                    format!("{larger:.2} ×"),
+                    larger <= 1.1,
+                );
                 self.table.note(
                     &format!("T3 → {wecs} WECs: time without reading the source"),
                     format!("{:.2} ×", later / later_then),
@@ -183,7 +235,10 @@ impl Bench {
 
     /// T4, T5 and T7: changes.
     fn changes(&mut self, (objects, wecs): (usize, usize), mode: Mode) -> Result<()> {
-        if !["t4", "t5", "t7"].iter().any(|case| self.options.wants(case)) {
+        if !["t4", "t5", "t7"]
+            .iter()
+            .any(|case| self.options.wants(case))
+        {
             return Ok(());
         }
         let fleet = Fleet::new(objects, wecs, mode);
@@ -208,29 +263,73 @@ impl Bench {
         let cold = found.cold.normal();
         let name = mode.word();
         let limit = if mode == Mode::Grouped { 0.015 } else { 0.03 };
-        let limits = [(&found.shared, "shared", limit), (&found.customised, "customised", 0.03)];
+        let limits = [
+            (&found.shared, "shared", limit),
+            (&found.customised, "customised", 0.03),
+        ];
         for (reports, object, limit) in limits {
             let share = median(reports.iter().map(Report::normal).collect()) / cold;
             let wanted = format!("≤ {:.1} % of cold", limit * 100.0);
-            let text = format!("{:.2} % ({}, {})", share * 100.0, time(reports), written(reports));
-            self.table.judge(&format!("T4 {name}, {object} object changed"), &wanted, text, share <= limit);
-            self.table.note(&format!("T4 {name}, {object}: stages"), stages(reports));
+            let text = format!(
+                "{:.2} % ({}, {})",
+                share * 100.0,
+                time(reports),
+                written(reports)
+            );
+            self.table.judge(
+                &format!("T4 {name}, {object} object changed"),
+                &wanted,
+                text,
+                share <= limit,
+            );
+            self.table
+                .note(&format!("T4 {name}, {object}: stages"), stages(reports));
         }
         let unchanged = median(found.unchanged.iter().map(|report| report.wall).collect());
-        let same = found.unchanged.iter().all(|report| report.written == [0, 0]) && found.same_commit;
-        let text = format!("{}, {}", seconds(unchanged), if same { "same commit" } else { "ANOTHER COMMIT" });
-        self.table.judge(&format!("T5 {name}, nothing changed"), "≤ 5 ms, same commit", text, same && unchanged <= 0.005);
-        self.table.note(&format!("T5 {name}: stages"), stages(&found.unchanged));
-        for (reports, what) in
-            [(&found.label, "label of a WEC"), (&found.property, "property of a WEC"), (&found.added, "one WEC more")]
-        {
+        let same = found
+            .unchanged
+            .iter()
+            .all(|report| report.written == [0, 0])
+            && found.same_commit;
+        let text = format!(
+            "{}, {}",
+            seconds(unchanged),
+            if same {
+                "same commit"
+            } else {
+                "ANOTHER COMMIT"
+            }
+        );
+        self.table.judge(
+            &format!("T5 {name}, nothing changed"),
+            "≤ 5 ms, same commit",
+            text,
+            same && unchanged <= 0.005,
+        );
+        self.table
+            .note(&format!("T5 {name}: stages"), stages(&found.unchanged));
+        for (reports, what) in [
+            (&found.label, "label of a WEC"),
+            (&found.property, "property of a WEC"),
+            (&found.added, "one WEC more"),
+        ] {
             let share = median(reports.iter().map(Report::normal).collect()) / cold;
             let [blobs, trees] = reports[0].written;
             let few = blobs + trees <= found.bound;
-            let text = format!("{blobs} blobs, {trees} trees; {} = {:.2} % of cold", time(reports), share * 100.0);
+            let text = format!(
+                "{blobs} blobs, {trees} trees; {} = {:.2} % of cold",
+                time(reports),
+                share * 100.0
+            );
             let wanted = format!("≤ {} new objects, ≤ 3 %", found.bound);
-            self.table.judge(&format!("T7 {name}, {what}"), &wanted, text, few && share <= 0.03);
-            self.table.note(&format!("T7 {name}, {what}: stages"), stages(reports));
+            self.table.judge(
+                &format!("T7 {name}, {what}"),
+                &wanted,
+                text,
+                few && share <= 0.03,
+            );
+            self.table
+                .note(&format!("T7 {name}, {what}: stages"), stages(reports));
         }
     }
 
@@ -245,7 +344,10 @@ impl Bench {
     ) -> Result<()> {
         let mut copy = source.copy_to(folder.join("restart.git"))?;
         let cache = folder.join("cache");
-        let arguments = [copy.path().to_string_lossy().into_owned(), cache.to_string_lossy().into_owned()];
+        let arguments = [
+            copy.path().to_string_lossy().into_owned(),
+            cache.to_string_lossy().into_owned(),
+        ];
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
         let primed: Report = cases::run("cached", &arguments)?;
         let object = fleet.deployment(false);
@@ -258,10 +360,26 @@ impl Bench {
         }
         let name = fleet.mode.word();
         let share = median(changed.iter().map(Report::normal).collect()) / cold.normal();
-        let text = format!("{:.2} % ({}, {})", share * 100.0, time(&changed), written(&changed));
-        self.table.judge(&format!("T4 {name}, after a restart"), "≤ 5 % of cold", text, share <= 0.05);
-        self.table.note(&format!("T4 {name}, after a restart: stages"), stages(&changed));
-        self.table.note(&format!("T5 {name}, after a restart"), format!("{}; {}", time(&unchanged), stages(&unchanged)));
+        let text = format!(
+            "{:.2} % ({}, {})",
+            share * 100.0,
+            time(&changed),
+            written(&changed)
+        );
+        self.table.judge(
+            &format!("T4 {name}, after a restart"),
+            "≤ 5 % of cold",
+            text,
+            share <= 0.05,
+        );
+        self.table.note(
+            &format!("T4 {name}, after a restart: stages"),
+            stages(&changed),
+        );
+        self.table.note(
+            &format!("T5 {name}, after a restart"),
+            format!("{}; {}", time(&unchanged), stages(&unchanged)),
+        );
         self.table.note(
             &format!("T4 {name}: cold with the cache written"),
             format!("{}; without {}", seconds(primed.wall), seconds(cold.wall)),
@@ -286,13 +404,19 @@ struct Changes {
 }
 
 fn changes(repository: &Path, arguments: &[String]) -> Result<Changes> {
-    let mode = if arguments[3] == Mode::Spread.word() { Mode::Spread } else { Mode::Grouped };
+    let mode = if arguments[3] == Mode::Spread.word() {
+        Mode::Spread
+    } else {
+        Mode::Grouped
+    };
     let fleet = Fleet::new(arguments[1].parse()?, arguments[2].parse()?, mode);
     let rounds: usize = arguments[4].parse()?;
     let mut source = SourceRepository::reopen(repository);
     let mut run = Run::new(repository, None);
     let cold = run.measured()?;
-    let unchanged = (0..rounds).map(|_| run.measured()).collect::<Result<Vec<_>>>()?;
+    let unchanged = (0..rounds)
+        .map(|_| run.measured())
+        .collect::<Result<Vec<_>>>()?;
     let same_commit = unchanged.iter().all(|report| report.commit == cold.commit);
     let mut each = |edit: &mut dyn FnMut(&mut SourceRepository, usize) -> Result<()>| {
         let round = |round| {
@@ -302,7 +426,9 @@ fn changes(repository: &Path, arguments: &[String]) -> Result<Changes> {
         (1..=rounds).map(round).collect::<Result<Vec<_>>>()
     };
     let wec = fleet.wecs / 2;
-    let customised = (0..fleet.objects).filter(|&object| fleet.is_customised(object)).count();
+    let customised = (0..fleet.objects)
+        .filter(|&object| fleet.is_customised(object))
+        .count();
     Ok(Changes {
         cold,
         unchanged,
@@ -317,7 +443,12 @@ fn changes(repository: &Path, arguments: &[String]) -> Result<Changes> {
 }
 
 fn stage(report: &Report, name: &str) -> f64 {
-    report.stages.iter().filter(|stage| stage.0 == name).map(|stage| stage.1).sum()
+    report
+        .stages
+        .iter()
+        .filter(|stage| stage.0 == name)
+        .map(|stage| stage.1)
+        .sum()
 }
 
 /// The stages with their medians.

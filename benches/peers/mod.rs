@@ -45,7 +45,10 @@ pub(crate) fn compare(source: &Path, arguments: &[String]) -> Result<Comparison>
     let rounds: usize = arguments[3].parse()?;
     let source = SourceRepository::reopen(source);
     let folder = source.path().parent().context("no folder")?.to_owned();
-    let mut found = Comparison { wecs: fleet.wecs, ..Comparison::default() };
+    let mut found = Comparison {
+        wecs: fleet.wecs,
+        ..Comparison::default()
+    };
     for round in 0..rounds {
         let mut copy = source.copy_to(folder.join(format!("ours-{round}.git")))?;
         let mut run = Run::new(copy.path(), None);
@@ -60,14 +63,23 @@ pub(crate) fn compare(source: &Path, arguments: &[String]) -> Result<Comparison>
         std::fs::create_dir(&folder)?;
         git(&folder, &["init", "--quiet", "-b", "generated"])?;
         let texts = Texts::new(&done.0);
-        found.files.push(timed(|| commit_files(&folder, &texts, None))?.0);
+        found
+            .files
+            .push(timed(|| commit_files(&folder, &texts, None))?.0);
         let key = changed_path(&fleet);
         let texts = Texts::new(&changed.0);
-        found.files_changed.push(timed(|| commit_files(&folder, &texts, Some(&key)))?.0);
+        found
+            .files_changed
+            .push(timed(|| commit_files(&folder, &texts, Some(&key)))?.0);
 
         let target = folder.with_extension("git");
-        git(&folder, &["init", "--quiet", "--bare", &target.to_string_lossy()])?;
-        found.fast_import.push(timed(|| fast_import(&target, &texts))?.0);
+        git(
+            &folder,
+            &["init", "--quiet", "--bare", &target.to_string_lossy()],
+        )?;
+        found
+            .fast_import
+            .push(timed(|| fast_import(&target, &texts))?.0);
     }
     if let Some(kustomize) = kustomize() {
         let base = folder.join("kustomize");
@@ -85,17 +97,37 @@ impl Comparison {
     pub(crate) fn judge(&self, table: &mut Table, name: &str) {
         let of = |times: &[f64]| median(times.to_vec());
         let ratio = |theirs: &[f64], ours: &[f64]| {
-            median(theirs.iter().zip(ours).map(|(theirs, ours)| theirs / ours).collect())
+            median(
+                theirs
+                    .iter()
+                    .zip(ours)
+                    .map(|(theirs, ours)| theirs / ours)
+                    .collect(),
+            )
         };
         let show = |ratio: f64, theirs: f64, ours: f64| {
-            format!("{ratio:.0} × ({} against {})", seconds(theirs), seconds(ours))
+            format!(
+                "{ratio:.0} × ({} against {})",
+                seconds(theirs),
+                seconds(ours)
+            )
         };
         let cold = ratio(&self.files, &self.ours);
         let text = show(cold, of(&self.files), of(&self.ours));
-        table.judge(&format!("{name} cold against files + git add + commit"), "≥ 50 ×", text, cold >= 50.0);
+        table.judge(
+            &format!("{name} cold against files + git add + commit"),
+            "≥ 50 ×",
+            text,
+            cold >= 50.0,
+        );
         let changed = ratio(&self.files_changed, &self.ours_changed);
         let text = show(changed, of(&self.files_changed), of(&self.ours_changed));
-        table.judge(&format!("{name} one object changed, likewise"), "≥ 100 ×", text, changed >= 100.0);
+        table.judge(
+            &format!("{name} one object changed, likewise"),
+            "≥ 100 ×",
+            text,
+            changed >= 100.0,
+        );
         let import = ratio(&self.fast_import, &self.ours);
         table.note(
             &format!("{name} cold against git fast-import"),
@@ -134,9 +166,16 @@ struct Texts {
 impl Texts {
     /// Lays out what a rendering would write, before any clock runs.
     fn new(rendering: &Rendering) -> Self {
-        let mut found = Self { texts: Vec::new(), files: Vec::new() };
+        let mut found = Self {
+            texts: Vec::new(),
+            files: Vec::new(),
+        };
         for object in &rendering.rendered.objects {
-            let place = format!("{}/{}", path::folder(&object.key), path::file_name(&object.key));
+            let place = format!(
+                "{}/{}",
+                path::folder(&object.key),
+                path::file_name(&object.key)
+            );
             for variant in object.variants.iter() {
                 let mut known: HashMap<u32, usize> = HashMap::new();
                 for (rank, cluster) in variant.clusters.iter().enumerate() {
@@ -162,7 +201,11 @@ impl Texts {
 /// The end of the path of the object that was changed.
 fn changed_path(fleet: &Fleet) -> String {
     let object = fleet.deployment(false);
-    format!("/{}/deployment.apps-{}.yaml", corpus::namespace(object), corpus::name(object))
+    format!(
+        "/{}/deployment.apps-{}.yaml",
+        corpus::namespace(object),
+        corpus::name(object)
+    )
 }
 
 /// Writes files, all or those with this ending, then `git add -A` and `git commit`.
@@ -196,7 +239,10 @@ fn fast_import(target: &Path, texts: &Texts) -> Result<()> {
         input.write_all(text)?;
         input.write_all(b"\n")?;
     }
-    write!(input, "commit refs/heads/generated\ncommitter Ada <ada@example.com> 1700000000 +0000\ndata 6\nrender\n")?;
+    write!(
+        input,
+        "commit refs/heads/generated\ncommitter Ada <ada@example.com> 1700000000 +0000\ndata 6\nrender\n"
+    )?;
     for (path, text) in &texts.files {
         writeln!(input, "M 100644 :{} {path}", text + 1)?;
     }
@@ -210,7 +256,10 @@ fn fast_import(target: &Path, texts: &Texts) -> Result<()> {
 fn kustomize() -> Option<Vec<&'static str>> {
     let works = |words: &[&str]| {
         let mut command = Command::new(words[0]);
-        command.args(&words[1..]).stdout(Stdio::null()).stderr(Stdio::null());
+        command
+            .args(&words[1..])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
         command.status().is_ok_and(|status| status.success())
     };
     if works(&["kustomize", "version"]) {
@@ -226,7 +275,10 @@ fn write_overlays(folder: &Path, fleet: &Fleet) -> Result<()> {
     let mut list = "resources:\n".to_owned();
     let mut patches = "resources: [../base]\npatches:\n".to_owned();
     for object in 0..fleet.objects {
-        std::fs::write(base.join(format!("{object}.yaml")), manifest::text(fleet, object, 0))?;
+        std::fs::write(
+            base.join(format!("{object}.yaml")),
+            manifest::text(fleet, object, 0),
+        )?;
         let _ = writeln!(list, "  - {object}.yaml");
         if fleet.is_customised(object) {
             let _ = write!(
@@ -242,7 +294,10 @@ fn write_overlays(folder: &Path, fleet: &Fleet) -> Result<()> {
     for wec in 0..KUSTOMIZE_RUNS {
         let overlay = folder.join(format!("wec-{wec}"));
         std::fs::create_dir_all(&overlay)?;
-        std::fs::write(overlay.join("kustomization.yaml"), patches.replace("WEC", &format!("wec-{wec}")))?;
+        std::fs::write(
+            overlay.join("kustomization.yaml"),
+            patches.replace("WEC", &format!("wec-{wec}")),
+        )?;
     }
     Ok(())
 }

@@ -67,7 +67,11 @@ pub(crate) fn run<T: DeserializeOwned>(case: &str, arguments: &[&str]) -> Result
         .stdout(Stdio::piped())
         .spawn()?;
     let mut text = String::new();
-    child.stdout.take().context("no pipe")?.read_to_string(&mut text)?;
+    child
+        .stdout
+        .take()
+        .context("no pipe")?
+        .read_to_string(&mut text)?;
     ensure!(child.wait()?.success(), "case {case} failed");
     serde_json::from_str(&text).with_context(|| format!("case {case} said {text:?}"))
 }
@@ -88,7 +92,10 @@ pub(crate) struct Run {
 impl Run {
     /// Starts afresh, with a cache on disk if one is given.
     pub(crate) fn new(repository: &Path, cache: Option<PathBuf>) -> Self {
-        Self { pipeline: Pipeline::new(cache), repository: repository.to_owned() }
+        Self {
+            pipeline: Pipeline::new(cache),
+            repository: repository.to_owned(),
+        }
     }
 
     /// Renders what `main` says, and commits it to the generated branch.
@@ -135,8 +142,14 @@ impl Run {
             files: statistics.files,
             written: [statistics.blobs, statistics.trees],
             pack: pack_bytes(&self.repository) - packs,
-            stages: stages.map(|&(name, time)| (name.to_owned(), in_seconds(time))).collect(),
-            commit: delivery.commits.first().map(|(_, id, _)| id.to_string()).unwrap_or_default(),
+            stages: stages
+                .map(|&(name, time)| (name.to_owned(), in_seconds(time)))
+                .collect(),
+            commit: delivery
+                .commits
+                .first()
+                .map(|(_, id, _)| id.to_string())
+                .unwrap_or_default(),
             ..Report::default()
         })
     }
@@ -156,5 +169,7 @@ fn pack_bytes(repository: &Path) -> u64 {
     let folder = std::fs::read_dir(repository.join("objects/pack"));
     let packs = folder.into_iter().flatten().flatten();
     let packs = packs.filter(|entry| entry.path().extension().is_some_and(|end| end == "pack"));
-    packs.filter_map(|entry| Some(entry.metadata().ok()?.len())).sum()
+    packs
+        .filter_map(|entry| Some(entry.metadata().ok()?.len()))
+        .sum()
 }

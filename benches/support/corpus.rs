@@ -48,7 +48,12 @@ pub(crate) enum Kind {
 impl Fleet {
     /// A fleet with the usual share of customised objects: 5 of a hundred.
     pub(crate) fn new(objects: usize, wecs: usize, mode: Mode) -> Self {
-        Self { objects, wecs, customised: 5, mode }
+        Self {
+            objects,
+            wecs,
+            customised: 5,
+            mode,
+        }
     }
 
     /// Counts the namespaces.
@@ -101,12 +106,17 @@ pub(crate) fn path(object: usize) -> String {
         Kind::Service => "service",
         Kind::ConfigMap => "configmap",
     };
-    format!("workloads/{}/{kind}-{}.yaml", namespace(object), name(object))
+    format!(
+        "workloads/{}/{kind}-{}.yaml",
+        namespace(object),
+        name(object)
+    )
 }
 
 /// What objects do.
-pub(crate) const ROLES: [&str; 7] =
-    ["web", "api", "worker", "cache", "billing", "search", "gateway"];
+pub(crate) const ROLES: [&str; 7] = [
+    "web", "api", "worker", "cache", "billing", "search", "gateway",
+];
 
 /// Numbers that look random and are always the same (splitmix64).
 pub(crate) struct Numbers(u64);

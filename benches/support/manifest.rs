@@ -117,7 +117,12 @@ fn config_map(object: usize, edit: usize, customised: bool) -> String {
     for _ in 0..14 {
         let key = numbers.pick(&["cache", "pool", "retry", "queue", "session", "trace"]);
         let property = numbers.pick(&["size", "timeout", "limit", "interval"]);
-        let _ = writeln!(text, "    {key}.{property}.{:x}={}", numbers.below(4096), numbers.below(100_000));
+        let _ = writeln!(
+            text,
+            "    {key}.{property}.{:x}={}",
+            numbers.below(4096),
+            numbers.below(100_000)
+        );
     }
     let _ = writeln!(text, "  revision: \"{}\"", numbers.below(1000) + edit);
     text

@@ -24,7 +24,13 @@ pub(crate) fn measure<T>(work: impl FnOnce() -> T) -> (T, Spent) {
     let (cpu, start) = (cpu(), Instant::now());
     let result = work();
     let wall = start.elapsed().as_secs_f64();
-    (result, Spent { wall, cpu: self::cpu() - cpu })
+    (
+        result,
+        Spent {
+            wall,
+            cpu: self::cpu() - cpu,
+        },
+    )
 }
 
 /// Gives the processor time of this process so far, in seconds.
@@ -33,7 +39,12 @@ pub(crate) fn cpu() -> f64 {
     // The name in brackets may hold anything; the fields after it do not.
     let fields = text.rsplit(')').next().unwrap_or_default();
     let mut fields = fields.split_whitespace().skip(11);
-    let mut ticks = || fields.next().and_then(|field| field.parse::<f64>().ok()).unwrap_or_default();
+    let mut ticks = || {
+        fields
+            .next()
+            .and_then(|field| field.parse::<f64>().ok())
+            .unwrap_or_default()
+    };
     (ticks() + ticks()) / TICKS
 }
 
@@ -41,7 +52,8 @@ pub(crate) fn cpu() -> f64 {
 pub(crate) fn peak_memory() -> f64 {
     let text = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kilobytes = line.and_then(|line| line.trim().strip_suffix("kB")?.trim().parse::<f64>().ok());
+    let kilobytes =
+        line.and_then(|line| line.trim().strip_suffix("kB")?.trim().parse::<f64>().ok());
     kilobytes.unwrap_or_default() * 1024.0 / 1e6
 }
 
@@ -51,7 +63,10 @@ pub(crate) fn calibrate() -> f64 {
     let run = || {
         let start = Instant::now();
         for _ in 0..6000 {
-            black_box(digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, black_box(&piece)));
+            black_box(digest::digest(
+                &digest::SHA1_FOR_LEGACY_USE_ONLY,
+                black_box(&piece),
+            ));
         }
         start.elapsed()
     };
@@ -95,7 +110,10 @@ pub(crate) fn in_seconds(duration: Duration) -> f64 {
 }
 
 /// Gives a count as a number to divide by.
-#[expect(clippy::cast_precision_loss, reason = "counts of a bench are far below 2^52")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "counts of a bench are far below 2^52"
+)]
 pub(crate) fn number(count: u64) -> f64 {
     count as f64
 }

@@ -19,7 +19,10 @@ impl Options {
         Self {
             quick: has("--quick"),
             smoke: !has("--bench") && !has("--quick") && !has("--full"),
-            only: words.into_iter().filter(|word| !word.starts_with('-')).collect(),
+            only: words
+                .into_iter()
+                .filter(|word| !word.starts_with('-'))
+                .collect(),
         }
     }
 

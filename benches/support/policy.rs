@@ -19,7 +19,9 @@ pub(crate) fn everywhere(namespace: usize) -> String {
             "- matchExpressions:\n        - {{key: env, operator: In, values: [{}]}}",
             ENVIRONMENTS.join(", ")
         ),
-        _ => TIERS.map(|tier| format!("- matchLabels: {{tier: {tier}}}")).join("\n    "),
+        _ => TIERS
+            .map(|tier| format!("- matchLabels: {{tier: {tier}}}"))
+            .join("\n    "),
     };
     format!(
         "apiVersion: control.kubestellar.io/v1alpha1\nkind: BindingPolicy\nmetadata:\n  name: team-{namespace:03}\n\
@@ -30,9 +32,12 @@ pub(crate) fn everywhere(namespace: usize) -> String {
 /// Gives a policy as placement takes it: one or two selectors over WECs, one to three clauses. `edit` changes one value.
 pub(crate) fn policy(number: usize, objects: usize, edit: usize) -> Policy {
     let mut numbers = Numbers::new(7, number);
-    let cluster_selectors = (0..=numbers.below(2)).map(|_| where_to(&mut numbers)).collect();
-    let mut clauses: Vec<Clause> =
-        (0..=numbers.below(3)).map(|_| what(&mut numbers, objects)).collect();
+    let cluster_selectors = (0..=numbers.below(2))
+        .map(|_| where_to(&mut numbers))
+        .collect();
+    let mut clauses: Vec<Clause> = (0..=numbers.below(3))
+        .map(|_| what(&mut numbers, objects))
+        .collect();
     if edit > 0 {
         clauses[0].object_names = vec![super::corpus::name(edit)];
     }
@@ -48,11 +53,17 @@ pub(crate) fn policy(number: usize, objects: usize, edit: usize) -> Policy {
 
 fn where_to(numbers: &mut Numbers) -> LabelSelector {
     let labels = |pairs: &[(&str, &str)]| LabelSelector {
-        match_labels: pairs.iter().map(|&(key, value)| (key.into(), value.into())).collect(),
+        match_labels: pairs
+            .iter()
+            .map(|&(key, value)| (key.into(), value.into()))
+            .collect(),
         match_expressions: Vec::new(),
     };
-    let (region, env, tier) =
-        (numbers.pick(&REGIONS), numbers.pick(&ENVIRONMENTS), numbers.pick(&TIERS));
+    let (region, env, tier) = (
+        numbers.pick(&REGIONS),
+        numbers.pick(&ENVIRONMENTS),
+        numbers.pick(&TIERS),
+    );
     match numbers.below(5) {
         0 => labels(&[("region", region)]),
         1 => labels(&[("env", env), ("tier", tier)]),
@@ -72,7 +83,10 @@ fn where_to(numbers: &mut Numbers) -> LabelSelector {
 }
 
 fn what(numbers: &mut Numbers, objects: usize) -> Clause {
-    let namespace = format!("team-{:03}", numbers.below(objects.div_ceil(NAMESPACE_SIZE)));
+    let namespace = format!(
+        "team-{:03}",
+        numbers.below(objects.div_ceil(NAMESPACE_SIZE))
+    );
     let role = LabelSelector {
         match_labels: BTreeMap::from([(
             "app.kubernetes.io/name".to_owned(),
@@ -80,10 +94,19 @@ fn what(numbers: &mut Numbers, objects: usize) -> Clause {
         )]),
         match_expressions: Vec::new(),
     };
-    let resource = numbers.pick(&["deployments", "services", "configmaps"]).to_owned();
+    let resource = numbers
+        .pick(&["deployments", "services", "configmaps"])
+        .to_owned();
     match numbers.below(4) {
-        0 => Clause { namespaces: vec![namespace], ..Clause::default() },
-        1 => Clause { namespaces: vec![namespace], object_selectors: vec![role], ..Clause::default() },
+        0 => Clause {
+            namespaces: vec![namespace],
+            ..Clause::default()
+        },
+        1 => Clause {
+            namespaces: vec![namespace],
+            object_selectors: vec![role],
+            ..Clause::default()
+        },
         2 => Clause {
             resources: vec![resource],
             object_selectors: vec![LabelSelector {
@@ -99,7 +122,10 @@ fn what(numbers: &mut Numbers, objects: usize) -> Clause {
         _ => Clause {
             resources: vec![resource],
             namespace_selectors: vec![LabelSelector {
-                match_labels: BTreeMap::from([("kubernetes.io/metadata.name".to_owned(), namespace)]),
+                match_labels: BTreeMap::from([(
+                    "kubernetes.io/metadata.name".to_owned(),
+                    namespace,
+                )]),
                 match_expressions: Vec::new(),
             }],
             ..Clause::default()

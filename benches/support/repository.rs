@@ -21,16 +21,32 @@ pub(crate) struct SourceRepository {
 impl SourceRepository {
     /// Writes the fleet into a new bare repository: one commit, one pack.
     pub(crate) fn create(path: PathBuf, fleet: &Fleet) -> Result<Self> {
-        git(Path::new("."), &["init", "--quiet", "--bare", "-b", "main", &path.to_string_lossy()])?;
+        git(
+            Path::new("."),
+            &[
+                "init",
+                "--quiet",
+                "--bare",
+                "-b",
+                "main",
+                &path.to_string_lossy(),
+            ],
+        )?;
         let mut repository = Self { path, commits: 0 };
         let objects = (0..fleet.objects)
             .map(|object| (corpus::path(object), manifest::text(fleet, object, 0)));
         let policies = (0..fleet.namespaces()).map(|namespace| {
-            (format!("policies/team-{namespace:03}.yaml"), policy::everywhere(namespace))
+            (
+                format!("policies/team-{namespace:03}.yaml"),
+                policy::everywhere(namespace),
+            )
         });
-        let wecs = (0..fleet.wecs)
-            .step_by(wec::FILE_SIZE)
-            .map(|first| (wec::path(first), wec::file(fleet.wecs, first, wec::Edit::None)));
+        let wecs = (0..fleet.wecs).step_by(wec::FILE_SIZE).map(|first| {
+            (
+                wec::path(first),
+                wec::file(fleet.wecs, first, wec::Edit::None),
+            )
+        });
         repository.commit(objects.chain(policies).chain(wecs))?;
         Ok(repository)
     }
@@ -38,12 +54,18 @@ impl SourceRepository {
     /// Opens a copy of this repository, as it is now, at another place.
     pub(crate) fn copy_to(&self, path: PathBuf) -> Result<Self> {
         copy(&self.path, &path)?;
-        Ok(Self { path, commits: self.commits })
+        Ok(Self {
+            path,
+            commits: self.commits,
+        })
     }
 
     /// Opens the repository of another process.
     pub(crate) fn reopen(path: &Path) -> Self {
-        Self { path: path.to_owned(), commits: 1 }
+        Self {
+            path: path.to_owned(),
+            commits: 1,
+        }
     }
 
     /// Where it is.
@@ -61,12 +83,19 @@ impl SourceRepository {
             .context("git fast-import")?;
         let mut input = std::io::BufWriter::new(import.stdin.take().context("no pipe to git")?);
         let time = FIRST_COMMIT + 60 * self.commits;
-        write!(input, "commit refs/heads/main\ncommitter Ada <ada@example.com> {time} +0000\ndata 5\nedit\n")?;
+        write!(
+            input,
+            "commit refs/heads/main\ncommitter Ada <ada@example.com> {time} +0000\ndata 5\nedit\n"
+        )?;
         if self.commits > 0 {
             writeln!(input, "from refs/heads/main^0")?;
         }
         for (path, text) in files {
-            write!(input, "M 100644 inline {path}\ndata {}\n{text}\n", text.len())?;
+            write!(
+                input,
+                "M 100644 inline {path}\ndata {}\n{text}\n",
+                text.len()
+            )?;
         }
         input.flush()?;
         drop(input);
@@ -119,10 +148,23 @@ pub(crate) fn git(folder: &Path, arguments: &[&str]) -> Result<()> {
         .env("GIT_CONFIG_GLOBAL", "/dev/null")
         .env("GIT_CONFIG_SYSTEM", "/dev/null")
         // Nothing goes on in the background while the next thing is measured.
-        .envs([("GIT_CONFIG_COUNT", "2"), ("GIT_CONFIG_KEY_0", "gc.auto"), ("GIT_CONFIG_VALUE_0", "0")])
-        .envs([("GIT_CONFIG_KEY_1", "maintenance.auto"), ("GIT_CONFIG_VALUE_1", "false")])
-        .envs([("GIT_AUTHOR_NAME", "Ada"), ("GIT_AUTHOR_EMAIL", "ada@example.com")])
-        .envs([("GIT_COMMITTER_NAME", "Ada"), ("GIT_COMMITTER_EMAIL", "ada@example.com")])
+        .envs([
+            ("GIT_CONFIG_COUNT", "2"),
+            ("GIT_CONFIG_KEY_0", "gc.auto"),
+            ("GIT_CONFIG_VALUE_0", "0"),
+        ])
+        .envs([
+            ("GIT_CONFIG_KEY_1", "maintenance.auto"),
+            ("GIT_CONFIG_VALUE_1", "false"),
+        ])
+        .envs([
+            ("GIT_AUTHOR_NAME", "Ada"),
+            ("GIT_AUTHOR_EMAIL", "ada@example.com"),
+        ])
+        .envs([
+            ("GIT_COMMITTER_NAME", "Ada"),
+            ("GIT_COMMITTER_EMAIL", "ada@example.com"),
+        ])
         .stdout(Stdio::null())
         .status()
         .context("git")?;

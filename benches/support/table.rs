@@ -35,7 +35,12 @@ impl Table {
     fn add(&mut self, target: &str, wanted: &str, measured: String, verdict: &'static str) {
         say(&format!("  {target}: {measured}  {verdict}"));
         let (target, wanted) = (target.to_owned(), wanted.to_owned());
-        self.lines.push(Line { target, wanted, measured, verdict });
+        self.lines.push(Line {
+            target,
+            wanted,
+            measured,
+            verdict,
+        });
     }
 
     /// Prints all lines in Markdown.
@@ -49,12 +54,18 @@ impl Table {
         let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
         let widths: [usize; 4] = std::array::from_fn(|column| width(column).unwrap_or_default());
         let show = |row: &[String; 4]| {
-            let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}"));
+            let cells = row
+                .iter()
+                .zip(widths)
+                .map(|(cell, width)| format!("{cell:<width$}"));
             format!("| {} |", cells.collect::<Vec<_>>().join(" | "))
         };
         say("");
         say(&show(&rows[0]));
-        say(&format!("|{}|", widths.map(|width| "-".repeat(width + 2)).join("|")));
+        say(&format!(
+            "|{}|",
+            widths.map(|width| "-".repeat(width + 2)).join("|")
+        ));
         rows[1..].iter().for_each(|row| say(&show(row)));
     }
 }
@@ -62,5 +73,5 @@ impl Table {
 /// Prints a line.
 pub(crate) fn say(line: &str) {
     // Nobody may be listening any more; that is no failure of the bench.
-    let _ = writeln!(std::io::stdout(), "{line}");
+    drop(writeln!(std::io::stdout(), "{line}"));
 }

@@ -32,7 +32,9 @@ pub(crate) struct Unit {
 /// Measures the unit on the commit that a branch points to.
 pub(crate) fn unit(repository: &Path, branch: &str) -> Result<Unit> {
     let repository = Repository::open_bare(repository)?;
-    let commit = repository.find_reference(&format!("refs/heads/{branch}"))?.peel_to_commit()?;
+    let commit = repository
+        .find_reference(&format!("refs/heads/{branch}"))?
+        .peel_to_commit()?;
     let odb = repository.odb()?;
     let mut hasher = Hasher::default();
     let mut unit = Unit::default();
@@ -70,17 +72,25 @@ struct Hasher {
 impl Hasher {
     fn add(&mut self, kind: ObjectKind, id: ObjectId, content: &[u8]) -> Result<()> {
         let start = self.batch.len();
-        self.batch.extend_from_slice(format!("{} {}\0", kind.name(), content.len()).as_bytes());
+        self.batch
+            .extend_from_slice(format!("{} {}\0", kind.name(), content.len()).as_bytes());
         self.batch.extend_from_slice(content);
         self.objects.push((start..self.batch.len(), id));
         self.bytes += content.len() as u64;
-        if self.batch.len() > BATCH { self.flush() } else { Ok(()) }
+        if self.batch.len() > BATCH {
+            self.flush()
+        } else {
+            Ok(())
+        }
     }
 
     fn flush(&mut self) -> Result<()> {
         let start = Instant::now();
         let right = self.objects.iter().all(|(range, id)| {
-            let sum = digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, &self.batch[range.clone()]);
+            let sum = digest::digest(
+                &digest::SHA1_FOR_LEGACY_USE_ONLY,
+                &self.batch[range.clone()],
+            );
             sum.as_ref() == id.0
         });
         self.time += start.elapsed();

@@ -13,7 +13,14 @@ pub(crate) const FILE_SIZE: usize = 100;
 
 /// The regions.
 pub(crate) const REGIONS: [&str; 8] = [
-    "eu-central", "eu-north", "us-east", "us-west", "ap-south", "ap-east", "sa-east", "af-south",
+    "eu-central",
+    "eu-north",
+    "us-east",
+    "us-west",
+    "ap-south",
+    "ap-east",
+    "sa-east",
+    "af-south",
 ];
 /// The environments.
 pub(crate) const ENVIRONMENTS: [&str; 3] = ["prod", "staging", "dev"];
@@ -51,7 +58,12 @@ pub(crate) fn labels(wec: usize, edit: Edit) -> Labels {
         ("env", numbers.pick(&ENVIRONMENTS).to_owned()),
         ("tier", numbers.pick(&TIERS).to_owned()),
         ("zone", format!("{region}-{zone}")),
-        ("vendor", numbers.pick(&["k3s", "openshift", "kind", "eks"]).to_owned()),
+        (
+            "vendor",
+            numbers
+                .pick(&["k3s", "openshift", "kind", "eks"])
+                .to_owned(),
+        ),
         ("rack", format!("r{:03}", numbers.below(200))),
     ] {
         labels.insert(key.to_owned(), value);
@@ -68,8 +80,18 @@ fn properties(wec: usize, edit: Edit) -> [(&'static str, String); 4] {
     [
         ("domain", format!("{version}{}.apps.example.com", name(wec))),
         ("capacity", numbers.below(64).to_string()),
-        ("proxy", format!("http://10.{}.{}.1:3128", numbers.below(256), numbers.below(256))),
-        ("storageClass", numbers.pick(&["fast", "bulk", "local-path"]).to_owned()),
+        (
+            "proxy",
+            format!(
+                "http://10.{}.{}.1:3128",
+                numbers.below(256),
+                numbers.below(256)
+            ),
+        ),
+        (
+            "storageClass",
+            numbers.pick(&["fast", "bulk", "local-path"]).to_owned(),
+        ),
     ]
 }
 
@@ -126,5 +148,7 @@ pub(crate) fn cluster(wec: usize, edit: Edit) -> Cluster {
 
 /// Gives all WECs as placement sees them.
 pub(crate) fn inventory(wecs: usize) -> Inventory {
-    Inventory { clusters: (0..wecs).map(|wec| cluster(wec, Edit::None)).collect() }
+    Inventory {
+        clusters: (0..wecs).map(|wec| cluster(wec, Edit::None)).collect(),
+    }
 }
