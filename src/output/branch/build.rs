@@ -115,6 +115,20 @@ impl BranchState {
         })
     }
 
+    /// Tells whether a WEC gets any object.
+    pub fn has_files(&self, cluster: &str) -> bool {
+        let Some(position) = self.position(cluster) else {
+            return false;
+        };
+        let trees = self.trees.as_ref();
+        trees.is_some_and(|trees| trees.id(position).is_some())
+    }
+
+    /// Tells whether both are about the same WECs.
+    pub(super) fn same_clusters(&self, other: &Self) -> bool {
+        self.clusters == other.clusters
+    }
+
     /// Lists a WEC's folders: each one's tree, and its files with their blobs.
     pub fn listing(
         &self,

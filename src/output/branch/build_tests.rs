@@ -8,7 +8,7 @@ use git2::{ObjectType, Oid, Repository};
 use proptest::prelude::*;
 
 use super::build::{BranchState, Built, KeptFile, build};
-use super::change::{FileChange, change};
+use super::change::{FileChange, change, change_between};
 use super::hash::{ObjectId, ObjectKind, object_id};
 use super::object::{EntryMode, Tree, TreeEntry};
 use super::pack::{PackSegment, assemble};
@@ -448,6 +448,8 @@ fn check_change(
     let files = before.map_or(&nothing, |before| &before.1);
     let mut standing = StandingTree::new(before.and_then(|before| before.0.tree()), &mut read);
     let found = change(&mut standing, &after.0).unwrap();
+    let state = before.map(|before| before.0.clone()).unwrap_or_default();
+    assert_eq!(change_between(&state, &after.0), found);
     let wanted = naive_change(files, &after.1);
     let listed: BTreeMap<String, BTreeMap<String, FileChange>> = found
         .clusters
