@@ -191,7 +191,7 @@ fn clean_claim(object: &mut Map<String, Value>) {
     );
 }
 
-/// Drops the contents of a ServiceAccount's token: they are good for one cluster, whose controller fills them in.
+/// Drops the contents of a `ServiceAccount`'s token: they are good for one cluster, whose controller fills them in.
 fn clean_token(object: &mut Map<String, Value>) {
     if object.get("type").and_then(Value::as_str) == Some("kubernetes.io/service-account-token") {
         object.remove("data");

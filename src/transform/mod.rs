@@ -15,6 +15,7 @@ pub mod compile;
 pub mod jsonpath;
 pub mod parameters;
 pub mod prepared;
+mod problems;
 pub mod render;
 pub mod rules;
 pub mod template;

@@ -49,6 +49,13 @@ impl Fillings {
             .push(u32::try_from(self.bytes.len()).unwrap_or(u32::MAX));
     }
 
+    /// Appends a whole filling of another list for the same text.
+    pub fn push_from(&mut self, other: &Self, number: usize) {
+        for hole in 0..self.holes {
+            self.push(|out| out.extend_from_slice(other.get(number, hole)));
+        }
+    }
+
     /// Counts the complete fillings.
     pub fn len(&self) -> usize {
         self.ends.len().checked_div(self.holes).unwrap_or(0)

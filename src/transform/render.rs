@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rayon::prelude::*;
 
 use super::compile::{self, CompileError, FillError, Form, FormKey, TemplateCache};
+use super::problems::Problems;
 use super::rules::Rules;
 use super::template::{Properties, Reads};
 use super::{Content, Fillings, Quarantined, Rendered, RenderedObject, Variant};
@@ -17,9 +18,6 @@ use crate::inventory::Inventory;
 use crate::model::{ClusterName, ClusterSet, Diagnostic, Object, ObjectKey, Origin};
 use crate::placement::{Placement, Plan};
 use crate::yaml;
-
-/// The most WECs that one diagnostic names.
-const NAMED_CLUSTERS: usize = 5;
 
 /// Renders, and remembers what it rendered.
 #[derive(Debug, Default)]
@@ -30,6 +28,8 @@ pub struct Transformer {
     clusters: Arc<[ClusterName]>,
     parameters: Arc<Vec<Properties>>,
     rules: Option<Arc<Rules>>,
+    /// How the WECs were grouped in the last rendering.
+    partitions: HashMap<PartitionKey, Arc<Partition>>,
 }
 
 /// What is known of an object from the last time.
@@ -53,12 +53,22 @@ struct Scene<'a> {
     /// For each Transform that selects WECs: which.
     transform_clusters: Vec<Option<ClusterSet>>,
     partitions: Mutex<HashMap<PartitionKey, Arc<Partition>>>,
+    /// The values of the last rendering, when they were others, and its groups.
+    former_parameters: Arc<Vec<Properties>>,
+    former_partitions: HashMap<PartitionKey, Arc<Partition>>,
+    matches: Mutex<HashMap<(usize, usize), Arc<Match>>>,
 }
+
+/// For each group of WECs: the former group that had the same values.
+type Match = Vec<Option<u32>>;
 
 type PartitionKey = (Option<Vec<String>>, Arc<ClusterSet>);
 
 /// The WECs of a set, grouped by equal values.
+#[derive(Debug)]
 struct Partition {
+    /// What is looked at; none for everything.
+    names: Option<Vec<String>>,
     /// For each WEC of the set, ascending: its group.
     choice: Arc<[u32]>,
     /// One WEC of each group.
@@ -83,14 +93,24 @@ impl Transformer {
         inventory: &Arc<Inventory>,
         rules: &Arc<Rules>,
     ) -> (Rendered, Vec<Diagnostic>) {
+        let former_parameters = Arc::clone(&self.parameters);
+        let partitions = std::mem::take(&mut self.partitions);
         let same_scene = self.enter(inventory, rules);
+        let (partitions, former_partitions) = if Arc::ptr_eq(&former_parameters, &self.parameters) {
+            (partitions, HashMap::new())
+        } else {
+            (HashMap::new(), partitions)
+        };
         let scene = Scene {
             inventory,
             parameters: &self.parameters,
             rules,
             templates: &self.templates,
             transform_clusters: rules.transform_clusters(inventory),
-            partitions: Mutex::default(),
+            partitions: Mutex::new(partitions),
+            former_parameters,
+            former_partitions,
+            matches: Mutex::default(),
         };
         let known = &self.remembered;
         let outcomes: Vec<Option<Outcome>> = objects
@@ -115,6 +135,8 @@ impl Transformer {
                 Some(scene.render_object(object, placement, last))
             })
             .collect();
+        let partitions = scene.partitions.into_inner();
+        self.partitions = partitions.unwrap_or_else(PoisonError::into_inner);
         self.collect(objects, outcomes)
     }
 
@@ -254,7 +276,7 @@ impl Scene<'_> {
             };
             match form {
                 Ok(form) => {
-                    let (variant, lost) = self.fill(&form, clusters, &mut problems);
+                    let (variant, lost) = self.fill(&form, clusters, known, &mut problems);
                     failed.union_with(&lost);
                     variants.extend(variant);
                     forms.push((key, form));
@@ -290,7 +312,7 @@ impl Scene<'_> {
         let mut parts = vec![(Arc::clone(&placement.clusters), FormKey::default())];
         if !placement.create_only.is_empty() {
             divide(&mut parts, &placement.create_only, |key| {
-                key.create_only = true
+                key.create_only = true;
             });
         }
         for index in self.rules.transforms_for(object) {
@@ -341,6 +363,7 @@ impl Scene<'_> {
         &self,
         form: &Arc<Form>,
         clusters: Arc<ClusterSet>,
+        last: Option<&Remembered>,
         problems: &mut Problems,
     ) -> (Option<Variant>, ClusterSet) {
         if form.holes.is_empty() {
@@ -348,11 +371,23 @@ impl Scene<'_> {
             return (Some(Variant { clusters, content }), ClusterSet::new());
         }
         let partition = self.partition(&form.reads, &clusters);
+        if let Some(content) = last.and_then(|last| again(form, &partition, last)) {
+            return (Some(Variant { clusters, content }), ClusterSet::new());
+        }
+        let former = last.and_then(|last| self.former(form, &partition, last));
         let mut fillings = Fillings::new(form.holes.len());
         let mut new_number: Vec<Option<u32>> = Vec::with_capacity(partition.representatives.len());
         let mut texts = Vec::with_capacity(form.holes.len());
         let mut good = 0;
         for (group, &cluster) in partition.representatives.iter().enumerate() {
+            if let Some((former, matched)) = &former
+                && let Some(number) = matched[group]
+            {
+                fillings.push_from(former, number as usize);
+                new_number.push(Some(good));
+                good += 1;
+                continue;
+            }
             texts.clear();
             let properties = &self.inventory.clusters[cluster].properties;
             let parameters = &self.parameters[cluster];
@@ -412,6 +447,53 @@ impl Scene<'_> {
         (variant, lost)
     }
 
+    /// Finds what the holes were filled with last time, and which filling is right for which group of now.
+    fn former(
+        &self,
+        form: &Arc<Form>,
+        now: &Arc<Partition>,
+        last: &Remembered,
+    ) -> Option<(Arc<Fillings>, Arc<Match>)> {
+        // Where some WECs got no text, fillings are not numbered like groups.
+        let variants = last.variants.iter().filter(|_| last.whole);
+        for variant in variants {
+            let Content::Filled {
+                prepared,
+                choice,
+                fillings,
+            } = &variant.content
+            else {
+                continue;
+            };
+            let mut partitions = self.former_partitions.values();
+            let then = partitions.find(|partition| Arc::ptr_eq(&partition.choice, choice));
+            if let Some(then) = then.filter(|_| Arc::ptr_eq(prepared, &form.prepared)) {
+                return Some((Arc::clone(fillings), self.matched(then, now)));
+            }
+        }
+        None
+    }
+
+    fn matched(&self, then: &Arc<Partition>, now: &Arc<Partition>) -> Arc<Match> {
+        let key = (Arc::as_ptr(then).addr(), Arc::as_ptr(now).addr());
+        let mut matches = self.matches.lock().unwrap_or_else(PoisonError::into_inner);
+        let matched = matches.entry(key).or_insert_with(|| {
+            let names = now.names.as_deref();
+            let groups: HashMap<Vec<(&str, &str)>, u32> = then
+                .representatives
+                .iter()
+                .map(|&cluster| looked_at(names, &self.former_parameters[cluster]))
+                .zip(0..)
+                .collect();
+            let matched = now.representatives.iter().map(|&cluster| {
+                let values = looked_at(names, &self.parameters[cluster]);
+                groups.get(&values).copied()
+            });
+            Arc::new(matched.collect())
+        });
+        Arc::clone(matched)
+    }
+
     /// Groups the WECs of a set by the values of what is read; asked for the same again, gives the same.
     fn partition(&self, reads: &Reads, clusters: &Arc<ClusterSet>) -> Arc<Partition> {
         let names = match reads {
@@ -435,26 +517,34 @@ impl Scene<'_> {
         let mut groups: HashMap<Vec<(&str, &str)>, u32> = HashMap::new();
         let mut representatives = Vec::new();
         let choice = clusters.iter().map(|cluster| {
-            let parameters = &self.parameters[cluster];
-            let values: Vec<(&str, &str)> = match names {
-                Some(names) => names
-                    .iter()
-                    .filter_map(|name| Some((name.as_str(), parameters.get(name)?.as_str())))
-                    .collect(),
-                None => parameters
-                    .iter()
-                    .map(|(name, value)| (name.as_str(), value.as_str()))
-                    .collect(),
-            };
+            let values = looked_at(names, &self.parameters[cluster]);
             *groups.entry(values).or_insert_with(|| {
                 representatives.push(cluster);
                 u32::try_from(representatives.len() - 1).unwrap_or(u32::MAX)
             })
         });
         Partition {
+            names: names.map(<[String]>::to_vec),
             choice: choice.collect(),
             representatives,
         }
+    }
+}
+
+/// Gives the values of what is looked at; of everything when there are no names.
+fn looked_at<'a>(
+    names: Option<&'a [String]>,
+    parameters: &'a Properties,
+) -> Vec<(&'a str, &'a str)> {
+    match names {
+        Some(names) => names
+            .iter()
+            .filter_map(|name| Some((name.as_str(), parameters.get(name)?.as_str())))
+            .collect(),
+        None => parameters
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect(),
     }
 }
 
@@ -490,75 +580,17 @@ fn reason(error: &CompileError) -> &'static str {
     }
 }
 
-/// Equal problems of an object on several WECs, told once.
-#[derive(Default)]
-struct Problems {
-    found: BTreeMap<(&'static str, String), ClusterSet>,
-}
-
-impl Problems {
-    fn add(
-        &mut self,
-        reason: &'static str,
-        message: String,
-        clusters: impl Iterator<Item = usize>,
-    ) {
-        let set = self.found.entry((reason, message)).or_default();
-        clusters.for_each(|cluster| {
-            set.insert(cluster);
-        });
-    }
-
-    fn into_diagnostics(self, object: &Object, inventory: &Inventory) -> Vec<Diagnostic> {
-        let name = |cluster: usize| &inventory.clusters[cluster].name;
-        self.found
-            .into_iter()
-            .map(|((reason, message), clusters)| {
-                let first = clusters.iter().next().map(name);
-                let text = if clusters.len() > 1 {
-                    let named: Vec<&str> = clusters
-                        .iter()
-                        .take(NAMED_CLUSTERS)
-                        .map(|cluster| name(cluster).as_str())
-                        .collect();
-                    let more = clusters.len() - named.len();
-                    let more = if more > 0 {
-                        format!(" and {more} more")
-                    } else {
-                        String::new()
-                    };
-                    format!(
-                        "{message} (on {} WECs: {}{more})",
-                        clusters.len(),
-                        named.join(", ")
-                    )
-                } else {
-                    message
-                };
-                let help = help(reason, first);
-                let diagnostic = Diagnostic::error(reason, text)
-                    .at(object.location.clone())
-                    .object(object.key.clone())
-                    .help(help);
-                match first.filter(|_| clusters.len() == 1) {
-                    Some(cluster) => diagnostic.cluster(cluster.clone()),
-                    None => diagnostic,
-                }
-            })
-            .collect()
-    }
-}
-
-fn help(reason: &str, cluster: Option<&ClusterName>) -> String {
-    let cluster = cluster.map_or("<wec>", |cluster| cluster.as_str());
-    let what = match reason {
-        "TemplateFailed" | "ParameterFailed" => format!(
-            "give the WEC the property, as a label, an annotation or a key of ConfigMap customization-properties/{cluster}; \
-             its last good output stays until then"
-        ),
-        "TemplateInvalid" => "correct the Go template".to_owned(),
-        "CustomizerMissing" => "add the Customizer, or remove the annotation".to_owned(),
-        _ => "correct the rule or the object".to_owned(),
-    };
-    what
+/// Gives the text of last time when neither it nor the values that go into it have changed: only some rule has.
+fn again(form: &Arc<Form>, partition: &Partition, last: &Remembered) -> Option<Content> {
+    let contents = last
+        .variants
+        .iter()
+        .filter(|_| last.whole)
+        .map(|variant| &variant.content);
+    // Groups are kept as long as the values are the same.
+    let mut same = contents.filter(|content| {
+        matches!(content, Content::Filled { prepared, choice, .. }
+            if Arc::ptr_eq(prepared, &form.prepared) && Arc::ptr_eq(choice, &partition.choice))
+    });
+    same.next().cloned()
 }

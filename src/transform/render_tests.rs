@@ -683,11 +683,15 @@ proptest! {
         edits in prop::collection::vec(prop::collection::vec(any_edit(), 0..3), 1..8),
     ) {
         let mut scene = Scene { clusters: (0..4).map(|number| mk_cluster(&format!("wec-{number}"), &[("region", "r1")])).collect(), ..Scene::default() };
-        start.iter().for_each(|edit| scene.edit(edit));
+        for edit in &start {
+            scene.edit(edit);
+        }
         let mut transformer = Transformer::default();
         scene.render(&mut transformer);
         for edits in &edits {
-            edits.iter().for_each(|edit| scene.edit(edit));
+            for edit in edits {
+                scene.edit(edit);
+            }
             let (rendered, problems) = scene.render(&mut transformer);
             let (fresh, fresh_problems) = scene.render(&mut Transformer::default());
             prop_assert_eq!(texts(&rendered), texts(&fresh));

@@ -343,8 +343,8 @@ impl Rules {
         self.transforms
             .iter()
             .flat_map(|rule| &rule.cluster_selectors)
-            .flat_map(|selector| selector.requirements())
-            .map(|requirement| requirement.key())
+            .flat_map(Selector::requirements)
+            .map(crate::model::selector::Requirement::key)
     }
 
     /// Finds a Customizer.

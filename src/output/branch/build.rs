@@ -240,6 +240,10 @@ impl Folder {
 ///
 /// # Errors
 /// When a name cannot stand in a git tree; names that Kubernetes accepts always can.
+#[expect(
+    clippy::implicit_hasher,
+    reason = "one kind of set, and it is most often empty"
+)]
 pub fn build(
     rendered: &Rendered,
     kept: &[KeptFile],

@@ -90,9 +90,8 @@ fn mk_filled(number: u8, values: &[u8]) -> Content {
         text: format!("{head}{middle}\n").into_bytes().into(),
         holes: [offset(head.len()), offset(head.len() + middle.len())].into(),
     };
-    let distinct: Vec<u8> = BTreeSet::from_iter(values.iter().copied())
-        .into_iter()
-        .collect();
+    let distinct: BTreeSet<u8> = values.iter().copied().collect();
+    let distinct: Vec<u8> = distinct.into_iter().collect();
     let mut fillings = Fillings::new(2);
     for value in &distinct {
         let scalar = mk_scalar(*value);
@@ -516,7 +515,9 @@ proptest! {
         let mut last = check(&store, &wish, None);
         check_change(&store, None, &last);
         for edits in &edits {
-            edits.iter().for_each(|edit| wish.edit(edit));
+            for edit in edits {
+                wish.edit(edit);
+            }
             let next = check(&store, &wish, Some(&last));
             check_change(&store, Some(&last), &next);
             last = next;
@@ -529,7 +530,9 @@ proptest! {
         let (state, files) = check(&store, &first, None);
         let known = store.branch().reachable(state.tree().unwrap()).unwrap();
         let mut wish = first;
-        edits.iter().for_each(|edit| wish.edit(edit));
+        for edit in &edits {
+            wish.edit(edit);
+        }
         let (wanted, kept) = wish.files(&files);
         let built = build(&wish.rendered(), &kept, None, &known).unwrap();
         prop_assert_eq!(built.tree, naive_tree(&wanted));

@@ -42,7 +42,7 @@ impl<'a, E> StandingTree<'a, E> {
         if let Some(names) = self.folders.get(&tree) {
             return Ok(Arc::clone(names));
         }
-        let names = names((self.read)(tree)?, |mode, _| mode == EntryMode::FOLDER);
+        let names = names(&(self.read)(tree)?, |mode, _| mode == EntryMode::FOLDER);
         self.folders.insert(tree, Arc::clone(&names));
         Ok(names)
     }
@@ -52,7 +52,7 @@ impl<'a, E> StandingTree<'a, E> {
         if let Some(names) = self.files.get(&tree) {
             return Ok(Arc::clone(names));
         }
-        let names = names((self.read)(tree)?, |mode, name| {
+        let names = names(&(self.read)(tree)?, |mode, name| {
             mode != EntryMode::FOLDER && name != KEEP.as_bytes()
         });
         self.files.insert(tree, Arc::clone(&names));
@@ -83,7 +83,7 @@ impl<'a, E> StandingTree<'a, E> {
     }
 }
 
-fn names(tree: Tree, wanted: impl Fn(EntryMode, &[u8]) -> bool) -> Names {
+fn names(tree: &Tree, wanted: impl Fn(EntryMode, &[u8]) -> bool) -> Names {
     let entries = tree
         .entries()
         .filter(|entry| wanted(entry.mode, entry.name));
