@@ -332,7 +332,7 @@ fn refuse_unfollowed(path: &str, found: &Listing) -> Result<(), TreeError> {
         location.is_some_and(|location| location.path.as_str() == path)
     };
     match all.find(is_it) {
-        Some(finding) if found.entries.is_empty() => Err(TreeError::Unreadable {
+        Some(finding) if found.entries.is_empty() => Err(TreeError::Refused {
             path: path.to_owned(),
             problem: finding.message.clone(),
         }),

@@ -70,7 +70,7 @@ impl ParsedCache {
         let mut missing: Vec<&(RepoPath, BlobId)> =
             missing.filter(|(_, blob)| seen.insert(*blob)).collect();
         if !missing.is_empty() {
-            self.from_disk(&missing);
+            self.load(&missing);
             missing.retain(|(_, blob)| !self.memory.contains_key(blob));
         }
         let (parsed, unread) = parse_all(&missing, &mut read);
@@ -124,7 +124,7 @@ impl ParsedCache {
     }
 
     /// Takes what the disk has.
-    fn from_disk(&mut self, missing: &[&(RepoPath, BlobId)]) {
+    fn load(&mut self, missing: &[&(RepoPath, BlobId)]) {
         let Some(disk) = &mut self.disk else { return };
         let wanted: Vec<BlobId> = missing.iter().map(|(_, blob)| *blob).collect();
         let payloads = disk.read(&wanted);

@@ -93,7 +93,7 @@ fn a_path_that_is_a_link_to_a_folder_is_an_error_and_not_nothing() {
         let mut request = lab.request(place);
         request.paths = vec!["current".into()];
         let error = read_source(&request, &mut ParsedCache::open(None)).expect_err("a link");
-        assert_eq!(error.reason(), "Unreadable");
+        assert_eq!(error.reason(), "PathNotFollowed");
     }
 }
 
