@@ -53,9 +53,10 @@ pub(super) struct LastRead {
 }
 
 impl LastRead {
-    /// Tells whether the same was asked for, of whatever revision.
+    /// Tells whether the same was asked for of the same place, whatever the revision.
     pub(super) fn answers(&self, request: &SourceRequest) -> bool {
-        self.request.paths == request.paths
+        self.request.place.is_beside(&request.place)
+            && self.request.paths == request.paths
             && self.request.kinds == request.kinds
             && self.request.hydrate == request.hydrate
     }
