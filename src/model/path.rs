@@ -17,22 +17,15 @@ pub enum PathPart {
 impl PathPart {
     /// Writes a way as people do: `spec.clusterSelectors[0].matchLabels`.
     pub fn join(path: &[Self]) -> String {
-        let mut text = String::new();
-        for part in path {
-            match part {
-                Self::Index(index) => text.push_str(&format!("[{index}]")),
-                Self::Key(key) if key.contains(['.', '/', '[']) || key.is_empty() => {
-                    text.push_str(&format!("[{key:?}]"));
-                }
-                Self::Key(key) => {
-                    if !text.is_empty() {
-                        text.push('.');
-                    }
-                    text.push_str(key);
-                }
+        let steps = path.iter().enumerate().map(|(depth, part)| match part {
+            Self::Index(index) => format!("[{index}]"),
+            Self::Key(key) if key.contains(['.', '/', '[']) || key.is_empty() => {
+                format!("[{key:?}]")
             }
-        }
-        text
+            Self::Key(key) if depth == 0 => key.clone(),
+            Self::Key(key) => format!(".{key}"),
+        });
+        steps.collect()
     }
 }
 

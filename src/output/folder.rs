@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::branch::hash::{ObjectId, ObjectKind, object_id};
@@ -163,17 +163,13 @@ pub fn write(folder: &Path, files: impl Iterator<Item = File>) -> Result<(), Fol
             fs::create_dir_all(inner).map_err(at(inner))?;
             made = Some(inner.to_owned());
         }
-        match file.content {
-            Some(content) => {
-                let mut written = fs::File::create(&to).map_err(at(&to))?;
-                written.write_all(&content).map_err(at(&to))?;
-            }
-            None => {
-                let from = folder.join(&file.path);
-                if fs::hard_link(&from, &to).is_err() {
-                    fs::copy(&from, &to).map_err(at(&from))?;
-                }
-            }
+        if let Some(content) = file.content {
+            fs::write(&to, content).map_err(at(&to))?;
+            continue;
+        }
+        let from = folder.join(&file.path);
+        if fs::hard_link(&from, &to).is_err() {
+            fs::copy(&from, &to).map_err(at(&from))?;
         }
     }
     set_folder_mode(next.path());

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::pipeline::Rendering;
+use super::Rendering;
 use crate::inventory::{Cluster, Inventory, Properties};
 use crate::model::names::usable_property;
 use crate::model::selector::Selector;

@@ -12,12 +12,15 @@ pub mod facts;
 pub mod guard;
 pub mod pipeline;
 pub mod policies;
+pub mod rendering;
 pub mod request;
 pub mod secrets;
+pub mod settings;
 pub mod verify;
 
 pub use deliver::{DeliverError, Delivery, DeliveryOptions, Destination, Outcome};
-pub use pipeline::{Pipeline, Rendering, Summary};
+pub use pipeline::Pipeline;
+pub use rendering::{ClusterSummary, Rendering, Summary};
 pub use request::{Progress, RenderError, Request, Settings, Silent};
 pub use verify::{Verification, verify};
 

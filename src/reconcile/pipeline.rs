@@ -5,15 +5,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::rendering::Rendering;
 use super::request::{Progress, RenderError, Request, Settings};
 use super::{policies, secrets};
 use crate::git::{RemoteUrl, Scheme};
 use crate::inventory::{self, Inventory};
-use crate::model::api::pipeline::{Hydrate, SecretsRule};
+use crate::model::api::pipeline::Hydrate;
 use crate::model::kinds::{Kinds, made_by_the_server, never_downsynced};
-use crate::model::{ClusterName, ClusterSet, Diagnostic, Object, ObjectKey, PolicyName, Severity};
-use crate::output::branch::build::BranchState;
-use crate::output::branch::hash::{ObjectId, sha256};
+use crate::model::{ClusterName, Diagnostic, Object, ObjectKey, PolicyName, Severity};
+use crate::output::branch::build::{BranchState, KeptFile};
+use crate::output::branch::hash::{ObjectId, hex, sha256};
 use crate::output::path;
 use crate::placement::{Explanation, ObjectFacts, Placer, Plan, Policy};
 use crate::source::hydrate::{ChartRequest, HydrateOptions};
@@ -22,7 +23,6 @@ use crate::source::{
     SourceRequest, read_source,
 };
 use crate::transform::compile::{Form, FormKey};
-use crate::transform::template::Reads;
 use crate::transform::{
     Content, Prepared, Quarantined, Rendered, RenderedObject, Rules, Transformer, Variant,
 };
@@ -42,68 +42,22 @@ pub struct Pipeline {
     transformer: Transformer,
     good_policies: BTreeMap<PolicyName, Arc<Policy>>,
     namespaces: HashMap<String, Arc<[Variant]>>,
-    /// What was built last for each destination, and the commit that holds it.
-    pub(super) built: HashMap<String, (ObjectId, BranchState)>,
+    /// What was rendered last.
+    last: Option<Rendering>,
+    /// What was built last for each destination.
+    pub(super) built: HashMap<String, LastBuilt>,
 }
 
-/// The result of one rendering.
-pub struct Rendering {
-    /// Where the source was read, and which commit.
-    pub source: SourceDescription,
-    /// The source's objects.
-    pub snapshot: Snapshot,
-    /// The WECs.
-    pub inventory: Arc<Inventory>,
-    /// The policies as placement took them.
-    pub policies: Vec<Policy>,
-    /// Which object goes where.
-    pub plan: Plan,
-    /// The rules that changed objects.
-    pub rules: Arc<Rules>,
-    /// What every WEC gets.
-    pub rendered: Rendered,
-    /// The properties that templates read.
-    pub reads: Reads,
-    /// Everything there is to say, sorted.
-    pub diagnostics: Vec<Diagnostic>,
-    /// How long each stage took.
-    pub timings: Timings,
-    /// Whether WECs may be missing from the inventory because a file could not be read.
-    pub inventory_complete: bool,
-    /// What the configuration said.
-    pub settings: Settings,
-}
-
-/// A rendering in numbers.
-#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Summary {
-    /// One for each WEC, sorted by name.
-    pub clusters: Vec<ClusterSummary>,
-    /// Objects that go somewhere.
-    pub objects: usize,
-    /// Files over all WECs.
-    pub files: usize,
-    /// Different texts among them.
-    pub distinct: usize,
-    /// Errors among the diagnostics.
-    pub errors: usize,
-    /// Warnings among the diagnostics.
-    pub warnings: usize,
-}
-
-/// What one WEC gets, in numbers.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ClusterSummary {
-    /// The WEC.
-    pub name: ClusterName,
-    /// Its objects.
-    pub objects: usize,
-    /// Those whose text is not the same on all WECs that get them.
-    pub customised: usize,
-    /// Objects that could not be rendered for it.
-    pub quarantined: usize,
+/// What was built for a destination, and where it stands.
+pub(super) struct LastBuilt {
+    /// The generated commit that holds it.
+    pub(super) commit: ObjectId,
+    /// What was rendered.
+    pub(super) rendered: Arc<Rendered>,
+    /// What was kept beside it.
+    pub(super) kept: Vec<KeptFile>,
+    /// What it was built into.
+    pub(super) state: BranchState,
 }
 
 /// Measures stages and tells them to whoever listens.
@@ -156,6 +110,12 @@ impl Pipeline {
         let mut clock = Clock::new(progress);
         clock.stage("read");
         let source = self.read_for(request)?;
+        if let Some(mut last) = self.unchanged(request, &source) {
+            clock.stop();
+            last.source = source.description;
+            last.timings = clock.timings;
+            return Ok(last);
+        }
         let mut found = source.diagnostics;
         let mut inventory_complete = source.snapshot.broken.is_empty();
         let inventory = match &request.inventory {
@@ -172,7 +132,7 @@ impl Pipeline {
                 self.inventory(&read.snapshot.controls, &mut found, &mut inventory_complete)
             }
         };
-        Ok(self.render_snapshot(
+        let rendering = self.render_snapshot(
             Input {
                 source: source.description,
                 snapshot: source.snapshot,
@@ -182,7 +142,17 @@ impl Pipeline {
             },
             &request.settings,
             clock,
-        ))
+        );
+        self.last = request.inventory.is_none().then(|| rendering.clone());
+        Ok(rendering)
+    }
+
+    /// Gives the last rendering when nothing that goes into it changed.
+    fn unchanged(&self, request: &Request, source: &ReadSource) -> Option<Rendering> {
+        let last = self.last.as_ref().filter(|_| request.inventory.is_none())?;
+        let same =
+            Arc::ptr_eq(&last.snapshot, &source.snapshot) && last.settings == request.settings;
+        same.then(|| last.clone())
     }
 
     /// Reads the source that is asked for.
@@ -198,10 +168,7 @@ impl Pipeline {
         };
         let folder = self.cache.as_ref().map(|cache| {
             let digest = sha256(&[key.as_bytes()]);
-            let name: String = digest[..8]
-                .iter()
-                .map(|byte| format!("{byte:02x}"))
-                .collect();
+            let name = hex(&digest[..8]);
             cache.join("parsed").join(name)
         });
         let parsed = self
@@ -255,10 +222,10 @@ impl Pipeline {
             source,
             snapshot,
             inventory,
-            policies,
-            plan,
+            policies: policies.into(),
+            plan: Arc::new(plan),
             rules,
-            rendered,
+            rendered: Arc::new(rendered),
             reads: self.transformer.reads(),
             diagnostics: found,
             timings: clock.timings,
@@ -366,7 +333,7 @@ impl Pipeline {
 /// What goes into a rendering, read already.
 pub(super) struct Input {
     pub(super) source: SourceDescription,
-    pub(super) snapshot: Snapshot,
+    pub(super) snapshot: Arc<Snapshot>,
     pub(super) inventory: Arc<Inventory>,
     pub(super) inventory_complete: bool,
     pub(super) found: Vec<Diagnostic>,
@@ -427,60 +394,6 @@ fn source_request(place: Place, request: &Request, cache: Option<PathBuf>) -> So
         access: request.access.clone(),
         ..SourceRequest::new(place)
     }
-}
-
-/// Gives the settings that change what is rendered, for the lock: all but the default ones.
-pub(super) fn locked_settings(settings: &Settings) -> serde_json::Map<String, serde_json::Value> {
-    let mut locked = serde_json::Map::new();
-    let mut put = |name: &str, value: serde_json::Result<serde_json::Value>, default: bool| {
-        if let (Ok(value), false) = (value, default) {
-            locked.insert(name.to_owned(), value);
-        }
-    };
-    let to = serde_json::to_value::<&[Hydrate]>;
-    put(
-        "hydrate",
-        to(&settings.hydrate),
-        settings.hydrate.is_empty(),
-    );
-    put(
-        "kinds",
-        serde_json::to_value(&settings.kinds),
-        settings.kinds.is_empty(),
-    );
-    let guard = &settings.guard;
-    let plain = guard.secrets == SecretsRule::Refuse;
-    put("secrets", serde_json::to_value(guard.secrets), plain);
-    put(
-        "allowedSecrets",
-        serde_json::to_value(&guard.allowed_secrets),
-        guard.allowed_secrets.is_empty(),
-    );
-    locked
-}
-
-/// Reads the settings of a lock.
-pub(super) fn settings_of(
-    options: &crate::output::branch::lock::LockedOptions,
-) -> Result<Settings, serde_json::Error> {
-    let get = |name: &str| options.settings.get(name).cloned();
-    let mut settings = Settings {
-        paths: options.paths.clone(),
-        ..Settings::default()
-    };
-    if let Some(value) = get("hydrate") {
-        settings.hydrate = serde_json::from_value(value)?;
-    }
-    if let Some(value) = get("kinds") {
-        settings.kinds = serde_json::from_value(value)?;
-    }
-    if let Some(value) = get("secrets") {
-        settings.guard.secrets = serde_json::from_value(value)?;
-    }
-    if let Some(value) = get("allowedSecrets") {
-        settings.guard.allowed_secrets = serde_json::from_value(value)?;
-    }
-    Ok(settings)
 }
 
 /// Takes plain Secrets out of the plan. Where they were to go, what is there stays.
@@ -565,120 +478,4 @@ fn drop_clashes(rendered: &mut Rendered, found: &mut Vec<Diagnostic>) {
             }
         }
     });
-}
-
-impl Rendering {
-    /// Counts the errors.
-    pub fn errors(&self) -> usize {
-        self.count(Severity::Error)
-    }
-
-    fn count(&self, severity: Severity) -> usize {
-        self.diagnostics
-            .iter()
-            .filter(|diagnostic| diagnostic.severity == severity)
-            .count()
-    }
-
-    /// Finds what became of an object.
-    pub fn object(&self, key: &ObjectKey) -> Option<&RenderedObject> {
-        let found = self
-            .rendered
-            .objects
-            .binary_search_by(|object| object.key.cmp(key))
-            .ok()?;
-        self.rendered.objects.get(found)
-    }
-
-    /// Walks what one WEC gets, sorted by key.
-    pub fn objects_on(&self, cluster: usize) -> impl Iterator<Item = &RenderedObject> {
-        self.rendered.objects.iter().filter(move |object| {
-            object
-                .variants
-                .iter()
-                .any(|variant| variant.clusters.contains(cluster))
-        })
-    }
-
-    /// Gives the bytes that one WEC gets for an object.
-    pub fn text(&self, key: &ObjectKey, cluster: usize) -> Option<Vec<u8>> {
-        let object = self.object(key)?;
-        let variant = object
-            .variants
-            .iter()
-            .find(|variant| variant.clusters.contains(cluster))?;
-        let mut text = Vec::new();
-        variant.bytes_into(cluster, &mut text);
-        Some(text)
-    }
-
-    /// Counts.
-    pub fn summary(&self) -> Summary {
-        let mut clusters: Vec<ClusterSummary> = self
-            .rendered
-            .clusters
-            .iter()
-            .map(|name| ClusterSummary {
-                name: name.clone(),
-                objects: 0,
-                customised: 0,
-                quarantined: 0,
-            })
-            .collect();
-        let mut summary = Summary {
-            objects: self.rendered.objects.len(),
-            errors: self.errors(),
-            warnings: self.count(Severity::Warning),
-            ..Summary::default()
-        };
-        for object in &self.rendered.objects {
-            let texts: usize = object.variants.iter().map(distinct_texts).sum();
-            summary.distinct += texts;
-            for cluster in object
-                .variants
-                .iter()
-                .flat_map(|variant| variant.clusters.iter())
-            {
-                clusters[cluster].objects += 1;
-                clusters[cluster].customised += usize::from(texts > 1);
-                summary.files += 1;
-            }
-        }
-        for cluster in self
-            .rendered
-            .quarantined
-            .iter()
-            .flat_map(|held| held.clusters.iter())
-        {
-            clusters[cluster].quarantined += 1;
-        }
-        summary.clusters = clusters;
-        summary
-    }
-
-    /// Finds the file of a source object.
-    pub fn location(&self, key: &ObjectKey) -> Option<&crate::model::Location> {
-        self.snapshot.object(key).map(|object| &object.location)
-    }
-
-    /// Tells, for each object, where an error keeps it as it is: what could not be rendered, and what nobody can decide.
-    pub fn kept(&self) -> impl Iterator<Item = (&ObjectKey, &Arc<ClusterSet>)> {
-        let quarantined = self
-            .rendered
-            .quarantined
-            .iter()
-            .map(|held| (&held.key, &held.clusters));
-        let undecided = self.snapshot.objects.iter().zip(&self.plan.placements);
-        let undecided = undecided
-            .filter(|(_, placement)| !placement.kept.is_empty())
-            .map(|(object, placement)| (&object.key, &placement.kept));
-        quarantined.chain(undecided)
-    }
-}
-
-fn distinct_texts(variant: &Variant) -> usize {
-    match &variant.content {
-        Content::Shared(_) => 1,
-        Content::Filled { choice, .. } => choice.iter().collect::<BTreeSet<_>>().len(),
-    }
 }

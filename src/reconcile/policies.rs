@@ -1,4 +1,4 @@
-//! Control objects → the policies that placement takes: BindingPolicies and legacy EdgePlacements alike.
+//! Control objects → the policies that placement takes: `BindingPolicy` and legacy `EdgePlacement` alike.
 //!
 //! A policy that cannot be read is not left out: it stands as unknown, so that nothing it may have placed is removed.
 

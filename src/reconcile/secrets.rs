@@ -1,7 +1,7 @@
 //! Plain Secrets stay out of git: which objects are refused, and why. Pure.
 //!
 //! What passes: Secrets without data, SOPS-encrypted ones, those that a pattern of the configuration allows, and every
-//! other kind: SealedSecret and ExternalSecret hold no secret.
+//! other kind: a `SealedSecret` or an `ExternalSecret` holds no secret.
 
 use crate::model::api::pipeline::{Guard, SecretsRule};
 use crate::model::{Diagnostic, Object};

@@ -8,9 +8,9 @@ use std::sync::Arc;
 
 use git2::Repository;
 
-use super::facts;
-use super::pipeline::{Clock, Input, Pipeline, settings_of};
+use super::pipeline::{Clock, Input, Pipeline};
 use super::request::{Progress, RenderError, Request};
+use super::{facts, settings};
 use crate::git::Access;
 use crate::output::branch::build::{self, KeptFile};
 use crate::output::branch::change::{FileChange, change};
@@ -99,7 +99,7 @@ pub fn verify(
         revision: Some(trailers.commit.to_string()),
         committed: true,
         inventory: None,
-        settings: settings_of(&lock.options)?,
+        settings: settings::read(&lock.options)?,
         access: access.clone(),
     };
     let rendering = pipeline.render_locked(&request, &lock, progress)?;

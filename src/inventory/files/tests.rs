@@ -275,9 +275,18 @@ fn the_first_api_gives_a_wec_for_each_sync_target_at_a_location() {
     assert!(!guilder.labels.contains_key("id"));
     assert_eq!(guilder.properties["env"], "prod");
     assert_eq!(guilder.properties["id"], "guilder");
-    assert_eq!(guilder.parameters().get("loc-name").map(String::as_str), Some("guilder"));
-    assert_eq!(guilder.parameters().get("id").map(String::as_str), Some("guilder"));
-    assert_eq!(guilder.parameters().get("env").map(String::as_str), Some("prod"));
+    assert_eq!(
+        guilder.parameters().get("loc-name").map(String::as_str),
+        Some("guilder")
+    );
+    assert_eq!(
+        guilder.parameters().get("id").map(String::as_str),
+        Some("guilder")
+    );
+    assert_eq!(
+        guilder.parameters().get("env").map(String::as_str),
+        Some("prod")
+    );
     assert_eq!(guilder.parameters().get("nothing"), None);
     assert_eq!(
         reasons(&findings),

@@ -155,6 +155,14 @@ pub fn sha256(parts: &[&[u8]]) -> [u8; 32] {
     sum
 }
 
+/// Writes bytes as hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
+    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    digits
+        .filter_map(|digit| char::from_digit(u32::from(digit), 16))
+        .collect()
+}
+
 /// A SHA-1 in steps, for the trailers of packs and indexes.
 pub(super) struct RunningSha1(digest::Context);
 

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::hash::sha256;
+use super::hash::{hex, sha256};
 use crate::model::BlobId;
 use crate::yaml;
 
@@ -140,9 +140,7 @@ impl Lock {
     /// Gives the digest of the facts about WECs: `sha256:` and hexadecimal digits.
     pub fn inventory_digest(&self) -> String {
         let facts = serde_json::to_vec(&self.clusters).unwrap_or_default();
-        let digest = sha256(&[&facts]);
-        let hex: Vec<String> = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-        format!("sha256:{}", hex.concat())
+        format!("sha256:{}", hex(&sha256(&[&facts])))
     }
 }
 

@@ -276,7 +276,6 @@ fn the_deepest_recursion_that_is_allowed_fits_the_stack() {
     assert!(error(&text).to_string().contains("deeper"));
 }
 
-
 #[test]
 fn templates_can_be_shared_between_threads() {
     fn shared<T: Send + Sync>() {}

@@ -1,0 +1,418 @@
+//! Delivery onto generated branches: here, or on a remote by an atomic push.
+
+use std::collections::{BTreeMap, HashSet};
+use std::fs::File;
+use std::io::Read;
+use std::sync::Arc;
+
+use git2::Repository;
+
+use super::keep::kept_files;
+use super::{
+    ATTEMPTS, DeliverError, Delivery, DeliveryOptions, Outcome, hold, lock, provenance,
+    source_commit,
+};
+use crate::git::{self, RefUpdate, RemoteUrl, Want, Wanted};
+use crate::model::api::pipeline::Layout;
+use crate::model::{Diagnostic, Revision};
+use crate::output::branch::build::{self, BranchState, Built, KeptFile, Statistics};
+use crate::output::branch::change::{Change, change};
+use crate::output::branch::hash::{ObjectId, ObjectKind};
+use crate::output::branch::lock::Lock;
+use crate::output::branch::metadata::NOTES_REFERENCE;
+use crate::output::branch::object::{EntryMode, Tree, TreeEntry, TreeError};
+use crate::output::branch::pack::{ObjectWriter, PackSegment};
+use crate::output::branch::publish::{self, Commits, Target};
+use crate::output::branch::repository::{BranchRepository, Move, RepositoryError, Tip};
+use crate::output::branch::sign;
+use crate::output::branch::standing::StandingTree;
+use crate::reconcile::Rendering;
+use crate::reconcile::pipeline::{Clock, LastBuilt, Pipeline};
+use crate::reconcile::request::Progress;
+
+/// A generated branch, or the branches of all WECs.
+pub(super) struct Branch<'a> {
+    pub(super) repository: &'a Repository,
+    pub(super) name: &'a str,
+    pub(super) layout: Layout,
+    pub(super) push: Option<&'a RemoteUrl>,
+    pub(super) options: &'a DeliveryOptions,
+}
+
+/// What stands at the destination, and how to read it.
+struct Stand {
+    tips: BTreeMap<String, Tip>,
+    notes: Option<ObjectId>,
+    clusters: Option<ObjectId>,
+}
+
+/// Delivers; starts over when somebody else moves the branch meanwhile.
+pub(super) fn deliver(
+    pipeline: &mut Pipeline,
+    rendering: &Rendering,
+    branch: &Branch<'_>,
+    progress: &dyn Progress,
+) -> Result<Delivery, DeliverError> {
+    let mut clock = Clock::new(progress);
+    for _ in 0..ATTEMPTS {
+        match attempt(pipeline, rendering, branch, &mut clock) {
+            Err(DeliverError::Push(error)) if error.is_moved() => {}
+            Err(DeliverError::Repository(RepositoryError::Moved { .. })) => {}
+            Ok(mut delivery) => {
+                clock.stop();
+                delivery.timings = clock.timings;
+                return Ok(delivery);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Err(DeliverError::Contended(branch.name.to_owned()))
+}
+
+fn attempt(
+    pipeline: &mut Pipeline,
+    rendering: &Rendering,
+    branch: &Branch<'_>,
+    clock: &mut Clock<'_>,
+) -> Result<Delivery, DeliverError> {
+    let commit = source_commit(rendering).ok_or(DeliverError::NoSourceCommit)?;
+    let revision = commit.id;
+    clock.stage(if branch.push.is_some() {
+        "fetch"
+    } else {
+        "look"
+    });
+    let repository = BranchRepository::new(branch.repository);
+    let stand = branch.stand(&repository)?;
+    clock.stage("build");
+    let mut read = |id| repository.tree(id);
+    let mut tree = StandingTree::new(stand.clusters, &mut read);
+    let (kept, mut reasons) = kept_files(rendering, &mut tree)?;
+    if let Some(commit) = standing(pipeline, rendering, branch, &stand, &kept)
+        && reasons.is_empty()
+        && stand.tips.values().all(|tip| tip.source == Some(revision))
+    {
+        let mut delivery = Delivery::new(Change::default(), Statistics::default());
+        let reference = branch.reference(None);
+        delivery.commits.push((reference, commit, false));
+        return Ok(delivery);
+    }
+    let (built, change) = build_on(pipeline, rendering, branch, &stand, &kept, &mut tree)?;
+    let mut delivery = Delivery::new(change, built.statistics);
+    delivery.diagnostics.extend(foreign(branch, &stand));
+    reasons.extend(hold(rendering, &delivery.change, branch.options));
+    if !reasons.is_empty() {
+        delivery.outcome = Outcome::Held(reasons);
+        return Ok(delivery);
+    }
+    clock.stage("commit");
+    let lock = lock(rendering, &kept);
+    let provenance = provenance(rendering, commit, &lock);
+    let Built {
+        segments,
+        state,
+        tree: root,
+        ..
+    } = built;
+    let (targets, mut extra) = branch.targets(&stand, root, &state, lock)?;
+    let signer = branch.options.signing_key.as_deref().map(sign::ssh);
+    let commits = publish::commit(
+        &targets,
+        stand.notes,
+        &repository,
+        &provenance,
+        &branch.options.committer,
+        signer.as_deref(),
+    )?;
+    delivery.commits = targets
+        .iter()
+        .zip(&commits.results)
+        .map(|(target, &(id, new))| (target.reference.clone(), id, new))
+        .collect();
+    if !commits.moves.is_empty() {
+        extra.extend(segments);
+        branch.publish(&repository, extra, commits, clock)?;
+        delivery.outcome = Outcome::Written;
+    }
+    delivery.pushed = branch.push.map(RemoteUrl::redacted);
+    if let [(_, id, _)] = &delivery.commits[..] {
+        let rendered = Arc::clone(&rendering.rendered);
+        let last = LastBuilt {
+            commit: *id,
+            rendered,
+            kept,
+            state,
+        };
+        pipeline.built.insert(branch.key(), last);
+    }
+    Ok(delivery)
+}
+
+/// Gives the commit that stands, when it is the one that the same rendering was built into.
+fn standing(
+    pipeline: &Pipeline,
+    rendering: &Rendering,
+    branch: &Branch<'_>,
+    stand: &Stand,
+    kept: &[KeptFile],
+) -> Option<ObjectId> {
+    let last = pipeline.built.get(&branch.key())?;
+    let tip = stand.tips.get(&branch.reference(None))?;
+    let same = last.commit == tip.commit
+        && Arc::ptr_eq(&last.rendered, &rendering.rendered)
+        && last.kept == kept;
+    same.then_some(last.commit)
+}
+
+/// Builds on what was built last when that is what stands, else on what can be read from the repository.
+fn build_on(
+    pipeline: &Pipeline,
+    rendering: &Rendering,
+    branch: &Branch<'_>,
+    stand: &Stand,
+    kept: &[KeptFile],
+    tree: &mut StandingTree<'_, RepositoryError>,
+) -> Result<(Built, Change), DeliverError> {
+    let repository = BranchRepository::new(branch.repository);
+    let tip = stand.tips.values().next().map(|tip| tip.commit);
+    let last = pipeline
+        .built
+        .get(&branch.key())
+        .filter(|last| Some(last.commit) == tip);
+    let known = match (last, stand.clusters) {
+        (None, Some(clusters)) => repository.reachable(clusters)?,
+        _ => HashSet::new(),
+    };
+    let last = last.map(|last| &last.state);
+    let built = build::build(&rendering.rendered, kept, last, &known)?;
+    let change = change(tree, &built.state)?;
+    Ok((built, change))
+}
+
+impl Branch<'_> {
+    /// What tells this destination from others.
+    fn key(&self) -> String {
+        let remote = self.push.map(RemoteUrl::redacted).unwrap_or_default();
+        format!(
+            "{}\n{}\n{remote}",
+            self.repository.path().display(),
+            self.name
+        )
+    }
+
+    fn reference(&self, cluster: Option<&str>) -> String {
+        match cluster {
+            None => format!("refs/heads/{}", self.name),
+            Some(cluster) => format!("refs/heads/{}/{cluster}", self.name),
+        }
+    }
+
+    /// Where a remote's reference is kept here.
+    fn tracking(reference: &str) -> String {
+        let rest = reference.strip_prefix("refs/").unwrap_or(reference);
+        format!("refs/stellate/remote/{rest}")
+    }
+
+    /// Reads what stands, from the remote when there is one.
+    fn stand(&self, repository: &BranchRepository<'_>) -> Result<Stand, DeliverError> {
+        let (branches, notes) = match self.push {
+            Some(url) => self.fetch(url)?,
+            None => {
+                let names = self.local_names(repository)?;
+                (names, repository.resolve(NOTES_REFERENCE)?)
+            }
+        };
+        let mut tips = BTreeMap::new();
+        for (reference, id) in branches {
+            tips.insert(reference, repository.tip(id, notes)?);
+        }
+        let clusters = match self.layout {
+            Layout::Directories => tips.values().next().and_then(|tip| tip.clusters),
+            Layout::Branches => Self::united(repository, &tips)?,
+        };
+        Ok(Stand {
+            tips,
+            notes,
+            clusters,
+        })
+    }
+
+    fn local_names(
+        &self,
+        repository: &BranchRepository<'_>,
+    ) -> Result<BTreeMap<String, ObjectId>, DeliverError> {
+        match self.layout {
+            Layout::Directories => {
+                let reference = self.reference(None);
+                let id = repository.resolve(&reference)?;
+                Ok(id.map(|id| (reference, id)).into_iter().collect())
+            }
+            Layout::Branches => Ok(repository.resolve_all(&self.reference(Some("")))?),
+        }
+    }
+
+    fn fetch(
+        &self,
+        url: &RemoteUrl,
+    ) -> Result<(BTreeMap<String, ObjectId>, Option<ObjectId>), DeliverError> {
+        let wanted = |reference: &str| {
+            Wanted::new(Want::Reference(reference.to_owned()))
+                .into_ref(Self::tracking(reference))
+                .if_present()
+        };
+        let mut names = vec![NOTES_REFERENCE.to_owned()];
+        match self.layout {
+            Layout::Directories => names.push(self.reference(None)),
+            Layout::Branches => {
+                let prefix = self.reference(Some(""));
+                let refs = git::list_refs(url, &self.options.access)?.refs;
+                names.extend(refs.into_keys().filter(|name| name.starts_with(&prefix)));
+            }
+        }
+        let wanted: Vec<Wanted> = names.iter().map(|name| wanted(name)).collect();
+        let access = &self.options.access;
+        let outcome = git::fetch(self.repository, url, &wanted, access, None, &mut |_| {})?;
+        let mut found: BTreeMap<String, ObjectId> = names
+            .into_iter()
+            .zip(outcome.fetched)
+            .filter_map(|(name, fetched)| Some((name, ObjectId(fetched?.commit.0))))
+            .collect();
+        let notes = found.remove(NOTES_REFERENCE);
+        Ok((found, notes))
+    }
+
+    /// Puts the branches of all WECs together, as one tree that was never written.
+    fn united(
+        repository: &BranchRepository<'_>,
+        tips: &BTreeMap<String, Tip>,
+    ) -> Result<Option<ObjectId>, DeliverError> {
+        let mut found: BTreeMap<Vec<u8>, ObjectId> = BTreeMap::new();
+        for tip in tips.values() {
+            let Some(clusters) = tip.clusters else {
+                continue;
+            };
+            for entry in repository.tree(clusters)?.entries() {
+                found.insert(entry.name.to_vec(), entry.id);
+            }
+        }
+        if found.is_empty() {
+            return Ok(None);
+        }
+        let mut objects = ObjectWriter::default();
+        let tree = clusters_tree(found.iter().map(|(name, id)| (name.as_slice(), *id)))?;
+        let id = objects.add(ObjectKind::Tree, tree.as_bytes());
+        repository.store(vec![objects.into_segment()])?;
+        Ok(Some(id))
+    }
+
+    /// Decides what goes onto each branch.
+    fn targets(
+        &self,
+        stand: &Stand,
+        root: ObjectId,
+        state: &BranchState,
+        lock: Lock,
+    ) -> Result<(Vec<Target>, Vec<PackSegment>), DeliverError> {
+        if self.layout == Layout::Directories {
+            let reference = self.reference(None);
+            let tip = stand.tips.get(&reference).cloned();
+            return Ok((
+                vec![Target {
+                    reference,
+                    tip,
+                    clusters: root,
+                    lock,
+                }],
+                Vec::new(),
+            ));
+        }
+        let mut objects = ObjectWriter::default();
+        let mut targets = Vec::new();
+        for name in state.cluster_names() {
+            let Some(folder) = state.root(name) else {
+                continue;
+            };
+            let tree = clusters_tree(std::iter::once((name.as_bytes(), folder)))?;
+            let reference = self.reference(Some(name));
+            targets.push(Target {
+                tip: stand.tips.get(&reference).cloned(),
+                reference,
+                clusters: objects.add(ObjectKind::Tree, tree.as_bytes()),
+                lock: lock.of(name),
+            });
+        }
+        Ok((targets, vec![objects.into_segment()]))
+    }
+
+    /// Stores the pack, and moves references here or on the remote.
+    fn publish(
+        &self,
+        repository: &BranchRepository<'_>,
+        segments: Vec<PackSegment>,
+        commits: Commits,
+        clock: &mut Clock<'_>,
+    ) -> Result<(), DeliverError> {
+        let Commits { objects, moves, .. } = commits;
+        let stored = publish::store(repository, segments, objects)?;
+        let Some(url) = self.push else {
+            repository.move_references(&moves, "stellate: render")?;
+            return Ok(());
+        };
+        clock.stage("push");
+        let revision = |id: ObjectId| Revision(id.0);
+        let updates: Vec<RefUpdate> = moves
+            .iter()
+            .map(|change| {
+                let old = change.from.map(revision);
+                RefUpdate::new(change.reference.clone(), old, Some(revision(change.to)))
+            })
+            .collect();
+        git::push(url, &self.options.access, &updates, |_| match &stored {
+            Some((pack, _)) => {
+                File::open(pack).map(|file| Some(Box::new(file) as Box<dyn Read + Send>))
+            }
+            None => Ok(None),
+        })?;
+        let moves: Vec<Move> = moves
+            .into_iter()
+            .map(|change| Move {
+                reference: Self::tracking(&change.reference),
+                ..change
+            })
+            .collect();
+        // The remote has moved: that our copy of its references could not follow is no failure, the next fetch mends it.
+        drop(repository.move_references(&moves, "stellate: push"));
+        Ok(())
+    }
+}
+
+fn clusters_tree<'t>(
+    folders: impl Iterator<Item = (&'t [u8], ObjectId)>,
+) -> Result<Tree, TreeError> {
+    let mut entries: Vec<TreeEntry<'_>> = folders
+        .map(|(name, id)| TreeEntry {
+            mode: EntryMode::FOLDER,
+            name,
+            id,
+        })
+        .collect();
+    Tree::new(&mut entries)
+}
+
+/// Says when somebody else committed to a generated branch.
+fn foreign(branch: &Branch<'_>, stand: &Stand) -> Vec<Diagnostic> {
+    let others = stand.tips.iter().filter(|(_, tip)| tip.trailers.is_none());
+    others
+        .map(|(reference, tip)| {
+            Diagnostic::warning(
+                "ForeignCommit",
+                format!("somebody else committed {} to {reference}", tip.commit),
+            )
+            .help(format!(
+                "the next generated commit puts its tree right and keeps it reachable as a parent; write to {} only \
+                 through its source",
+                branch.name
+            ))
+        })
+        .collect()
+}

@@ -1,0 +1,106 @@
+//! What stays as it is because of an error: a rendering and what stands → files to keep, and reasons to hold everything.
+//!
+//! Unknown is not empty: what could not be rendered, placed or read keeps its last good file.
+
+use std::collections::{BTreeMap, HashSet};
+
+use crate::model::ClusterName;
+use crate::output::branch::build::KeptFile;
+use crate::output::branch::hash::ObjectId;
+use crate::output::branch::standing::StandingTree;
+use crate::output::path;
+use crate::reconcile::Rendering;
+
+/// Finds the files that stay as they are because of an error, and the reasons for which nothing may go out at all.
+pub(super) fn kept_files<E>(
+    rendering: &Rendering,
+    standing: &mut StandingTree<'_, E>,
+) -> Result<(Vec<KeptFile>, Vec<String>), E> {
+    let clusters = &rendering.rendered.clusters;
+    let mut kept: BTreeMap<(usize, String, String), ObjectId> = BTreeMap::new();
+    for (key, set) in rendering.kept() {
+        let (folder, file) = (path::folder(key), path::file_name(key));
+        for cluster in set.iter() {
+            if let Some(id) = standing.file(clusters[cluster].as_str(), folder, &file)? {
+                kept.insert((cluster, folder.to_owned(), file.clone()), id);
+            }
+        }
+    }
+    let mut reasons = Vec::new();
+    let known: HashSet<&str> = clusters.iter().map(ClusterName::as_str).collect();
+    let stand = standing.clusters()?;
+    if !rendering.inventory_complete || clusters.is_empty() {
+        let missing: Vec<&str> = stand
+            .keys()
+            .map(String::as_str)
+            .filter(|name| !known.contains(name))
+            .collect();
+        if !missing.is_empty() {
+            let named = missing
+                .iter()
+                .take(5)
+                .copied()
+                .collect::<Vec<_>>()
+                .join(", ");
+            reasons.push(format!(
+                "the inventory is not known in full, and {} WECs that have objects are not in it ({named})",
+                missing.len()
+            ));
+        }
+    }
+    if !rendering.snapshot.is_complete() {
+        keep_unknown(rendering, standing, &mut kept)?;
+    }
+    let kept = kept
+        .into_iter()
+        .map(|((cluster, folder, file), id)| KeptFile {
+            cluster,
+            folder,
+            file,
+            id,
+        })
+        .collect();
+    Ok((kept, reasons))
+}
+
+/// While parts of the source cannot be read, whatever is not in the rendering may be in there, and stays.
+fn keep_unknown<E>(
+    rendering: &Rendering,
+    standing: &mut StandingTree<'_, E>,
+    kept: &mut BTreeMap<(usize, String, String), ObjectId>,
+) -> Result<(), E> {
+    let unusable: HashSet<(String, String)> = rendering
+        .snapshot
+        .unusable
+        .iter()
+        .map(|key| (path::folder(key).to_owned(), path::file_name(key)))
+        .collect();
+    let all = !rendering.snapshot.broken.is_empty();
+    let stand = standing.clusters()?;
+    let mut rendered: Vec<HashSet<(&str, String)>> =
+        vec![HashSet::new(); rendering.rendered.clusters.len()];
+    for object in &rendering.rendered.objects {
+        let file = path::file_name(&object.key);
+        for cluster in object
+            .variants
+            .iter()
+            .flat_map(|variant| variant.clusters.iter())
+        {
+            rendered[cluster].insert((path::folder(&object.key), file.clone()));
+        }
+    }
+    for (cluster, name) in rendering.rendered.clusters.iter().enumerate() {
+        let Some(&root) = stand.get(name.as_str()) else {
+            continue;
+        };
+        for (folder, &tree) in standing.folders(root)?.iter() {
+            for (file, &id) in standing.files(tree)?.iter() {
+                let concerned = all || unusable.contains(&(folder.clone(), file.clone()));
+                if concerned && !rendered[cluster].contains(&(folder.as_str(), file.clone())) {
+                    kept.insert((cluster, folder.clone(), file.clone()), id);
+                }
+            }
+        }
+    }
+    Ok(())
+}

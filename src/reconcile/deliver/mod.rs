@@ -1,0 +1,292 @@
+//! Delivery: a rendering becomes a folder or commits on a generated branch, unless the guard holds it.
+//!
+//! ```text
+//! what stands ─▶ what is kept ─▶ build ─▶ change ─▶ guard ─▶ commit, store ─▶ move references or push
+//! ```
+//!
+//! A refused push starts over on the new tip; text is never merged. Somebody else's commit stays reachable as a parent.
+
+use std::path::PathBuf;
+
+use git2::Repository;
+
+use super::pipeline::{Pipeline, Timings};
+use super::request::Progress;
+use super::{Rendering, facts, guard, settings};
+use crate::git::{Access, GitError, PushError, RemoteUrl};
+use crate::model::api::pipeline::{Guard, Layout};
+use crate::model::{BlobId, Diagnostic, Severity};
+use crate::output::branch::build::{KeptFile, Statistics};
+use crate::output::branch::change::Change;
+use crate::output::branch::hash::ObjectId;
+use crate::output::branch::lock::{Lock, LockedFile, LockedOptions};
+use crate::output::branch::metadata::{Provenance, SourceCommit};
+use crate::output::branch::object::TreeError;
+use crate::output::branch::publish::{Committer, PublishError};
+use crate::output::branch::repository::RepositoryError;
+use crate::output::folder::FolderError;
+
+mod branch;
+mod folder;
+mod keep;
+
+/// How often a refused push starts over.
+const ATTEMPTS: usize = 5;
+
+/// Where a rendering goes.
+#[derive(Clone, Debug)]
+pub enum Destination {
+    /// A folder, which then holds exactly the generated tree.
+    Folder(PathBuf),
+    /// A branch, or one for each WEC.
+    Branch {
+        /// The local repository that holds the branch, or through which it is pushed.
+        repository: PathBuf,
+        /// The branch's name, without `refs/heads/`.
+        name: String,
+        /// One branch, or one for each WEC below that name.
+        layout: Layout,
+        /// The remote that is pushed to; none to move the local branch.
+        push: Option<RemoteUrl>,
+    },
+}
+
+/// How to deliver.
+#[derive(Clone, Debug, Default)]
+pub struct DeliveryOptions {
+    /// Whether the guard's limits on removals are off this once.
+    pub allow_removals: bool,
+    /// Whether one error holds everything.
+    pub strict: bool,
+    /// The limits.
+    pub guard: Guard,
+    /// Who commits.
+    pub committer: Committer,
+    /// The ssh key that signs commits.
+    pub signing_key: Option<PathBuf>,
+    /// How remotes are reached.
+    pub access: Access,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub struct Delivery {
+    /// Whether it went out.
+    pub outcome: Outcome,
+    /// What changes, against what stood there.
+    pub change: Change,
+    /// For each branch: its name, the commit that now stands for the source commit, and whether it is new.
+    pub commits: Vec<(String, ObjectId, bool)>,
+    /// The remote that was pushed to, without credentials.
+    pub pushed: Option<String>,
+    /// What was built.
+    pub statistics: Statistics,
+    /// What was found on the way.
+    pub diagnostics: Vec<Diagnostic>,
+    /// How long each stage took.
+    pub timings: Timings,
+}
+
+/// Whether a delivery went out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It did.
+    Written,
+    /// There was nothing to write: all is as it should be.
+    Unchanged,
+    /// It was held, for these reasons.
+    Held(Vec<String>),
+}
+
+/// Why nothing could be delivered.
+#[derive(Debug, thiserror::Error)]
+pub enum DeliverError {
+    /// The source is no commit, so that a generated commit could not say where it comes from.
+    #[error("a generated commit needs a source commit, and the source is a folder outside git")]
+    NoSourceCommit,
+    /// The repository cannot be opened.
+    #[error("{}: {}", path.display(), source.message())]
+    Open {
+        /// The repository.
+        path: PathBuf,
+        /// What libgit2 says.
+        source: git2::Error,
+    },
+    /// A tree cannot be built.
+    #[error(transparent)]
+    Tree(#[from] TreeError),
+    /// The repository says no.
+    #[error(transparent)]
+    Repository(#[from] RepositoryError),
+    /// Commits cannot be made.
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+    /// The remote cannot be read.
+    #[error(transparent)]
+    Fetch(#[from] GitError),
+    /// The push was refused.
+    #[error(transparent)]
+    Push(#[from] PushError),
+    /// The branch kept moving while we tried.
+    #[error("{0} was moved by somebody else each of {ATTEMPTS} times")]
+    Contended(String),
+    /// The folder cannot be written.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+}
+
+impl DeliverError {
+    /// A fixed word for programs and metrics.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::NoSourceCommit => "NoSourceCommit",
+            Self::Open { .. } => "RepositoryUnreadable",
+            Self::Tree(_) => "InvalidPath",
+            Self::Repository(RepositoryError::CheckedOut(_)) => "BranchCheckedOut",
+            Self::Repository(RepositoryError::Moved { .. }) | Self::Contended(_) => "BranchMoved",
+            Self::Repository(_) | Self::Publish(_) => "RepositoryUnwritable",
+            Self::Fetch(error) => error.reason(),
+            Self::Push(error) => error.reason(),
+            Self::Folder(error) => error.reason(),
+        }
+    }
+
+    /// What to do about it.
+    pub fn help(&self) -> Option<String> {
+        match self {
+            Self::NoSourceCommit => {
+                Some("render a git repository, or write to a folder with --out".into())
+            }
+            Self::Repository(RepositoryError::CheckedOut(_)) => {
+                Some("check out another branch, or name another one with --branch".into())
+            }
+            Self::Contended(_) => {
+                Some("find out who else writes to the branch, then try again".into())
+            }
+            Self::Fetch(error) => Some(error.help().into()),
+            Self::Push(error) => Some(error.help().into()),
+            Self::Folder(error) => error.help(),
+            _ => None,
+        }
+    }
+}
+
+impl Pipeline {
+    /// Delivers a rendering.
+    ///
+    /// # Errors
+    /// When the destination cannot be read or written. What the guard holds is no error, but an outcome.
+    pub fn deliver(
+        &mut self,
+        rendering: &Rendering,
+        to: &Destination,
+        options: &DeliveryOptions,
+        progress: &dyn Progress,
+    ) -> Result<Delivery, DeliverError> {
+        match to {
+            Destination::Folder(path) => folder::deliver(rendering, path, options, progress),
+            Destination::Branch {
+                repository,
+                name,
+                layout,
+                push,
+            } => {
+                let opened = Repository::open(repository).map_err(|source| DeliverError::Open {
+                    path: repository.clone(),
+                    source,
+                })?;
+                let branch = branch::Branch {
+                    repository: &opened,
+                    name,
+                    layout: *layout,
+                    push: push.as_ref(),
+                    options,
+                };
+                branch::deliver(self, rendering, &branch, progress)
+            }
+        }
+    }
+}
+
+impl Delivery {
+    fn new(change: Change, statistics: Statistics) -> Self {
+        Self {
+            outcome: Outcome::Unchanged,
+            change,
+            commits: Vec::new(),
+            pushed: None,
+            statistics,
+            diagnostics: Vec::new(),
+            timings: Timings::new(),
+        }
+    }
+}
+
+/// Gives the reasons for which a change is held.
+fn hold(rendering: &Rendering, change: &Change, options: &DeliveryOptions) -> Vec<String> {
+    let mut reasons = Vec::new();
+    if options.strict {
+        let errors = rendering
+            .diagnostics
+            .iter()
+            .filter(|found| found.severity == Severity::Error);
+        let count = errors.count();
+        if count > 0 {
+            reasons.push(format!("strict: there are {count} errors"));
+        }
+    }
+    let released = options.allow_removals
+        || source_commit(rendering).is_some_and(|commit| {
+            guard::is_released(&format!("{}\n\n{}", commit.subject, commit.body))
+        });
+    if !released {
+        reasons.extend(guard::judge(change, &options.guard));
+    }
+    reasons
+}
+
+/// Gives the facts that a rendering used.
+pub(super) fn lock(rendering: &Rendering, kept: &[KeptFile]) -> Lock {
+    let clusters = &rendering.rendered.clusters;
+    let kept = kept.iter().map(|file| LockedFile {
+        cluster: clusters[file.cluster].to_string(),
+        folder: file.folder.clone(),
+        file: file.file.clone(),
+        blob: BlobId(file.id.0),
+    });
+    let options = LockedOptions {
+        paths: rendering.settings.paths.clone(),
+        root: rendering.source.prefix.clone(),
+        settings: settings::locked(&rendering.settings),
+    };
+    Lock::new(options, facts::used(rendering), kept.collect())
+}
+
+/// Gives the commit that was rendered; none for a folder outside git.
+pub(super) fn source_commit(rendering: &Rendering) -> Option<SourceCommit> {
+    let revision = rendering.source.revision.as_ref()?;
+    let commit = &revision.commit;
+    Some(SourceCommit {
+        id: revision.revision,
+        author_name: commit.author_name.clone(),
+        author_email: commit.author_email.clone(),
+        seconds: commit.seconds,
+        offset_minutes: commit.offset_minutes,
+        subject: commit.subject.clone(),
+        body: commit.body.clone(),
+    })
+}
+
+fn provenance(rendering: &Rendering, commit: SourceCommit, lock: &Lock) -> Provenance {
+    Provenance {
+        repository: rendering.source.name.clone(),
+        reference: rendering
+            .source
+            .revision
+            .as_ref()
+            .map(|revision| revision.reference.clone())
+            .unwrap_or_default(),
+        commit,
+        inventory_digest: lock.inventory_digest(),
+    }
+}

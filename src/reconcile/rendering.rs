@@ -1,0 +1,190 @@
+//! The result of one rendering, and what can be read off it. Pure data.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::pipeline::Timings;
+use super::request::Settings;
+use crate::inventory::Inventory;
+use crate::model::{ClusterName, ClusterSet, Diagnostic, Location, ObjectKey, Severity};
+use crate::placement::{Plan, Policy};
+use crate::source::{Snapshot, SourceDescription};
+use crate::transform::template::Reads;
+use crate::transform::{Content, Rendered, RenderedObject, Rules, Variant};
+
+/// The result of one rendering. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Rendering {
+    /// Where the source was read, and which commit.
+    pub source: SourceDescription,
+    /// The source's objects.
+    pub snapshot: Arc<Snapshot>,
+    /// The WECs.
+    pub inventory: Arc<Inventory>,
+    /// The policies as placement took them.
+    pub policies: Arc<[Policy]>,
+    /// Which object goes where.
+    pub plan: Arc<Plan>,
+    /// The rules that changed objects.
+    pub rules: Arc<Rules>,
+    /// What every WEC gets.
+    pub rendered: Arc<Rendered>,
+    /// The properties that templates read.
+    pub reads: Reads,
+    /// Everything there is to say, sorted.
+    pub diagnostics: Vec<Diagnostic>,
+    /// How long each stage took.
+    pub timings: Timings,
+    /// Whether WECs may be missing from the inventory because a file could not be read.
+    pub inventory_complete: bool,
+    /// What the configuration said.
+    pub settings: Settings,
+}
+
+/// A rendering in numbers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Summary {
+    /// One for each WEC, sorted by name.
+    pub clusters: Vec<ClusterSummary>,
+    /// Objects that go somewhere.
+    pub objects: usize,
+    /// Files over all WECs.
+    pub files: usize,
+    /// Different texts among them.
+    pub distinct: usize,
+    /// Errors among the diagnostics.
+    pub errors: usize,
+    /// Warnings among the diagnostics.
+    pub warnings: usize,
+}
+
+/// What one WEC gets, in numbers.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ClusterSummary {
+    /// The WEC.
+    pub name: ClusterName,
+    /// Its objects.
+    pub objects: usize,
+    /// Those whose text is not the same on all WECs that get them.
+    pub customised: usize,
+    /// Objects that could not be rendered for it.
+    pub quarantined: usize,
+}
+
+impl Rendering {
+    /// Counts the errors.
+    pub fn errors(&self) -> usize {
+        self.count(Severity::Error)
+    }
+
+    fn count(&self, severity: Severity) -> usize {
+        self.diagnostics
+            .iter()
+            .filter(|diagnostic| diagnostic.severity == severity)
+            .count()
+    }
+
+    /// Finds what became of an object.
+    pub fn object(&self, key: &ObjectKey) -> Option<&RenderedObject> {
+        let found = self
+            .rendered
+            .objects
+            .binary_search_by(|object| object.key.cmp(key))
+            .ok()?;
+        self.rendered.objects.get(found)
+    }
+
+    /// Walks what one WEC gets, sorted by key.
+    pub fn objects_on(&self, cluster: usize) -> impl Iterator<Item = &RenderedObject> {
+        self.rendered.objects.iter().filter(move |object| {
+            object
+                .variants
+                .iter()
+                .any(|variant| variant.clusters.contains(cluster))
+        })
+    }
+
+    /// Gives the bytes that one WEC gets for an object.
+    pub fn text(&self, key: &ObjectKey, cluster: usize) -> Option<Vec<u8>> {
+        let object = self.object(key)?;
+        let variant = object
+            .variants
+            .iter()
+            .find(|variant| variant.clusters.contains(cluster))?;
+        let mut text = Vec::new();
+        variant.bytes_into(cluster, &mut text);
+        Some(text)
+    }
+
+    /// Counts.
+    pub fn summary(&self) -> Summary {
+        let mut clusters: Vec<ClusterSummary> = self
+            .rendered
+            .clusters
+            .iter()
+            .map(|name| ClusterSummary {
+                name: name.clone(),
+                objects: 0,
+                customised: 0,
+                quarantined: 0,
+            })
+            .collect();
+        let mut summary = Summary {
+            objects: self.rendered.objects.len(),
+            errors: self.errors(),
+            warnings: self.count(Severity::Warning),
+            ..Summary::default()
+        };
+        for object in &self.rendered.objects {
+            let texts: usize = object.variants.iter().map(distinct_texts).sum();
+            summary.distinct += texts;
+            for cluster in object
+                .variants
+                .iter()
+                .flat_map(|variant| variant.clusters.iter())
+            {
+                clusters[cluster].objects += 1;
+                clusters[cluster].customised += usize::from(texts > 1);
+                summary.files += 1;
+            }
+        }
+        for cluster in self
+            .rendered
+            .quarantined
+            .iter()
+            .flat_map(|held| held.clusters.iter())
+        {
+            clusters[cluster].quarantined += 1;
+        }
+        summary.clusters = clusters;
+        summary
+    }
+
+    /// Finds the file of a source object.
+    pub fn location(&self, key: &ObjectKey) -> Option<&Location> {
+        self.snapshot.object(key).map(|object| &object.location)
+    }
+
+    /// Tells, for each object, where an error keeps it as it is: what could not be rendered, and what nobody can decide.
+    pub fn kept(&self) -> impl Iterator<Item = (&ObjectKey, &Arc<ClusterSet>)> {
+        let quarantined = self
+            .rendered
+            .quarantined
+            .iter()
+            .map(|held| (&held.key, &held.clusters));
+        let undecided = self.snapshot.objects.iter().zip(&self.plan.placements);
+        let undecided = undecided
+            .filter(|(_, placement)| !placement.kept.is_empty())
+            .map(|(object, placement)| (&object.key, &placement.kept));
+        quarantined.chain(undecided)
+    }
+}
+
+fn distinct_texts(variant: &Variant) -> usize {
+    match &variant.content {
+        Content::Shared(_) => 1,
+        Content::Filled { choice, .. } => choice.iter().collect::<BTreeSet<_>>().len(),
+    }
+}
