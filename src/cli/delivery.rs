@@ -121,7 +121,7 @@ impl Report {
             },
             held_because,
             destination: destination_text(destination),
-            source_commit: rendering.source.commit.as_ref().map(|commit| commit.id.to_string()),
+            source_commit: rendering.source.revision.as_ref().map(|found| found.revision.to_string()),
             commits: delivery
                 .commits
                 .iter()

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use super::terminal::Styles;
 use crate::git::GitError;
 use crate::model::Diagnostic;
+use crate::reconcile::verify::VerifyError;
 use crate::reconcile::{DeliverError, RenderError};
 use crate::source::folder::FolderError;
 
@@ -86,6 +87,24 @@ impl From<DeliverError> for CliError {
         let wrapped = Self::new(error);
         match help {
             Some(help) => wrapped.hint(help),
+            None => wrapped,
+        }
+    }
+}
+
+impl From<VerifyError> for CliError {
+    fn from(error: VerifyError) -> Self {
+        let hint = match &error {
+            VerifyError::Render(error) => error.help(),
+            VerifyError::Git(_) => Some("name a generated commit or branch, in the repository that PATH names".to_owned()),
+            VerifyError::Foreign(_) | VerifyError::NoLock(_) => {
+                Some("only commits that Stellate wrote can be rendered again".to_owned())
+            }
+            _ => None,
+        };
+        let wrapped = Self::new(error);
+        match hint {
+            Some(hint) => wrapped.hint(hint),
             None => wrapped,
         }
     }

@@ -24,7 +24,7 @@ pub(super) fn address(repository: Option<&Repository>, remote: &str) -> Result<R
         // git pushes to the push URL where there is one.
         Some(found) => {
             let text = |bytes: Option<&[u8]>| bytes.map(|bytes| String::from_utf8_lossy(bytes).into_owned());
-            text(found.pushurl_bytes().ok().flatten()).or_else(|| text(Some(found.url_bytes())))
+            text(found.pushurl_bytes()).or_else(|| text(Some(found.url_bytes())))
         }
         None if crate::config::is_remote(remote) || Path::new(remote).exists() => Some(remote.to_owned()),
         None => None,

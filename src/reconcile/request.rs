@@ -24,7 +24,7 @@ pub struct Request {
 }
 
 /// What a configuration says about rendering.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Settings {
     /// Folders of the source that are read; empty for all.
     pub paths: Vec<String>,

@@ -28,6 +28,15 @@ pub struct Listing {
     pub findings: Vec<Diagnostic>,
 }
 
+impl Listing {
+    /// Adds another listing's findings behind our own.
+    pub(super) fn append(&mut self, other: &Self) {
+        self.entries.extend_from_slice(&other.entries);
+        self.broken.extend_from_slice(&other.broken);
+        self.findings.extend_from_slice(&other.findings);
+    }
+}
+
 /// Which entries of a tree are listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Which {

@@ -12,7 +12,9 @@ use rayon::prelude::*;
 
 use crate::model::{BlobId, Diagnostic, RepoPath};
 
+use super::git::ListingMemory;
 use super::parse::{ParseError, ParsedBlob, parse};
+use super::read::{ReadSource, SourceRequest};
 
 mod codec;
 mod disk;
@@ -29,6 +31,34 @@ pub struct ParsedCache {
     disk: Option<Disk>,
     /// Counts the calls of [`ParsedCache::save`].
     round: u64,
+    /// What folders of the repository held.
+    pub(super) listings: ListingMemory,
+    /// What was read last.
+    pub(super) last: Option<LastRead>,
+}
+
+/// A source as it was read last: what is equal to it is not put together again.
+#[derive(Debug)]
+pub(super) struct LastRead {
+    /// What was asked for.
+    pub(super) request: SourceRequest,
+    /// The id of the git tree that was read; none for a folder.
+    pub(super) tree: Option<git2::Oid>,
+    /// The manifests.
+    pub(super) files: Vec<(RepoPath, BlobId)>,
+    /// What was passed over and worth telling.
+    pub(super) findings: Vec<Diagnostic>,
+    /// What came of it.
+    pub(super) read: ReadSource,
+}
+
+impl LastRead {
+    /// Tells whether the same was asked for, of whatever revision.
+    pub(super) fn answers(&self, request: &SourceRequest) -> bool {
+        self.request.paths == request.paths
+            && self.request.kinds == request.kinds
+            && self.request.hydrate == request.hydrate
+    }
 }
 
 #[derive(Debug)]
@@ -49,6 +79,8 @@ impl ParsedCache {
             memory: HashMap::new(),
             disk: folder.map(Disk::new),
             round: 0,
+            listings: ListingMemory::default(),
+            last: None,
         }
     }
 

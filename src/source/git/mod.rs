@@ -22,7 +22,7 @@ mod tree;
 
 pub use changes::ChangedFile;
 pub use error::GitSourceError;
-pub use tree::GitTree;
+pub use tree::{GitTree, ListingMemory};
 
 use super::select;
 use super::tree::{Listing, Tree as _, Which};
