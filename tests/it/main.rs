@@ -8,6 +8,10 @@
     reason = "a test that cannot go on says so and panics"
 )]
 
+mod architecture;
+mod bad_input;
+mod delivery;
+mod examples;
 mod servers;
 mod support;
 
