@@ -8,6 +8,7 @@
     reason = "a test that cannot go on says so and panics"
 )]
 
+mod cli;
 mod servers;
 mod support;
 
