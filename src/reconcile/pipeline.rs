@@ -1,6 +1,6 @@
 //! One rendering: source, inventory, placement and transform in a row, with everything that is worth remembering.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use crate::git::{RemoteUrl, Scheme};
 use crate::inventory::{self, Inventory};
 use crate::model::api::pipeline::Hydrate;
 use crate::model::kinds::{Kinds, made_by_the_server, never_downsynced};
-use crate::model::{ClusterName, Diagnostic, Object, ObjectKey, PolicyName, Severity};
+use crate::model::{ClusterName, ClusterSet, Diagnostic, Object, ObjectKey, Severity};
 use crate::output::branch::build::BranchState;
 use crate::output::branch::hash::{ObjectId, hex, sha256};
 use crate::output::path;
@@ -40,7 +40,6 @@ pub struct Pipeline {
     parsed: HashMap<String, ParsedCache>,
     placer: Placer,
     transformer: Transformer,
-    good_policies: BTreeMap<PolicyName, Arc<Policy>>,
     namespaces: HashMap<String, Arc<[Variant]>>,
     /// What was built last for each destination, and the commit that holds it.
     pub(super) built: HashMap<String, (ObjectId, BranchState)>,
@@ -163,7 +162,7 @@ impl Pipeline {
             mut found,
         } = input;
         clock.stage("place");
-        let (policies, more) = policies::read(&snapshot.controls, &self.good_policies);
+        let (policies, more) = policies::read(&snapshot.controls);
         found.extend(more);
         let (plan, more) = self.place(&snapshot, &policies, &inventory);
         found.extend(more);
@@ -243,26 +242,7 @@ impl Pipeline {
         self.placer.set_namespaces(&snapshot.namespaces);
         self.placer.set_objects(facts.collect());
         self.placer.set_policies(policies.to_vec());
-        let (plan, diagnostics) = self.placer.plan();
-        let faulty: BTreeSet<PolicyName> = self
-            .placer
-            .problems()
-            .map(|(policy, _)| policy.name.clone())
-            .collect();
-        let known: BTreeSet<&PolicyName> = policies.iter().map(|policy| &policy.name).collect();
-        self.good_policies.retain(|name, _| known.contains(name));
-        for policy in policies
-            .iter()
-            .filter(|policy| !faulty.contains(&policy.name))
-        {
-            let good = Policy {
-                last_good: None,
-                ..policy.clone()
-            };
-            self.good_policies
-                .insert(policy.name.clone(), Arc::new(good));
-        }
-        (plan, diagnostics)
+        self.placer.plan()
     }
 
     /// Adds the bare Namespaces that namespaced objects need.
@@ -413,39 +393,42 @@ fn merge_namespaces(objects: &mut Vec<RenderedObject>) {
     });
 }
 
-/// Two objects with one path: the first stays, the second is held back and said so.
+/// Two objects with one path: both are held back, so that neither takes the file from the other, and said so.
 fn drop_clashes(rendered: &mut Rendered, found: &mut Vec<Diagnostic>) {
-    let mut paths: HashMap<(String, String), ObjectKey> =
+    let place = |key: &ObjectKey| (path::folder(key).to_owned(), path::file_name(key));
+    let mut owners: HashMap<(String, String), ObjectKey> =
         HashMap::with_capacity(rendered.objects.len());
-    let mut refused: Vec<ObjectKey> = Vec::new();
-    rendered.objects.retain(|object| {
-        let place = (
-            path::folder(&object.key).to_owned(),
-            path::file_name(&object.key),
-        );
-        match paths.entry(place) {
-            std::collections::hash_map::Entry::Vacant(free) => {
-                free.insert(object.key.clone());
-                true
-            }
-            std::collections::hash_map::Entry::Occupied(taken) => {
-                let place = taken.key();
-                found.push(
-                    Diagnostic::error(
-                        "PathClash",
-                        format!(
-                            "its file {}/{} is that of {}",
-                            place.0,
-                            place.1,
-                            taken.get()
-                        ),
-                    )
-                    .object(object.key.clone())
-                    .help("rename one of the two objects; this one is not delivered"),
-                );
-                refused.push(object.key.clone());
-                false
-            }
+    let mut clashing: BTreeMap<ObjectKey, ObjectKey> = BTreeMap::new();
+    for object in &rendered.objects {
+        if let Some(first) = owners.insert(place(&object.key), object.key.clone()) {
+            clashing.insert(object.key.clone(), first.clone());
+            clashing.insert(first, object.key.clone());
         }
+    }
+    if clashing.is_empty() {
+        return;
+    }
+    rendered.objects.retain(|object| {
+        let Some(other) = clashing.get(&object.key) else {
+            return true;
+        };
+        let (folder, file) = place(&object.key);
+        found.push(
+            Diagnostic::error(
+                "PathClash",
+                format!("its file {folder}/{file} would be that of {other}, too"),
+            )
+            .object(object.key.clone())
+            .help("rename one of the two objects; until then neither is delivered anew"),
+        );
+        let mut clusters = ClusterSet::default();
+        for variant in object.variants.iter() {
+            clusters.union_with(&variant.clusters);
+        }
+        rendered.quarantined.push(Quarantined {
+            key: object.key.clone(),
+            clusters: Arc::new(clusters),
+        });
+        false
     });
 }

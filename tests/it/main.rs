@@ -12,6 +12,7 @@ mod architecture;
 mod bad_input;
 mod delivery;
 mod examples;
+mod properties;
 mod servers;
 mod support;
 
