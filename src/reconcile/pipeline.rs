@@ -242,7 +242,30 @@ impl Pipeline {
         self.placer.set_namespaces(&snapshot.namespaces);
         self.placer.set_objects(facts.collect());
         self.placer.set_policies(policies.to_vec());
-        self.placer.plan()
+        let (plan, mut diagnostics) = self.placer.plan();
+        // Told already, with the field, where the policy was read.
+        diagnostics.retain(|found| found.reason != "UnreadablePolicy");
+        self.point_at_fields(&snapshot.controls, &mut diagnostics);
+        (plan, diagnostics)
+    }
+
+    /// Placement knows the fields of its policies, and not their texts: here the two come together.
+    fn point_at_fields(&self, controls: &[Control], diagnostics: &mut [Diagnostic]) {
+        for (policy, problem) in self.placer.problems() {
+            let control = controls.iter().find(|control| {
+                *control.key.name == *policy.name.as_str()
+                    && Some(&control.location) == policy.location.as_ref()
+            });
+            let found = diagnostics.iter_mut().find(|found| {
+                found.field.is_none()
+                    && found.reason == problem.reason
+                    && found.policy.as_ref() == Some(&policy.name)
+            });
+            if let (Some(control), Some(found)) = (control, found) {
+                found.object = Some(control.key.clone());
+                found.field = Some((control.origin, problem.path.clone()));
+            }
+        }
     }
 
     /// Adds the bare Namespaces that namespaced objects need.

@@ -42,6 +42,11 @@ pub fn read(controls: &[Control]) -> (Vec<Policy>, Vec<Diagnostic>) {
                 let path = error.path.clone();
                 let found = error.diagnostic(control.location.clone());
                 let found = found.object(control.key.clone()).policy(name.clone());
+                let found = match found.help {
+                    Some(_) => found,
+                    None => found
+                        .help("until it can be read, nothing that it may have placed is removed"),
+                };
                 diagnostics.push(found.in_field(control.origin, path));
                 policy
             }

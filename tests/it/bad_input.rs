@@ -283,12 +283,12 @@ spec:
 #[test]
 fn two_files_with_one_object_are_told_with_both_places() {
     let told = after(write(
-        "workloads/shop-again.yaml",
+        "workloads/shop2.yaml",
         "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings, namespace: shop}\ndata: {color: blue}\n",
     ));
     let first = told.told("DuplicateObject");
     let text = format!("{first:?}");
-    assert!(text.contains("workloads/shop-again.yaml") && text.contains(SHOP), "{first:#?}");
+    assert!(text.contains("workloads/shop2.yaml") && text.contains(SHOP), "{first:#?}");
     told.kept_on_both(SETTINGS);
 }
 
@@ -369,8 +369,10 @@ fn a_policy_of_another_shape_keeps_what_it_placed() {
 #[test]
 fn a_clause_that_selects_everything_is_an_error_and_keeps_what_was_placed() {
     let told = after(replace("policies/extra.yaml", "  - namespaces: [extra]", "  - {}"));
-    let first = told.told("ClauseSelectsAll");
+    let first = told.told_at("InvalidValue", "policies/extra.yaml:7:5");
     assert_eq!(first.policy.as_ref().unwrap().as_str(), "extra");
+    assert!(first.help.is_some(), "{first:#?}");
+    assert_eq!(told.rendering.errors(), 1, "told once: {:#?}", told.rendering.diagnostics);
     told.kept("iad", "extra/configmap-notes.yaml");
 }
 
@@ -407,8 +409,8 @@ fn a_template_that_does_not_parse_keeps_its_object_everywhere() {
 #[test]
 fn a_template_that_never_ends_or_grows_without_end_is_refused() {
     let circle = "{{define \\\"a\\\"}}{{template \\\"a\\\" .}}{{template \\\"a\\\" .}}{{end}}{{template \\\"a\\\" .}}";
-    let growth = "{{printf \\\"%999999999d\\\" 1}}";
-    for template in [circle, growth] {
+    let growth = "{{printf \\\"%999999d\\\" 1}}".repeat(64);
+    for template in [circle, &growth] {
         let told = after(replace(SHOP, "{{ .region }}", template));
         assert!(told.rendering.errors() > 0, "{template}");
         told.kept_on_both(WHERE);
@@ -592,4 +594,28 @@ fn a_cache_full_of_rubbish_gives_the_same_result() {
     let tip = site.tip();
     site.deliver();
     assert_eq!(site.tip(), tip);
+}
+
+#[test]
+fn a_file_with_a_transform_that_cannot_be_read_holds_what_it_changed() {
+    let mut files = SMALL.to_vec();
+    files.push((
+        "policies/transform.yaml",
+        "apiVersion: control.kubestellar.io/v1alpha1\nkind: CustomTransform\nmetadata: {name: color}\nspec: {apiGroup: \"\", resource: configmaps, remove: [$.data.color]}\n",
+    ));
+    let told = after_in(&files, write("policies/transform.yaml", "kind: [\n"));
+    told.told("InvalidYaml");
+    told.kept_on_both(SETTINGS);
+}
+
+#[test]
+fn a_file_with_properties_that_cannot_be_read_holds_what_they_filled() {
+    let mut files = SMALL.to_vec();
+    files.push((
+        "properties.yaml",
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: fra, namespace: customization-properties}\ndata: {region: from-properties}\n",
+    ));
+    let told = after_in(&files, write("properties.yaml", "kind: [\n"));
+    told.told("InvalidYaml");
+    told.kept_on_both(WHERE);
 }
