@@ -12,14 +12,14 @@ use crate::git::{RemoteUrl, Scheme};
 use crate::inventory::{self, Inventory};
 use crate::model::api::pipeline::Hydrate;
 use crate::model::kinds::{Kinds, made_by_the_server, never_downsynced};
-use crate::model::{ClusterName, ClusterSet, Diagnostic, Object, ObjectKey, Severity};
+use crate::model::{ClusterName, ClusterSet, Diagnostic, Object, ObjectKey, RepoPath, Severity};
 use crate::output::branch::build::BranchState;
 use crate::output::branch::hash::{ObjectId, hex, sha256};
 use crate::output::path;
 use crate::placement::{Explanation, ObjectFacts, Placer, Plan, Policy};
 use crate::source::hydrate::{ChartRequest, HydrateOptions};
 use crate::source::{
-    Control, ParsedCache, Place, ReadSource, Snapshot, SourceDescription, SourceError,
+    BrokenFile, Control, ParsedCache, Place, ReadSource, Snapshot, SourceDescription, SourceError,
     SourceRequest, read_source,
 };
 use crate::transform::compile::{Form, FormKey};
@@ -97,6 +97,7 @@ impl Pipeline {
         let source = self.read_for(request)?;
         let mut found = source.diagnostics;
         let mut inventory_complete = source.snapshot.broken.is_empty();
+        let mut unknown_rules = unknown_rules(&source.snapshot);
         let inventory = match &request.inventory {
             None => self.inventory(
                 &source.snapshot.controls,
@@ -107,6 +108,7 @@ impl Pipeline {
                 let place = Place::Folder(place.clone());
                 let read = self.read(place, request).map_err(RenderError::Inventory)?;
                 inventory_complete = read.snapshot.broken.is_empty();
+                unknown_rules.extend(self::unknown_rules(&read.snapshot));
                 found.extend(read.diagnostics);
                 self.inventory(&read.snapshot.controls, &mut found, &mut inventory_complete)
             }
@@ -117,6 +119,7 @@ impl Pipeline {
                 snapshot: source.snapshot,
                 inventory,
                 inventory_complete,
+                unknown_rules,
                 found,
             },
             &request.settings,
@@ -159,6 +162,7 @@ impl Pipeline {
             snapshot,
             inventory,
             inventory_complete,
+            unknown_rules,
             mut found,
         } = input;
         clock.stage("place");
@@ -199,6 +203,7 @@ impl Pipeline {
             diagnostics: found,
             timings: clock.timings,
             inventory_complete,
+            unknown_rules,
             settings: settings.clone(),
         }
     }
@@ -309,7 +314,26 @@ pub(super) struct Input {
     pub(super) snapshot: Snapshot,
     pub(super) inventory: Arc<Inventory>,
     pub(super) inventory_complete: bool,
+    pub(super) unknown_rules: Vec<RepoPath>,
     pub(super) found: Vec<Diagnostic>,
+}
+
+/// Finds the files that cannot be read and may hold what changes other objects: transforms, customizers, properties.
+///
+/// Judged by their words, since nothing better is known of them: whoever breaks a file rarely breaks the name of its kind.
+fn unknown_rules(snapshot: &Snapshot) -> Vec<RepoPath> {
+    const WORDS: [&str; 3] = ["Transform", "Customizer", "customization-properties"];
+    let steers = |file: &&BrokenFile| {
+        let text = file
+            .blob
+            .and_then(|blob| snapshot.texts.read(&file.path, blob));
+        text.is_some_and(|text| {
+            let text = String::from_utf8_lossy(&text);
+            WORDS.iter().any(|word| text.contains(word))
+        })
+    };
+    let found = snapshot.broken.iter().filter(steers);
+    found.map(|file| file.path.clone()).collect()
 }
 
 /// Tells where the source is.

@@ -70,11 +70,7 @@ pub fn read(controls: &[Control]) -> (Vec<Policy>, Vec<Diagnostic>) {
     (policies.into_values().collect(), diagnostics)
 }
 
-fn policy(
-    control: &Control,
-    name: PolicyName,
-    spec: BindingPolicySpec,
-) -> Policy {
+fn policy(control: &Control, name: PolicyName, spec: BindingPolicySpec) -> Policy {
     let clauses = spec.downsync.into_iter().map(|clause| Clause {
         api_group: clause.api_group,
         resources: clause.resources,
@@ -97,11 +93,7 @@ fn policy(
     }
 }
 
-fn unreadable(
-    control: &Control,
-    name: PolicyName,
-    error: &ReadError,
-) -> Policy {
+fn unreadable(control: &Control, name: PolicyName, error: &ReadError) -> Policy {
     Policy {
         location: Some(control.location.clone()),
         cluster_selectors: Vec::new(),

@@ -232,5 +232,8 @@ fn what_no_wec_sees_leaves_the_branch_and_moves_the_note() {
         assert!(site.noted().contains(&source), "{path}");
         assert_eq!(site.verify(GENERATED).differences, [""; 0]);
     }
-    support::git::git(site.repository.path(), &["fsck", "--strict", "--no-dangling"]);
+    support::git::git(
+        site.repository.path(),
+        &["fsck", "--strict", "--no-dangling"],
+    );
 }

@@ -48,6 +48,12 @@ pub(super) fn kept_files<E>(
             ));
         }
     }
+    if stand.values().next().is_some() {
+        // Without a rule, what it removes or fills in would go out as it is written.
+        reasons.extend(rendering.unknown_rules.iter().map(|path| {
+            format!("{path} cannot be read, and seems to hold transforms or properties, which change other objects")
+        }));
+    }
     if !rendering.snapshot.is_complete() {
         keep_unknown(rendering, standing, &mut kept)?;
     }
