@@ -13,6 +13,7 @@ mod bad_input;
 mod delivery;
 mod examples;
 mod cli;
+mod properties;
 mod servers;
 mod support;
 
