@@ -13,6 +13,11 @@ mod bad_input;
 mod delivery;
 mod examples;
 mod servers;
+mod servers_argocd;
+mod servers_examples;
+mod servers_flux;
+mod servers_pipeline;
+mod servers_push;
 mod support;
 
 use std::{fs, path::Path};
