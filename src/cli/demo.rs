@@ -70,16 +70,27 @@ pub(super) fn run(arguments: &Arguments, terminal: &Terminal) -> Result<Ending, 
     let folder = folder(arguments.dir.as_deref())?;
     let start = Instant::now();
     let repository = commit(&folder).map_err(|error| {
-        CliError::message(format!("cannot make a repository in {}: {}", folder.display(), error.message()))
+        CliError::message(format!(
+            "cannot make a repository in {}: {}",
+            folder.display(),
+            error.message()
+        ))
     })?;
-    let request = Request { location: folder.display().to_string(), committed: true, ..Request::default() };
+    let request = Request {
+        location: folder.display().to_string(),
+        committed: true,
+        ..Request::default()
+    };
     let destination = Destination::Branch {
         repository: repository.path().to_owned(),
         name: BRANCH.to_owned(),
         layout: Layout::Directories,
         push: None,
     };
-    let options = DeliveryOptions { committer: Committer::default(), ..DeliveryOptions::default() };
+    let options = DeliveryOptions {
+        committer: Committer::default(),
+        ..DeliveryOptions::default()
+    };
     let line = Line::new(terminal);
     let mut pipeline = Pipeline::new(None);
     let rendering = pipeline.render(&request, &line)?;
@@ -113,14 +124,17 @@ pub(super) fn run(arguments: &Arguments, terminal: &Terminal) -> Result<Ending, 
 fn folder(wanted: Option<&Path>) -> Result<PathBuf, CliError> {
     let Some(folder) = wanted else {
         let made = tempfile::Builder::new().prefix("stellate-demo-").tempdir();
-        let made = made.map_err(|error| CliError::new(error).context("cannot make a temporary folder"))?;
+        let made =
+            made.map_err(|error| CliError::new(error).context("cannot make a temporary folder"))?;
         // It stays: somebody wants to look at it.
         return Ok(made.keep());
     };
     let taken = std::fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some());
     if taken || folder.is_file() {
-        return Err(CliError::message(format!("{} is not empty", folder.display()))
-            .hint("name a folder that is not there yet, or leave --dir out"));
+        return Err(
+            CliError::message(format!("{} is not empty", folder.display()))
+                .hint("name a folder that is not there yet, or leave --dir out"),
+        );
     }
     Ok(folder.to_owned())
 }
@@ -128,11 +142,17 @@ fn folder(wanted: Option<&Path>) -> Result<PathBuf, CliError> {
 /// Writes and commits the example.
 fn commit(folder: &Path) -> Result<Repository, git2::Error> {
     let mut options = git2::RepositoryInitOptions::new();
-    options.initial_head("main").mkpath(true).external_template(false);
+    options
+        .initial_head("main")
+        .mkpath(true)
+        .external_template(false);
     let repository = Repository::init_opts(folder, &options)?;
     for (path, text) in FILES {
         let path = folder.join(path);
-        let written = path.parent().map_or(Ok(()), std::fs::create_dir_all).and_then(|()| std::fs::write(&path, text));
+        let written = path
+            .parent()
+            .map_or(Ok(()), std::fs::create_dir_all)
+            .and_then(|()| std::fs::write(&path, text));
         written.map_err(|error| git2::Error::from_str(&format!("{}: {error}", path.display())))?;
     }
     let mut index = repository.index()?;
@@ -140,7 +160,14 @@ fn commit(folder: &Path) -> Result<Repository, git2::Error> {
     index.write()?;
     let tree = repository.find_tree(index.write_tree()?)?;
     let author = Signature::new("Stellate", "stellate@localhost", &Time::new(DATE, 0))?;
-    repository.commit(Some("HEAD"), &author, &author, "Open the shop\n", &tree, &[])?;
+    repository.commit(
+        Some("HEAD"),
+        &author,
+        &author,
+        "Open the shop\n",
+        &tree,
+        &[],
+    )?;
     drop(tree);
     Ok(repository)
 }
@@ -160,11 +187,22 @@ mod tests {
                 if path.is_dir() {
                     waiting.push(path);
                 } else {
-                    found.push(path.strip_prefix(&folder).expect("inside").to_string_lossy().into_owned());
+                    found.push(
+                        path.strip_prefix(&folder)
+                            .expect("inside")
+                            .to_string_lossy()
+                            .into_owned(),
+                    );
                 }
             }
         }
         found.sort();
-        assert_eq!(found, FILES.iter().map(|(path, _)| (*path).to_owned()).collect::<Vec<_>>());
+        assert_eq!(
+            found,
+            FILES
+                .iter()
+                .map(|(path, _)| (*path).to_owned())
+                .collect::<Vec<_>>()
+        );
     }
 }

@@ -158,16 +158,23 @@ fn files() -> [(&'static str, String); 5] {
 /// Writes the files.
 pub(super) fn run(arguments: &Arguments, terminal: &Terminal) -> Result<Ending, CliError> {
     let files = files();
-    let taken: Vec<&str> =
-        files.iter().map(|(path, _)| *path).filter(|path| arguments.path.join(path).exists()).collect();
+    let taken: Vec<&str> = files
+        .iter()
+        .map(|(path, _)| *path)
+        .filter(|path| arguments.path.join(path).exists())
+        .collect();
     if !taken.is_empty() {
-        return Err(CliError::message(format!("{} is there already", super::table::list(&taken, 5)))
-            .hint("nothing was written; choose an empty folder: stellate init PATH"));
+        return Err(
+            CliError::message(format!("already there: {}", super::table::list(&taken, 5)))
+                .hint("nothing was written; choose an empty folder: stellate init PATH"),
+        );
     }
     for (path, text) in files {
         let path = arguments.path.join(path);
         let failed = |error: std::io::Error| {
-            CliError::new(anyhow::Error::new(error).context(format!("cannot write {}", path.display())))
+            CliError::new(
+                anyhow::Error::new(error).context(format!("cannot write {}", path.display())),
+            )
         };
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder).map_err(failed)?;
@@ -179,6 +186,8 @@ pub(super) fn run(arguments: &Arguments, terminal: &Terminal) -> Result<Ending, 
         here if here == "." => String::new(),
         path => format!(" {path}"),
     };
-    terminal.say(&format!("next: stellate validate{path}; stellate render{path}"));
+    terminal.say(&format!(
+        "next: stellate validate{path}; stellate render{path}"
+    ));
     Ok(Ending::Done)
 }

@@ -38,7 +38,12 @@ pub(super) struct ConfigurationArguments {
     #[arg(long, value_name = "NAME", help_heading = "Configuration")]
     pipeline: Option<String>,
     /// The environment variable that holds a token for HTTPS
-    #[arg(long, value_name = "NAME", conflicts_with = "token_file", help_heading = "Access")]
+    #[arg(
+        long,
+        value_name = "NAME",
+        conflicts_with = "token_file",
+        help_heading = "Access"
+    )]
     token_env: Option<String>,
     /// The file that holds a token for HTTPS
     #[arg(long, value_name = "FILE", help_heading = "Access")]
@@ -47,7 +52,12 @@ pub(super) struct ConfigurationArguments {
     #[arg(long, value_name = "FILE", help_heading = "Access")]
     ssh_key: Option<PathBuf>,
     /// Where parsed files and remote repositories are kept between runs [default: the user's cache folder]
-    #[arg(long, value_name = "DIR", env = "STELLATE_CACHE_DIR", help_heading = "Cache")]
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "STELLATE_CACHE_DIR",
+        help_heading = "Cache"
+    )]
     cache_dir: Option<PathBuf>,
     /// Keep nothing between runs
     #[arg(long, conflicts_with = "cache_dir", help_heading = "Cache")]
@@ -98,8 +108,12 @@ impl SourceArguments {
         }
         let (location, revision, committed) = self.place(configured.as_ref());
         let remote = is_remote(&location);
-        let settings = configured.as_ref().map_or_else(Settings::default, |resolved| resolved.settings.clone());
-        let login = configured.as_ref().and_then(|resolved| resolved.credentials.clone());
+        let settings = configured
+            .as_ref()
+            .map_or_else(Settings::default, |resolved| resolved.settings.clone());
+        let login = configured
+            .as_ref()
+            .and_then(|resolved| resolved.credentials.clone());
         Ok(Scene {
             request: Request {
                 location,
@@ -155,29 +169,47 @@ impl ConfigurationArguments {
             Some(path) => (path.clone(), path.display().to_string(), true),
             None if is_remote(location) => return Ok(None),
             // Shown as the other files of the source are: relative to PATH.
-            None => (Path::new(location).join(config::FILE), config::FILE.to_owned(), false),
+            None => (
+                Path::new(location).join(config::FILE),
+                config::FILE.to_owned(),
+                false,
+            ),
         };
         match std::fs::read(&path) {
             Ok(text) => Ok(Some(File { path, shown, text })),
             Err(error) if !named && error.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(error) if !named && error.kind() == std::io::ErrorKind::NotADirectory => Ok(None),
             Err(error) => {
-                let error = anyhow::Error::new(error).context(format!("cannot read the configuration {}", path.display()));
-                Err(CliError::new(error).hint("name the file with --config FILE, or leave it out: nothing needs one"))
+                let error = anyhow::Error::new(error)
+                    .context(format!("cannot read the configuration {}", path.display()));
+                Err(CliError::new(error)
+                    .hint("name the file with --config FILE, or leave it out: nothing needs one"))
             }
         }
     }
 
-    fn choose<'a>(&self, pipelines: &'a [config::Written], file: &str) -> Result<&'a config::Written, CliError> {
-        let name = |written: &config::Written| written.pipeline.metadata.name.clone().unwrap_or_default();
+    fn choose<'a>(
+        &self,
+        pipelines: &'a [config::Written],
+        file: &str,
+    ) -> Result<&'a config::Written, CliError> {
+        let name =
+            |written: &config::Written| written.pipeline.metadata.name.clone().unwrap_or_default();
         let names = || pipelines.iter().map(name).collect::<Vec<_>>().join(", ");
         match (&self.pipeline, pipelines) {
-            (Some(wanted), _) => pipelines.iter().find(|written| name(written) == *wanted).ok_or_else(|| {
-                CliError::message(format!("{file} has no pipeline {wanted:?}")).hint(format!("it has: {}", names()))
-            }),
+            (Some(wanted), _) => pipelines
+                .iter()
+                .find(|written| name(written) == *wanted)
+                .ok_or_else(|| {
+                    CliError::message(format!("{file} has no pipeline {wanted:?}"))
+                        .hint(format!("it has: {}", names()))
+                }),
             (None, [only]) => Ok(only),
-            (None, _) => Err(CliError::message(format!("{file} holds {} pipelines", pipelines.len()))
-                .hint(format!("choose one with --pipeline NAME: {}", names()))),
+            (None, _) => Err(CliError::message(format!(
+                "{file} holds {} pipelines",
+                pipelines.len()
+            ))
+            .hint(format!("choose one with --pipeline NAME: {}", names()))),
         }
     }
 
@@ -232,7 +264,11 @@ impl Scene {
     pub(super) fn check(&self, terminal: &Terminal) -> Result<(), CliError> {
         let all: Vec<&Diagnostic> = self.diagnostics.iter().collect();
         if !all.is_empty() {
-            terminal.say(&problems::text(&all, &|found| self.text_of(found), terminal.talk()));
+            terminal.say(&problems::text(
+                &all,
+                &|found| self.text_of(found),
+                terminal.talk(),
+            ));
         }
         match all.iter().any(|found| found.severity == Severity::Error) {
             false => Ok(()),
@@ -249,16 +285,27 @@ impl Scene {
 
     /// Says what was found while rendering: errors and warnings in full, and how many there are.
     pub(super) fn report(&self, rendering: &Rendering, terminal: &Terminal) {
-        let grave = rendering.diagnostics.iter().filter(|found| found.severity > Severity::Note);
+        let grave = rendering
+            .diagnostics
+            .iter()
+            .filter(|found| found.severity > Severity::Note);
         let grave: Vec<&Diagnostic> = grave.collect();
         if !grave.is_empty() {
-            let text = problems::text(&grave, &|found| problems::source_text(rendering, found), terminal.talk());
+            let text = problems::text(
+                &grave,
+                &|found| problems::source_text(rendering, found),
+                terminal.talk(),
+            );
             terminal.say(&format!("{text}\n"));
         }
     }
 
     /// Says how long the stages took, when that was asked for.
-    pub(super) fn report_timings(&self, timings: &[(&'static str, std::time::Duration)], terminal: &Terminal) {
+    pub(super) fn report_timings(
+        &self,
+        timings: &[(&'static str, std::time::Duration)],
+        terminal: &Terminal,
+    ) {
         if !self.timings {
             return;
         }

@@ -53,7 +53,11 @@ impl Terminal {
                 clap::ColorChoice::Never => false,
                 clap::ColorChoice::Auto => detected != anstream::ColorChoice::Never,
             };
-            if coloured { Styles::coloured() } else { Styles::default() }
+            if coloured {
+                Styles::coloured()
+            } else {
+                Styles::default()
+            }
         };
         Self {
             out: styles(anstream::AutoStream::choice(&std::io::stdout())),
@@ -86,14 +90,20 @@ impl Terminal {
         let written = out.write_all(data.as_ref()).and_then(|()| out.flush());
         written.map_err(|error| match error.kind() {
             ErrorKind::BrokenPipe => CliError::broken_pipe(),
-            _ => CliError::new(anyhow::Error::new(error).context("cannot write to standard output")),
+            _ => {
+                CliError::new(anyhow::Error::new(error).context("cannot write to standard output"))
+            }
         })
     }
 
     /// Talks. Whether anybody listens changes nothing.
     pub(super) fn say(&self, text: &str) {
         let mut talk = std::io::stderr().lock();
-        let line = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
+        let line = if text.is_empty() || text.ends_with('\n') {
+            ""
+        } else {
+            "\n"
+        };
         let _heard = write!(talk, "{text}{line}").and_then(|()| talk.flush());
     }
 

@@ -19,7 +19,7 @@ pub mod render;
 pub mod rules;
 pub mod template;
 
-pub use prepared::{Fillings, Prepared, Segment};
+pub use prepared::{Fillings, Prepared};
 pub use render::Transformer;
 pub use rules::Rules;
 

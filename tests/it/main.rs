@@ -12,6 +12,7 @@ mod architecture;
 mod bad_input;
 mod delivery;
 mod examples;
+mod cli;
 mod servers;
 mod servers_argocd;
 mod servers_examples;

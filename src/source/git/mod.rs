@@ -24,8 +24,8 @@ pub use changes::ChangedFile;
 pub use error::GitSourceError;
 pub use tree::{GitTree, ListingMemory};
 
-use super::select;
 use super::tree::{Listing, Tree as _, Which};
+use super::{hexadecimal, select};
 
 /// A repository that can be read: a remote one through a copy of ours, or a local one itself.
 pub struct GitSource {
@@ -316,8 +316,7 @@ fn blob_of(id: Oid) -> BlobId {
 fn copy_folder(cache: &Path, url: &RemoteUrl) -> PathBuf {
     use aws_lc_rs::digest::{SHA256, digest};
     let name = digest(&SHA256, url.redacted().as_bytes());
-    let short = name.as_ref().iter().take(16);
-    let name: String = short.map(|byte| format!("{byte:02x}")).collect();
+    let name = hexadecimal(name.as_ref().get(..16).unwrap_or_default());
     cache.join("repositories").join(format!("{name}.git"))
 }
 
