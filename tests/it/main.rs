@@ -15,6 +15,11 @@ mod examples;
 mod cli;
 mod properties;
 mod servers;
+mod servers_argocd;
+mod servers_examples;
+mod servers_flux;
+mod servers_pipeline;
+mod servers_push;
 mod support;
 
 use std::{fs, path::Path};
