@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use crate::git::Access;
 pub use crate::config::Settings;
+use crate::git::Access;
 use crate::source::SourceError;
 
 /// What to render.
