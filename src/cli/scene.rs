@@ -122,7 +122,6 @@ impl SourceArguments {
                 inventory: self.inventory.clone(),
                 settings,
                 access: self.configuration.access(login.as_ref())?,
-                ..Request::default()
             },
             configured,
             remote,
@@ -270,10 +269,10 @@ impl Scene {
                 terminal.talk(),
             ));
         }
-        match all.iter().any(|found| found.severity == Severity::Error) {
-            false => Ok(()),
-            true => Err(CliError::message("the configuration cannot be used")),
+        if all.iter().any(|found| found.severity == Severity::Error) {
+            return Err(CliError::message("the configuration cannot be used"));
         }
+        Ok(())
     }
 
     /// Gives the configuration's text for a diagnostic about it.
@@ -281,23 +280,6 @@ impl Scene {
         let (shown, text) = self.text.as_ref()?;
         let place = found.location.as_ref()?;
         (place.path.as_str() == shown).then(|| text.clone())
-    }
-
-    /// Says what was found while rendering: errors and warnings in full, and how many there are.
-    pub(super) fn report(&self, rendering: &Rendering, terminal: &Terminal) {
-        let grave = rendering
-            .diagnostics
-            .iter()
-            .filter(|found| found.severity > Severity::Note);
-        let grave: Vec<&Diagnostic> = grave.collect();
-        if !grave.is_empty() {
-            let text = problems::text(
-                &grave,
-                &|found| problems::source_text(rendering, found),
-                terminal.talk(),
-            );
-            terminal.say(&format!("{text}\n"));
-        }
     }
 
     /// Says how long the stages took, when that was asked for.
@@ -314,6 +296,24 @@ impl Scene {
             table.row([(*stage).to_owned(), super::table::duration(*time)]);
         }
         terminal.say(&table.text(terminal.talk()));
+    }
+}
+
+/// Says what was found while rendering: errors and warnings in full, and how many there are.
+pub(super) fn report(rendering: &Rendering, terminal: &Terminal) {
+    let grave = rendering
+        .diagnostics
+        .iter()
+        .filter(|found| found.severity > Severity::Note);
+    let mut grave: Vec<&Diagnostic> = grave.collect();
+    problems::by_place(&mut grave);
+    if !grave.is_empty() {
+        let text = problems::text(
+            &grave,
+            &|found| problems::source_text(rendering, found),
+            terminal.talk(),
+        );
+        terminal.say(&format!("{text}\n"));
     }
 }
 

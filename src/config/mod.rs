@@ -254,7 +254,7 @@ impl Resolver<'_> {
         };
         match &spec.inventory {
             Some(Inventory::Its(_)) => {
-                self.not_used("inventory.its", &["spec", "inventory", "its"])
+                self.not_used("inventory.its", &["spec", "inventory", "its"]);
             }
             // The inventory is found by kind; its folder only has to be among those that are read.
             Some(Inventory::Files(files)) if !paths.is_empty() && !covered(&paths, &files.path) => {
