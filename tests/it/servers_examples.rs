@@ -108,7 +108,7 @@ fn apply(wec: &ApiServer, folder: &Path) {
     let strictly = [
         "apply",
         "--server-side",
-        "--field-validation=Strict",
+        "--validate=strict",
         "--recursive",
         &files,
     ];

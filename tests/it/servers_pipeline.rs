@@ -97,7 +97,8 @@ impl Pipeline {
         let pipeline = Self::new(name)?;
         let files = format!("{}/.", project().join("examples").join(example).display());
         let mut copy = Command::new("cp");
-        copy.args(["-R", &files, "."]).current_dir(pipeline.source.path());
+        copy.args(["-R", &files, "."])
+            .current_dir(pipeline.source.path());
         assert!(copy.status().unwrap().success(), "cp {files}");
         pipeline.commit("first");
         Ok(pipeline)
