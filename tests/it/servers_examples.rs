@@ -17,7 +17,7 @@ fn a_real_api_server_accepts_what_the_examples_become() {
             "shop",
             &["fra1", "sto1", "bom1", "stage-fra", "store-pune"][..],
         ),
-        ("edge-fleet", &["at-0005", "nl-0464"]),
+        ("edge-fleet", &["at-0047", "ch-0201", "nl-0464"]),
     ] {
         let rendered = render(example);
         for name in names {
@@ -108,7 +108,7 @@ fn apply(wec: &ApiServer, folder: &Path) {
     let strictly = [
         "apply",
         "--server-side",
-        "--field-validation=Strict",
+        "--validate=strict",
         "--recursive",
         &files,
     ];
