@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::error::CliError;
-use super::problems;
+use super::{problems, remote};
 use super::terminal::Terminal;
 use crate::config::{self, Login, Place, Resolved, SecretPlace};
 use crate::git::{Access, Credentials, Secret};
@@ -60,7 +60,7 @@ pub(super) struct ConfigurationArguments {
     )]
     cache_dir: Option<PathBuf>,
     /// Keep nothing between runs
-    #[arg(long, conflicts_with = "cache_dir", help_heading = "Cache")]
+    #[arg(long, help_heading = "Cache")]
     no_cache: bool,
     /// Say how long each stage took
     #[arg(long)]
@@ -138,11 +138,11 @@ impl SourceArguments {
         if let Some(location) = &self.location {
             return (location.clone(), None, false);
         }
-        // Without --config, the file was found in the folder that it stands in, and that folder is meant.
-        if self.configuration.config.is_none() {
-            return (here(), None, false);
-        }
-        match configured.and_then(|resolved| resolved.place.clone()) {
+        let place = configured.and_then(|resolved| resolved.place.clone());
+        // The file stands in the work tree of the repository that it names: that work tree is meant.
+        let is_here = |url: &str| self.configuration.config.is_none() && remote::is_clone_of(url);
+        match place {
+            Some(Place::Git(url)) if is_here(&url) => (here(), None, false),
             Some(Place::Git(url)) => {
                 let revision = configured.and_then(|resolved| resolved.revision.clone());
                 (url, revision, true)

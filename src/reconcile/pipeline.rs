@@ -309,7 +309,11 @@ impl Pipeline {
         for (name, clusters) in &plan.implied_namespaces {
             let last = self.namespaces.remove(name);
             let variants = last.filter(|last| last[0].clusters == *clusters).unwrap_or_else(|| {
-                let value = serde_json::json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
+                let value = serde_json::json!({
+                        "apiVersion": "v1",
+                        "kind": "Namespace",
+                        "metadata": {"name": name, "annotations": never_pruned()},
+                    });
                 let prepared = Prepared { text: yaml::emit(&value).into(), holes: [].into() };
                 [Variant { clusters: Arc::clone(clusters), content: Content::Shared(Arc::new(prepared)) }].into()
             });
@@ -368,7 +372,8 @@ fn unknown_rules(snapshot: &Snapshot) -> Vec<RepoPath> {
 
 /// Tells where the source is.
 fn source_place(request: &Request) -> Place {
-    let remote = RemoteUrl::parse(&request.location).is_ok_and(|url| url.scheme() != Scheme::Local);
+    let remote = request.location.starts_with("file://")
+        || RemoteUrl::parse(&request.location).is_ok_and(|url| url.scheme() != Scheme::Local);
     if remote || request.committed || request.revision.is_some() {
         let location = request.location.clone();
         return Place::Git {
@@ -449,6 +454,14 @@ fn refuse_secrets<'a>(
         }
     }
     (objects, plan, refused)
+}
+
+/// What keeps Argo CD and Flux from pruning an implied Namespace: others may have objects in it.
+fn never_pruned() -> serde_json::Value {
+    serde_json::json!({
+        "argocd.argoproj.io/sync-options": "Prune=false",
+        "kustomize.toolkit.fluxcd.io/prune": "disabled",
+    })
 }
 
 /// An implied Namespace and a delivered one of the same name go to different WECs: they become variants of one object.
