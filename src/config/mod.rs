@@ -17,11 +17,13 @@ use crate::model::api::pipeline::{
 };
 use crate::model::api::{ApiObject as _, ReadError, read};
 use crate::model::{Diagnostic, Location, PathPart, RepoPath};
-use crate::reconcile::Settings;
 use crate::yaml::{self, Limits};
 
+mod settings;
 #[cfg(test)]
 mod tests;
+
+pub use settings::Settings;
 
 /// The name of the file that is used when it is there.
 pub const FILE: &str = "stellate.yaml";

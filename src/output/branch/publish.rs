@@ -83,10 +83,11 @@ pub fn commit(
     let mut commits = Commits::default();
     let mut noted = Vec::new();
     for target in targets {
+        // Somebody else's commit is never taken for ours, even when it touches nothing below `clusters/`.
         let standing = target
             .tip
             .as_ref()
-            .filter(|tip| tip.clusters == Some(target.clusters));
+            .filter(|tip| tip.clusters == Some(target.clusters) && tip.trailers.is_some());
         if let Some(tip) = standing {
             commits.results.push((tip.commit, false));
             if tip.source != Some(provenance.commit.id) {
@@ -159,7 +160,11 @@ fn new_commit(
     let tree = Tree::new(&mut entries)?;
     let tree_id = objects.add(ObjectKind::Tree, tree.as_bytes());
     let parents: Vec<ObjectId> = target.tip.iter().map(|tip| tip.commit).collect();
-    let message = metadata::message(provenance);
+    // The lock of one WEC's branch holds that WEC's facts only, and so does its digest.
+    let message = metadata::message(&Provenance {
+        inventory_digest: target.lock.inventory_digest(),
+        ..provenance.clone()
+    });
     let mut commit = Commit {
         tree: tree_id,
         parents: &parents,

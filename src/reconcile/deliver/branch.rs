@@ -16,7 +16,7 @@ use crate::git::{self, RefUpdate, RemoteUrl, Want, Wanted};
 use crate::model::api::pipeline::Layout;
 use crate::model::{Diagnostic, Revision};
 use crate::output::branch::build::{self, BranchState, Built, KeptFile, Statistics};
-use crate::output::branch::change::{Change, change};
+use crate::output::branch::change::{Change, change, change_between};
 use crate::output::branch::hash::{ObjectId, ObjectKind};
 use crate::output::branch::lock::Lock;
 use crate::output::branch::metadata::NOTES_REFERENCE;
@@ -185,7 +185,10 @@ fn build_on(
     };
     let last = last.map(|last| &last.state);
     let built = build::build(&rendering.rendered, kept, last, &known)?;
-    let change = change(tree, &built.state)?;
+    let change = match last {
+        Some(last) => change_between(last, &built.state),
+        None => change(tree, &built.state)?,
+    };
     Ok((built, change))
 }
 

@@ -11,6 +11,7 @@ pub(crate) mod applied;
 pub(crate) mod git;
 pub(crate) mod http;
 pub(crate) mod servers;
+pub(crate) mod site;
 
 use std::{
     env, fs,
