@@ -1,3 +1,10 @@
-//! The command line; see [`stellate::cli`].
+//! The program: allocator, arguments, exit code; everything else is in the library.
 
-fn main() {}
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    stellate::cli::main()
+}

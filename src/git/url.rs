@@ -142,7 +142,7 @@ impl RemoteUrl {
     }
 
     fn read_scp(authority: &str, path: &str) -> Result<Self, &'static str> {
-        if path.is_empty() {
+        if path.trim_matches('/').is_empty() {
             return Err("it names no repository");
         }
         if path.starts_with('-') {

@@ -13,7 +13,7 @@ use crate::inventory::{self, Inventory};
 use crate::model::api::pipeline::Hydrate;
 use crate::model::kinds::{Kinds, made_by_the_server, never_downsynced};
 use crate::model::{ClusterName, ClusterSet, Diagnostic, Object, ObjectKey, RepoPath, Severity};
-use crate::output::branch::build::BranchState;
+use crate::output::branch::build::{BranchState, KeptFile};
 use crate::output::branch::hash::{ObjectId, hex, sha256};
 use crate::output::path;
 use crate::placement::{Explanation, ObjectFacts, Placer, Plan, Policy};
@@ -41,8 +41,22 @@ pub struct Pipeline {
     placer: Placer,
     transformer: Transformer,
     namespaces: HashMap<String, Arc<[Variant]>>,
-    /// What was built last for each destination, and the commit that holds it.
-    pub(super) built: HashMap<String, (ObjectId, BranchState)>,
+    /// What was rendered last.
+    last: Option<Rendering>,
+    /// What was built last for each destination.
+    pub(super) built: HashMap<String, LastBuilt>,
+}
+
+/// What was built for a destination, and where it stands.
+pub(super) struct LastBuilt {
+    /// The generated commit that holds it.
+    pub(super) commit: ObjectId,
+    /// What was rendered.
+    pub(super) rendered: Arc<Rendered>,
+    /// What was kept beside it.
+    pub(super) kept: Vec<KeptFile>,
+    /// What it was built into.
+    pub(super) state: BranchState,
 }
 
 /// Measures stages and tells them to whoever listens.
@@ -95,6 +109,12 @@ impl Pipeline {
         let mut clock = Clock::new(progress);
         clock.stage("read");
         let source = self.read_for(request)?;
+        if let Some(mut last) = self.unchanged(request, &source) {
+            clock.stop();
+            last.source = source.description;
+            last.timings = clock.timings;
+            return Ok(last);
+        }
         let mut found = source.diagnostics;
         let mut inventory_complete = source.snapshot.broken.is_empty();
         let mut unknown_rules = unknown_rules(&source.snapshot);
@@ -113,7 +133,7 @@ impl Pipeline {
                 self.inventory(&read.snapshot.controls, &mut found, &mut inventory_complete)
             }
         };
-        Ok(self.render_snapshot(
+        let rendering = self.render_snapshot(
             Input {
                 source: source.description,
                 snapshot: source.snapshot,
@@ -124,7 +144,17 @@ impl Pipeline {
             },
             &request.settings,
             clock,
-        ))
+        );
+        self.last = request.inventory.is_none().then(|| rendering.clone());
+        Ok(rendering)
+    }
+
+    /// Gives the last rendering when nothing that goes into it changed.
+    fn unchanged(&self, request: &Request, source: &ReadSource) -> Option<Rendering> {
+        let last = self.last.as_ref().filter(|_| request.inventory.is_none())?;
+        let same =
+            Arc::ptr_eq(&last.snapshot, &source.snapshot) && last.settings == request.settings;
+        same.then(|| last.clone())
     }
 
     /// Reads the source that is asked for.
@@ -195,10 +225,10 @@ impl Pipeline {
             source,
             snapshot,
             inventory,
-            policies,
-            plan,
+            policies: policies.into(),
+            plan: Arc::new(plan),
             rules,
-            rendered,
+            rendered: Arc::new(rendered),
             reads: self.transformer.reads(),
             diagnostics: found,
             timings: clock.timings,
@@ -311,7 +341,7 @@ impl Pipeline {
 /// What goes into a rendering, read already.
 pub(super) struct Input {
     pub(super) source: SourceDescription,
-    pub(super) snapshot: Snapshot,
+    pub(super) snapshot: Arc<Snapshot>,
     pub(super) inventory: Arc<Inventory>,
     pub(super) inventory_complete: bool,
     pub(super) unknown_rules: Vec<RepoPath>,

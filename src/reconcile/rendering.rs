@@ -12,22 +12,23 @@ use crate::source::{Snapshot, SourceDescription};
 use crate::transform::template::Reads;
 use crate::transform::{Content, Rendered, RenderedObject, Rules, Variant};
 
-/// The result of one rendering.
+/// The result of one rendering. Cheap to clone.
+#[derive(Clone, Debug)]
 pub struct Rendering {
     /// Where the source was read, and which commit.
     pub source: SourceDescription,
     /// The source's objects.
-    pub snapshot: Snapshot,
+    pub snapshot: Arc<Snapshot>,
     /// The WECs.
     pub inventory: Arc<Inventory>,
     /// The policies as placement took them.
-    pub policies: Vec<Policy>,
+    pub policies: Arc<[Policy]>,
     /// Which object goes where.
-    pub plan: Plan,
+    pub plan: Arc<Plan>,
     /// The rules that changed objects.
     pub rules: Arc<Rules>,
     /// What every WEC gets.
-    pub rendered: Rendered,
+    pub rendered: Arc<Rendered>,
     /// The properties that templates read.
     pub reads: Reads,
     /// Everything there is to say, sorted.

@@ -121,6 +121,15 @@ impl Tree for FolderTree {
             path: path.to_owned(),
             tree: self.root.display().to_string(),
         };
+        // A link on the way may lead anywhere.
+        let above = start.parent().unwrap_or(&start);
+        let above = above.canonicalize().map_err(missing)?;
+        if !path.is_empty() && !above.starts_with(&self.root) {
+            return Err(TreeError::Refused {
+                path: path.to_owned(),
+                problem: "a symbolic link leads out of the source".to_owned(),
+            });
+        }
         let kind = fs::symlink_metadata(&start).map_err(missing)?.file_type();
         let mut walk = Walk {
             tree: self,
@@ -234,7 +243,11 @@ impl Walk<'_> {
                     "a symbolic link that leads out of the source is not followed",
                 );
             }
-            Ok(target) if target.is_file() => self.file(path),
+            Ok(target) if target.is_file() => {
+                if self.which.lists(path.rsplit('/').next().unwrap_or(path)) {
+                    self.file(path);
+                }
+            }
             Ok(_) => self.unfollowed(path, "a symbolic link to a folder is not followed"),
             Err(error) => {
                 let text = format!("the symbolic link leads nowhere: {error}");

@@ -13,7 +13,7 @@ use crate::git::Access;
 use crate::model::kinds::Kinds;
 use crate::model::{BlobId, Diagnostic, RepoPath};
 
-use super::cache::ParsedCache;
+use super::cache::{LastRead, ParsedCache};
 use super::folder::{FolderError, FolderTree};
 use super::git::{GitSource, GitSourceError, ResolvedRevision};
 use super::hydrate::{HydrateOptions, hydrate};
@@ -66,11 +66,27 @@ pub enum Place {
     },
 }
 
+impl Place {
+    /// Tells whether two places are one, but for the revision.
+    pub(super) fn is_beside(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Folder(one), Self::Folder(another)) => one == another,
+            (
+                Self::Git { location: one, .. },
+                Self::Git {
+                    location: another, ..
+                },
+            ) => one == another,
+            _ => false,
+        }
+    }
+}
+
 /// A source that was read.
 #[derive(Clone, Debug)]
 pub struct ReadSource {
-    /// What it holds.
-    pub snapshot: Snapshot,
+    /// What it holds; the same one as the last time when nothing in it changed.
+    pub snapshot: Arc<Snapshot>,
     /// Which source it is.
     pub description: SourceDescription,
     /// What is to be said about it; sorted.
@@ -158,22 +174,61 @@ pub fn read_source(
         }
         Place::Git { location, revision } => {
             let folder = cache_folder(request);
-            let source = GitSource::open(location, &folder, &request.access)?;
-            let resolved = source.resolve(revision.as_deref())?;
-            let tree = source.tree(resolved.revision)?;
-            let way = Way::Git(source.git_folder().to_owned());
-            let name = source.name().to_owned();
-            read_tree(
-                &tree,
-                source.prefix(),
-                name,
-                Some(resolved),
-                way,
-                request,
-                cache,
-            )
+            let mut source = GitSource::open(location, &folder, &request.access)?;
+            let read = read_commit(&mut source, revision.as_deref(), request, cache);
+            // A copy may be damaged; the next one is not.
+            if is_damaged(&read) && source.remake_copy()? {
+                return read_commit(&mut source, revision.as_deref(), request, cache);
+            }
+            read
         }
     }
+}
+
+fn read_commit(
+    source: &mut GitSource,
+    revision: Option<&str>,
+    request: &SourceRequest,
+    cache: &mut ParsedCache,
+) -> Result<ReadSource, SourceError> {
+    let resolved = source.resolve(revision)?;
+    let memory = std::mem::take(&mut cache.listings);
+    let tree = source.tree(resolved.revision)?.with_memory(memory);
+    let (prefix, name) = (source.prefix(), source.name().to_owned());
+    let id = tree.id_at(prefix);
+    let last = cache.last.as_ref().filter(|last| last.answers(request));
+    if let Some(last) = last.filter(|last| id.is_some() && last.tree == id) {
+        let mut read = last.read.clone();
+        read.description.revision = Some(resolved);
+        cache.listings = tree.into_unused_memory();
+        return Ok(read);
+    }
+    let way = Way::Git(source.git_folder().to_owned());
+    let read = read_tree(&tree, prefix, name, Some(resolved), way, request, cache);
+    cache.listings = tree.into_memory();
+    if let (Ok(_), Some(last)) = (&read, &mut cache.last) {
+        last.tree = id;
+    }
+    read
+}
+
+/// Whether git objects are missing.
+fn is_damaged(read: &Result<ReadSource, SourceError>) -> bool {
+    match read {
+        Ok(read) => {
+            let mut broken = read.snapshot.broken.iter();
+            broken.any(|file| file.diagnostic.reason == "Unreadable")
+        }
+        Err(SourceError::Tree(TreeError::Unreadable { .. })) => true,
+        Err(SourceError::Git(error)) => error.reason() == "RepositoryDamaged",
+        Err(_) => false,
+    }
+}
+
+/// Whether the same files would give the same again: whatever is broken is broken in its own bytes.
+fn is_lasting(snapshot: &Snapshot) -> bool {
+    let mut broken = snapshot.broken.iter();
+    broken.all(|file| file.blob.is_some() && file.diagnostic.reason != "Unreadable")
 }
 
 /// Gives the folder for what may be deleted at any time.
@@ -195,7 +250,9 @@ fn read_tree(
     let selection = Selection::new(&request.paths);
     let mut listing = Listing::default();
     for path in selection.prefixes() {
-        let found = tree.list(&select::below(prefix, path), Which::Manifests)?;
+        let path = select::below(prefix, path);
+        let found = tree.list(&path, Which::Manifests)?;
+        refuse_unfollowed(&path, &found)?;
         listing.entries.extend(found.entries);
         listing.broken.extend(found.broken);
         listing.findings.extend(found.findings);
@@ -238,11 +295,25 @@ fn read_tree(
             Verdict::Ignore => {}
         }
     }
+    let plain = built.files.is_empty() && built.broken.is_empty() && listing.broken.is_empty();
+    let last = cache
+        .last
+        .as_mut()
+        .filter(|last| plain && last.answers(request));
+    let same = |last: &&mut LastRead| {
+        last.files == wanted
+            && last.findings == listing.findings
+            && last.read.description.tools.is_empty()
+    };
+    if let Some(last) = last.filter(same) {
+        last.read.description.revision = revision;
+        return Ok(last.read.clone());
+    }
     let parsed = cache.get_or_parse(&wanted, |path, blob| {
         tree.read(&select::below(prefix, path.as_str()), blob)
     });
     let mut files: Vec<SourceFile> = Vec::with_capacity(wanted.len() + built.files.len());
-    for ((path, blob), parsed) in wanted.into_iter().zip(parsed) {
+    for ((path, blob), parsed) in wanted.iter().cloned().zip(parsed) {
         files.push(SourceFile {
             path,
             blob,
@@ -265,6 +336,7 @@ fn read_tree(
         diagnostics.push(file.diagnostic.clone());
         snapshot.broken.push(file);
     }
+    let findings = listing.findings.clone();
     diagnostics.extend(listing.findings.into_iter().map(|mut finding| {
         relocate(&mut finding, prefix);
         finding
@@ -288,8 +360,8 @@ fn read_tree(
         way,
         built: built.texts,
     }));
-    Ok(ReadSource {
-        snapshot,
+    let read = ReadSource {
+        snapshot: Arc::new(snapshot),
         description: SourceDescription {
             name,
             revision,
@@ -299,7 +371,33 @@ fn read_tree(
             tools: built.tools.into_iter().collect(),
         },
         diagnostics,
-    })
+    };
+    // What could not be read or built may go well the next time, though the source is the same.
+    cache.last = is_lasting(&read.snapshot).then(|| LastRead {
+        request: request.clone(),
+        tree: None,
+        files: wanted,
+        findings,
+        read: read.clone(),
+    });
+    Ok(read)
+}
+
+/// Makes an error of a path that was asked for and is itself in the way: a link to a folder, a submodule.
+fn refuse_unfollowed(path: &str, found: &Listing) -> Result<(), TreeError> {
+    let broken = found.broken.iter().map(|file| &file.diagnostic);
+    let mut all = broken.chain(&found.findings);
+    let is_it = |finding: &&Diagnostic| {
+        let location = finding.location.as_ref();
+        location.is_some_and(|location| location.path.as_str() == path)
+    };
+    match all.find(is_it) {
+        Some(finding) if found.entries.is_empty() => Err(TreeError::Refused {
+            path: path.to_owned(),
+            problem: finding.message.clone(),
+        }),
+        _ => Ok(()),
+    }
 }
 
 /// Whether an entry that is no manifest makes its folder one that is built.

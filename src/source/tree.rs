@@ -28,6 +28,15 @@ pub struct Listing {
     pub findings: Vec<Diagnostic>,
 }
 
+impl Listing {
+    /// Adds another listing's findings behind our own.
+    pub(super) fn append(&mut self, other: &Self) {
+        self.entries.extend_from_slice(&other.entries);
+        self.broken.extend_from_slice(&other.broken);
+        self.findings.extend_from_slice(&other.findings);
+    }
+}
+
 /// Which entries of a tree are listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Which {
@@ -90,6 +99,14 @@ pub enum TreeError {
         /// What the system or git said.
         problem: String,
     },
+    /// It is something that is never entered: a link to a folder, a submodule, folders without end.
+    #[error("`{path}` is not read: {problem}")]
+    Refused {
+        /// What was asked for.
+        path: String,
+        /// Why.
+        problem: String,
+    },
 }
 
 impl TreeError {
@@ -98,6 +115,7 @@ impl TreeError {
         match self {
             Self::Missing { .. } => "PathNotFound",
             Self::Unreadable { .. } => "Unreadable",
+            Self::Refused { .. } => "PathNotFollowed",
         }
     }
 
@@ -105,6 +123,7 @@ impl TreeError {
     pub fn help(&self) -> &'static str {
         match self {
             Self::Missing { .. } => "check the spelling of the path, and whether it was moved",
+            Self::Refused { .. } => "name a folder or file of the source itself",
             Self::Unreadable { .. } => "check its permissions, and whether somebody writes it now",
         }
     }

@@ -19,7 +19,10 @@ pub mod render;
 pub mod rules;
 pub mod template;
 
-pub use prepared::{Fillings, Prepared, Segment};
+#[cfg(test)]
+mod render_tests;
+
+pub use prepared::{Fillings, Prepared};
 pub use render::Transformer;
 pub use rules::Rules;
 

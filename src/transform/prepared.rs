@@ -19,42 +19,16 @@ pub struct Fillings {
     ends: Vec<u32>,
 }
 
-/// A piece of a filled text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Segment<'a> {
-    /// Bytes that all fillings share.
-    Literal(&'a [u8]),
-    /// The bytes of one filling in the hole of this number.
-    Filled(usize, &'a [u8]),
-}
-
 impl Prepared {
-    /// Walks the pieces of the text filled with the filling of this number.
-    pub fn segments<'a>(
-        &'a self,
-        fillings: &'a Fillings,
-        number: usize,
-    ) -> impl Iterator<Item = Segment<'a>> {
-        let mut from = 0;
-        let filled = self.holes.iter().enumerate().flat_map(move |(hole, &at)| {
-            let literal = &self.text[from..at as usize];
-            from = at as usize;
-            [
-                Segment::Literal(literal),
-                Segment::Filled(hole, fillings.get(number, hole)),
-            ]
-        });
-        let tail = self.holes.last().map_or(0, |&at| at as usize);
-        filled.chain(std::iter::once(Segment::Literal(&self.text[tail..])))
-    }
-
     /// Appends the text filled with the filling of this number to `out`.
     pub fn fill_into(&self, fillings: &Fillings, number: usize, out: &mut Vec<u8>) {
-        for segment in self.segments(fillings, number) {
-            match segment {
-                Segment::Literal(bytes) | Segment::Filled(_, bytes) => out.extend_from_slice(bytes),
-            }
+        let mut from = 0;
+        for (hole, &at) in self.holes.iter().enumerate() {
+            out.extend_from_slice(&self.text[from..at as usize]);
+            out.extend_from_slice(fillings.get(number, hole));
+            from = at as usize;
         }
+        out.extend_from_slice(&self.text[from..]);
     }
 }
 
@@ -85,22 +59,35 @@ impl Fillings {
         self.ends.is_empty()
     }
 
-    /// Gives all emitted scalars of one filling, in the order of the holes.
-    pub fn scalars(&self, number: usize) -> Box<[&[u8]]> {
-        (0..self.holes).map(|hole| self.get(number, hole)).collect()
+    /// Gives all emitted scalars of one filling, one after the other: where each ends is not seen.
+    pub fn bytes(&self, number: usize) -> &[u8] {
+        let (from, to) = (
+            self.start(number * self.holes),
+            self.start((number + 1) * self.holes),
+        );
+        &self.bytes[from..to]
+    }
+
+    /// Tells whether a filling is the one of number `other_number` in `other`.
+    pub fn is_same(&self, number: usize, other: &Self, other_number: usize) -> bool {
+        number < self.len()
+            && other_number < other.len()
+            && self.holes == other.holes
+            && self.bytes(number) == other.bytes(other_number)
+            && (0..self.holes)
+                .all(|hole| self.get(number, hole).len() == other.get(other_number, hole).len())
     }
 
     /// Gives the emitted scalar of one filling for one hole; empty when there is none.
     pub fn get(&self, number: usize, hole: usize) -> &[u8] {
         let index = number * self.holes + hole;
-        let from = if index == 0 {
-            0
-        } else {
-            self.ends.get(index - 1).map_or(0, |&at| at as usize)
-        };
-        self.ends
-            .get(index)
-            .map_or(&[], |&end| &self.bytes[from..end as usize])
+        &self.bytes[self.start(index)..self.start(index + 1)]
+    }
+
+    /// Where the scalar of this number, counted over all fillings, begins; behind the last one the end.
+    fn start(&self, index: usize) -> usize {
+        let before = index.min(self.ends.len()).checked_sub(1);
+        before.map_or(0, |before| self.ends[before] as usize)
     }
 }
 

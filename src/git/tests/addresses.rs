@@ -78,6 +78,7 @@ fn what_would_run_a_program_is_refused() {
         "--upload-pack=x",
         "host:-x",
         "host:",
+        "host:/",
         "https://host/a\nb",
         "https://host/r?x",
         "https://ho st/r",

@@ -1,8 +1,11 @@
 //! Builds the `clusters/` tree of the generated branch: a [`Rendered`] and what was built last → object ids and pack segments.
 //!
+//! ```text
+//! files of one name (column) ─▶ folders (level) ─▶ WECs' folders (level) ─▶ clusters/
+//! ```
+//!
 //! The cost follows what is distinct, and what is new: equal blobs and equal folders are one object, whatever the number
-//! of WECs, and what the last [`BranchState`] knows is neither filled nor hashed again. WECs with the same contents of a
-//! namespace form one class; a class's tree is a copy of the first one's with some ids patched.
+//! of WECs, and what the last [`BranchState`] knows is neither filled nor hashed again.
 //!
 //! Never reads a repository: what it returns as new is everything that the repository of the last state lacks.
 
@@ -11,18 +14,18 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use super::delta::{Delta, Filled};
-use super::hash::{ObjectBuffer, ObjectId, ObjectKind};
+use super::column::{Column, ColumnBuilder, NONE, Spread, Wanted};
+use super::hash::{ObjectId, ObjectKind, object_id};
+use super::ledger::{Harvest, Ledger};
+use super::level::{FormerLevel, Level, build_level};
 use super::object::{EntryMode, Tree, TreeEntry, TreeError};
 use super::pack::PackSegment;
 use crate::model::{ClusterName, ClusterSet};
 use crate::output::path;
-use crate::transform::{Content, Fillings, Prepared, Rendered, Segment, Variant};
+use crate::transform::Rendered;
 
 /// Columns that one task builds: enough to keep a core busy, few enough to share out.
 const COLUMNS_A_TASK: usize = 16;
-/// Classes that one task builds.
-const CLASSES_A_TASK: usize = 128;
 
 /// A file that stays as it was on some WECs, because its object could not be rendered there.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,23 +65,40 @@ pub struct Statistics {
     pub bytes: u64,
 }
 
-/// Everything that a build leaves for the next one: ids, never contents of blobs.
+/// Everything that a build leaves for the next one: the ids of what was built, and the texts that it was built from,
+/// which it shares with whoever rendered them.
 ///
 /// Belongs to one generated commit. Building on a state whose objects the repository lacks gives a broken pack: start
 /// from nothing instead.
 #[derive(Clone, Debug, Default)]
 pub struct BranchState {
     clusters: Arc<[ClusterName]>,
+    /// All WECs, as a set.
+    all: Arc<ClusterSet>,
+    /// By name.
     folders: BTreeMap<String, Arc<Folder>>,
-    roots: HashMap<ClusterName, (Arc<[u8]>, ObjectId)>,
-    top: Option<(Arc<[u8]>, ObjectId)>,
-    files: u64,
+    /// What each WEC has of `folders`; none for a WEC without objects.
+    trees: Option<Spread>,
+    /// The folder of each WEC.
+    roots: Arc<[ObjectId]>,
+    top: Option<ObjectId>,
+}
+
+/// One folder name (a namespace, or `_cluster`) over all WECs.
+#[derive(Debug)]
+pub(super) struct Folder {
+    /// By file name.
+    pub(super) columns: Vec<Arc<Column>>,
+    /// The tree of each WEC that has any of the files.
+    pub(super) trees: Spread,
+    /// How many files each of these trees holds.
+    counts: Vec<u32>,
 }
 
 impl BranchState {
     /// Gives the id of a WEC's folder.
     pub fn root(&self, cluster: &str) -> Option<ObjectId> {
-        self.roots.get(cluster).map(|root| root.1)
+        self.roots.get(self.position(cluster)?).copied()
     }
 
     /// Walks the WECs by name.
@@ -88,10 +108,25 @@ impl BranchState {
 
     /// Counts the files of objects in a WEC's folder.
     pub fn files_on(&self, cluster: &str) -> usize {
-        self.listing(cluster)
-            .values()
-            .map(|folder| folder.1.len())
-            .sum()
+        let position = self.position(cluster);
+        position.map_or(0, |position| {
+            let folders = self.folders.values();
+            folders.map(|folder| folder.count(position) as usize).sum()
+        })
+    }
+
+    /// Tells whether a WEC gets any object.
+    pub fn has_files(&self, cluster: &str) -> bool {
+        let Some(position) = self.position(cluster) else {
+            return false;
+        };
+        let trees = self.trees.as_ref();
+        trees.is_some_and(|trees| trees.id(position).is_some())
+    }
+
+    /// Tells whether both are about the same WECs.
+    pub(super) fn same_clusters(&self, other: &Self) -> bool {
+        self.clusters == other.clusters
     }
 
     /// Lists a WEC's folders: each one's tree, and its files with their blobs.
@@ -99,113 +134,108 @@ impl BranchState {
         &self,
         cluster: &str,
     ) -> BTreeMap<String, (ObjectId, BTreeMap<String, ObjectId>)> {
-        let Ok(position) = self
-            .clusters
-            .binary_search_by(|name| name.as_str().cmp(cluster))
-        else {
+        let Some(position) = self.position(cluster) else {
             return BTreeMap::new();
         };
         let folders = self.folders.iter().filter_map(|(name, folder)| {
-            let tree = folder.trees[position]?;
-            let files = folder
-                .columns
-                .iter()
-                .filter_map(|column| Some((column.file.clone(), column.id(position)?)));
-            Some((name.clone(), (tree, files.collect())))
+            let tree = folder.trees.id(position)?;
+            let files = folder.files(position);
+            let files = files.map(|(file, id)| (file.to_owned(), id)).collect();
+            Some((name.clone(), (tree, files)))
         });
         folders.collect()
     }
 
     /// Gives the id of the `clusters/` tree.
     pub fn tree(&self) -> Option<ObjectId> {
-        self.top.as_ref().map(|top| top.1)
+        self.top
+    }
+
+    /// Counts the files of each distinct folder.
+    pub fn folder_counts(&self) -> HashMap<ObjectId, u64> {
+        let folders = self.folders.values();
+        let counts = folders.flat_map(|folder| {
+            let ids = match &folder.trees {
+                Spread::Same(_, id) => std::slice::from_ref(id),
+                Spread::Each { ids, .. } => ids,
+            };
+            ids.iter()
+                .copied()
+                .zip(folder.counts.iter().map(|&count| u64::from(count)))
+        });
+        counts.collect()
+    }
+
+    /// Finds a WEC.
+    pub(super) fn position(&self, cluster: &str) -> Option<usize> {
+        self.clusters
+            .binary_search_by(|name| name.as_str().cmp(cluster))
+            .ok()
+    }
+
+    /// Walks the folders by name.
+    pub(super) fn folders(&self) -> &BTreeMap<String, Arc<Folder>> {
+        &self.folders
+    }
+
+    /// Counts the files in the whole tree.
+    fn files(&self) -> u64 {
+        let folders: u64 = self
+            .folders
+            .values()
+            .map(|folder| match &folder.trees {
+                Spread::Same(set, _) => set.len() as u64 * u64::from(folder.counts[0]),
+                Spread::Each { number, .. } => number
+                    .iter()
+                    .filter_map(|&number| folder.counts.get(number as usize))
+                    .map(|&count| u64::from(count))
+                    .sum(),
+            })
+            .sum();
+        let kept = match &self.trees {
+            None | Some(Spread::Same(..)) => 0,
+            Some(Spread::Each { number, .. }) => {
+                number.iter().filter(|&&number| number == NONE).count()
+            }
+        };
+        folders + kept as u64
     }
 }
 
-/// One folder name (a namespace, or `_cluster`) over all WECs.
-#[derive(Debug)]
-struct Folder {
-    columns: Vec<Arc<Column>>,
-    /// The ids of the files that are not the same everywhere → the tree's id.
-    classes: HashMap<Box<[Option<ObjectId>]>, ObjectId>,
-    /// For each WEC: the tree, where there is one.
-    trees: Vec<Option<ObjectId>>,
-    files: u64,
-}
-
-/// One file name over all WECs.
-#[derive(Debug)]
-struct Column {
-    file: String,
-    variants: Vec<(Variant, VariantIds)>,
-    kept: Vec<(usize, ObjectId)>,
-    ids: ColumnIds,
-}
-
-/// The blobs of one variant: one, or one for each filling.
-#[derive(Clone, Debug)]
-enum VariantIds {
-    One(ObjectId),
-    Many(Arc<[ObjectId]>),
-}
-
-/// The blob that each WEC gets.
-#[derive(Debug)]
-enum ColumnIds {
-    /// The same for all of a set.
-    Same(Arc<ClusterSet>, ObjectId),
-    /// One for each WEC.
-    Each(Box<[Option<ObjectId>]>),
-}
-
-impl Column {
-    fn id(&self, cluster: usize) -> Option<ObjectId> {
-        match &self.ids {
-            ColumnIds::Same(set, id) => set.contains(cluster).then_some(*id),
-            ColumnIds::Each(ids) => ids[cluster],
+impl Folder {
+    /// Counts the files that a WEC has.
+    pub(super) fn count(&self, position: usize) -> u32 {
+        match &self.trees {
+            Spread::Same(set, _) if set.contains(position) => self.counts[0],
+            Spread::Same(..) => 0,
+            Spread::Each { number, .. } => {
+                let count = self.counts.get(number[position] as usize);
+                count.copied().unwrap_or_default()
+            }
         }
     }
-}
 
-/// What a file name is to hold, before it is built.
-struct Wanted<'a> {
-    file: String,
-    variants: &'a [Variant],
-    kept: Vec<(usize, ObjectId)>,
-}
-
-/// New objects on their way into the pack.
-#[derive(Default)]
-struct Harvest {
-    segments: Vec<PackSegment>,
-    statistics: Statistics,
-}
-
-impl Harvest {
-    fn count(&mut self, kind: ObjectKind, bytes: usize) {
-        match kind {
-            ObjectKind::Blob => self.statistics.blobs += 1,
-            _ => self.statistics.trees += 1,
-        }
-        self.statistics.bytes += bytes as u64;
+    /// Walks the files that a WEC has, by name.
+    pub(super) fn files(&self, position: usize) -> impl Iterator<Item = (&str, ObjectId)> {
+        let columns = self.columns.iter();
+        columns.filter_map(move |column| Some((column.file.as_str(), column.spread.id(position)?)))
     }
 
-    fn absorb(&mut self, other: Self) {
-        self.segments.extend(
-            other
-                .segments
-                .into_iter()
-                .filter(|segment| segment.objects() > 0),
-        );
-        self.statistics.blobs += other.statistics.blobs;
-        self.statistics.trees += other.statistics.trees;
-        self.statistics.bytes += other.statistics.bytes;
+    /// Tells whether building these files would give this folder again.
+    fn holds(&self, files: &[Wanted<'_>]) -> bool {
+        self.columns.len() == files.len()
+            && self
+                .columns
+                .iter()
+                .zip(files)
+                .all(|(column, wanted)| column.holds(wanted))
     }
 }
 
 /// Builds the `clusters/` tree.
 ///
-/// Objects in `known` are in the repository already and are left out of the segments, as is everything that `last` knows.
+/// Objects in `known` are in the repository already and are left out of the segments, as is everything that stays where
+/// `last` had it. No object is twice in the segments.
 /// Two objects with the same path must have been sorted out before: the later one of `rendered.objects` is left out.
 ///
 /// # Errors
@@ -216,49 +246,254 @@ pub fn build(
     last: Option<&BranchState>,
     known: &HashSet<ObjectId>,
 ) -> Result<Built, TreeError> {
-    let same_clusters = last.is_some_and(|last| *last.clusters == *rendered.clusters);
-    let wanted = sort_into_folders(rendered, kept);
-    let folders: Vec<(String, Arc<Folder>, Harvest)> = wanted
-        .into_par_iter()
-        .map(|(name, files)| {
-            let before = last.and_then(|last| last.folders.get(&name));
-            if let Some(before) = before.filter(|before| same_clusters && before.holds(&files)) {
-                return Ok((name, Arc::clone(before), Harvest::default()));
-            }
-            let (folder, harvest) = build_folder(
-                &files,
-                rendered.clusters.len(),
-                before.map(AsRef::as_ref),
-                known,
-            )?;
-            Ok((name, Arc::new(folder), harvest))
-        })
-        .collect::<Result<_, TreeError>>()?;
-
-    let mut harvest = Harvest::default();
-    let mut state = BranchState {
-        clusters: if same_clusters {
-            last.map(|last| Arc::clone(&last.clusters))
-                .unwrap_or_default()
-        } else {
-            Arc::clone(&rendered.clusters)
-        },
-        ..BranchState::default()
-    };
-    for (name, folder, part) in folders {
-        harvest.absorb(part);
-        state.files += folder.files;
-        state.folders.insert(name, folder);
+    let built = Build::new(rendered, last, &Ledger::hopeful(known)).run(rendered, kept)?;
+    if !built.1.may_repeat() {
+        return Ok(built.0.with(built.1));
     }
-    harvest.absorb(build_roots(&mut state, last, known)?);
-    harvest.statistics.files = state.files;
-    let tree = state.tree().unwrap_or(ObjectId([0; 20]));
-    Ok(Built {
-        tree,
-        segments: harvest.segments,
-        state,
-        statistics: harvest.statistics,
-    })
+    // Different objects have different texts, so this hardly ever happens; but a pack with an object twice is refused.
+    let built = Build::new(rendered, last, &Ledger::strict(known)).run(rendered, kept)?;
+    Ok(built.0.with(built.1))
+}
+
+impl BranchState {
+    fn with(self, mut harvest: Harvest) -> Built {
+        harvest.statistics.files = self.files();
+        Built {
+            tree: self.top.unwrap_or_default(),
+            segments: harvest.segments,
+            statistics: harvest.statistics,
+            state: self,
+        }
+    }
+}
+
+/// What all parts of one build share.
+struct Build<'a> {
+    clusters: Arc<[ClusterName]>,
+    all: Arc<ClusterSet>,
+    last: Option<&'a BranchState>,
+    /// Where each WEC was in `last`; none when they are the same.
+    positions: Option<Vec<Option<usize>>>,
+    ledger: &'a Ledger<'a>,
+}
+
+impl<'a> Build<'a> {
+    fn new(rendered: &Rendered, last: Option<&'a BranchState>, ledger: &'a Ledger<'a>) -> Self {
+        let same = last.filter(|last| *last.clusters == *rendered.clusters);
+        let names = rendered.clusters.iter();
+        Self {
+            clusters: Arc::clone(same.map_or(&rendered.clusters, |last| &last.clusters)),
+            all: same.map_or_else(
+                || Arc::new(ClusterSet::all(rendered.clusters.len())),
+                |last| Arc::clone(&last.all),
+            ),
+            last,
+            positions: last
+                .filter(|_| same.is_none())
+                .map(|last| names.map(|name| last.position(name.as_str())).collect()),
+            ledger,
+        }
+    }
+
+    fn run(
+        self,
+        rendered: &Rendered,
+        kept: &[KeptFile],
+    ) -> Result<(BranchState, Harvest), TreeError> {
+        let wanted = sort_into_folders(rendered, kept);
+        let folders: Vec<(String, Arc<Folder>, Harvest)> = wanted
+            .into_par_iter()
+            .map(|(name, files)| {
+                let before = self.last.and_then(|last| last.folders.get(&name));
+                let (folder, harvest) = match before {
+                    Some(before) if self.positions.is_none() && before.holds(&files) => {
+                        (Arc::clone(before), Harvest::default())
+                    }
+                    _ => self.folder(&files, before.map(AsRef::as_ref))?,
+                };
+                Ok((name, folder, harvest))
+            })
+            .collect::<Result<_, TreeError>>()?;
+        let mut harvest = Harvest::default();
+        let mut by_name = BTreeMap::new();
+        for (name, folder, part) in folders {
+            harvest.absorb(part);
+            by_name.insert(name, folder);
+        }
+        let (trees, part) = self.trees(&by_name)?;
+        harvest.absorb(part);
+        let (roots, top, part) = self.top(&trees)?;
+        harvest.absorb(part);
+        let state = BranchState {
+            clusters: self.clusters,
+            all: self.all,
+            folders: by_name,
+            trees: Some(trees),
+            roots,
+            top: Some(top),
+        };
+        Ok((state, harvest))
+    }
+
+    /// Builds one folder for all WECs.
+    fn folder(
+        &self,
+        files: &[Wanted<'_>],
+        last: Option<&Folder>,
+    ) -> Result<(Arc<Folder>, Harvest), TreeError> {
+        let before: HashMap<&str, &Arc<Column>> = last
+            .iter()
+            .flat_map(|last| &last.columns)
+            .map(|column| (column.file.as_str(), column))
+            .collect();
+        let parts: Vec<(Vec<Arc<Column>>, Harvest)> = files
+            .par_chunks(COLUMNS_A_TASK)
+            .map(|chunk| {
+                let mut builder = ColumnBuilder::new(self.ledger, &self.all, self.clusters.len());
+                let columns = chunk.iter().map(|wanted| {
+                    let before = before.get(wanted.file.as_str()).copied();
+                    match before {
+                        Some(before) if self.positions.is_none() && before.holds(wanted) => {
+                            Arc::clone(before)
+                        }
+                        _ => Arc::new(builder.build(wanted, before.map(AsRef::as_ref))),
+                    }
+                });
+                (columns.collect(), builder.finish())
+            })
+            .collect();
+        let mut harvest = Harvest::default();
+        let mut columns = Vec::with_capacity(files.len());
+        for (part, found) in parts {
+            columns.extend(part);
+            harvest.absorb(found);
+        }
+        let former = self.last.zip(last).map(|(state, folder)| FormerLevel {
+            entries: entries(&folder.columns),
+            all: &state.all,
+            trees: &folder.trees,
+            positions: self.positions.as_deref(),
+        });
+        let level = self.level(EntryMode::FILE, entries(&columns));
+        let (trees, part) = build_level(&level, former.as_ref(), self.ledger)?;
+        harvest.absorb(part);
+        let counts = count(&columns, &trees, &self.all);
+        let folder = Folder {
+            columns,
+            trees,
+            counts,
+        };
+        Ok((Arc::new(folder), harvest))
+    }
+
+    /// Builds the folders of all WECs that have any objects.
+    fn trees(
+        &self,
+        folders: &BTreeMap<String, Arc<Folder>>,
+    ) -> Result<(Spread, Harvest), TreeError> {
+        let former = self.last.and_then(|last| {
+            Some(FormerLevel {
+                entries: trees_of(&last.folders),
+                all: &last.all,
+                trees: last.trees.as_ref()?,
+                positions: self.positions.as_deref(),
+            })
+        });
+        let level = self.level(EntryMode::FOLDER, trees_of(folders));
+        build_level(&level, former.as_ref(), self.ledger)
+    }
+
+    /// Gives the folder of each WEC, builds the one of WECs without objects, and the folder above them all.
+    fn top(&self, trees: &Spread) -> Result<(Arc<[ObjectId]>, ObjectId, Harvest), TreeError> {
+        let empty_blob = object_id(ObjectKind::Blob, &[]);
+        let mut keep = [TreeEntry {
+            mode: EntryMode::FILE,
+            name: path::KEEP.as_bytes(),
+            id: empty_blob,
+        }];
+        let keep = Tree::new(&mut keep)?;
+        let keep_id = object_id(ObjectKind::Tree, &[keep.as_bytes()]);
+        let roots: Arc<[ObjectId]> = (0..self.clusters.len())
+            .map(|cluster| trees.id(cluster).unwrap_or(keep_id))
+            .collect();
+        let mut entries: Vec<TreeEntry<'_>> = self
+            .clusters
+            .iter()
+            .zip(roots.iter())
+            .map(|(cluster, id)| TreeEntry {
+                mode: EntryMode::FOLDER,
+                name: cluster.as_str().as_bytes(),
+                id: *id,
+            })
+            .collect();
+        let top = Tree::new(&mut entries)?;
+        let top_id = object_id(ObjectKind::Tree, &[top.as_bytes()]);
+
+        let (mut harvest, mut segment) = (Harvest::default(), PackSegment::new());
+        let mut write = |kind, id, bytes: &[u8]| {
+            if self.ledger.claim(id) {
+                segment.add_full(kind, id, bytes);
+                harvest.count(kind, bytes.len());
+            }
+        };
+        if roots.contains(&keep_id) && !self.last.is_some_and(|last| last.roots.contains(&keep_id))
+        {
+            write(ObjectKind::Blob, empty_blob, &[]);
+            write(ObjectKind::Tree, keep_id, keep.as_bytes());
+        }
+        if self.last.is_none_or(|last| last.top != Some(top_id)) {
+            write(ObjectKind::Tree, top_id, top.as_bytes());
+        }
+        Ok((roots, top_id, harvest.with(segment)))
+    }
+
+    fn level<'b>(&'b self, mode: EntryMode, entries: Vec<(&'b str, &'b Spread)>) -> Level<'b> {
+        Level {
+            mode,
+            entries,
+            all: &self.all,
+            clusters: self.clusters.len(),
+        }
+    }
+}
+
+fn entries(columns: &[Arc<Column>]) -> Vec<(&str, &Spread)> {
+    let columns = columns.iter();
+    columns
+        .map(|column| (column.file.as_str(), &column.spread))
+        .collect()
+}
+
+fn trees_of(folders: &BTreeMap<String, Arc<Folder>>) -> Vec<(&str, &Spread)> {
+    folders
+        .iter()
+        .map(|(name, folder)| (name.as_str(), &folder.trees))
+        .collect()
+}
+
+/// Counts the files in each of these trees.
+fn count(columns: &[Arc<Column>], trees: &Spread, all: &ClusterSet) -> Vec<u32> {
+    let (varying, uniform): (Vec<&Arc<Column>>, Vec<_>) = columns
+        .iter()
+        .partition(|column| column.spread.everywhere(all).is_none());
+    let on = |cluster: usize| {
+        let there = varying
+            .iter()
+            .filter(|column| column.spread.id(cluster).is_some());
+        u32::try_from(uniform.len() + there.count()).unwrap_or(u32::MAX)
+    };
+    match trees {
+        Spread::Same(set, _) => vec![set.iter().next().map_or(0, on)],
+        Spread::Each { number, ids } => {
+            let mut counts = vec![None; ids.len()];
+            for (cluster, &number) in number.iter().enumerate() {
+                if let Some(count @ None) = counts.get_mut(number as usize) {
+                    *count = Some(on(cluster));
+                }
+            }
+            counts.into_iter().map(Option::unwrap_or_default).collect()
+        }
+    }
 }
 
 /// Sorts objects and kept files by folder and file name.
@@ -289,674 +524,4 @@ fn sort_into_folders<'a>(
         .into_iter()
         .map(|(name, files)| (name.to_owned(), files.into_values().collect()))
         .collect()
-}
-
-impl Folder {
-    /// Tells whether building these files would give this folder again. Compares by address before it compares bytes.
-    fn holds(&self, files: &[Wanted<'_>]) -> bool {
-        self.columns.len() == files.len()
-            && self
-                .columns
-                .iter()
-                .zip(files)
-                .all(|(column, wanted)| column.holds(wanted))
-    }
-}
-
-impl Column {
-    fn holds(&self, wanted: &Wanted<'_>) -> bool {
-        self.file == wanted.file
-            && self.kept == wanted.kept
-            && self.variants.len() == wanted.variants.len()
-            && self
-                .variants
-                .iter()
-                .zip(wanted.variants)
-                .all(|((before, _), variant)| {
-                    same(&before.clusters, &variant.clusters)
-                        && same_content(&before.content, &variant.content)
-                })
-    }
-}
-
-fn same<T: PartialEq + ?Sized>(left: &Arc<T>, right: &Arc<T>) -> bool {
-    Arc::ptr_eq(left, right) || left == right
-}
-
-fn same_content(left: &Content, right: &Content) -> bool {
-    match (left, right) {
-        (Content::Shared(left), Content::Shared(right)) => same(left, right),
-        (
-            Content::Filled {
-                prepared,
-                choice,
-                fillings,
-            },
-            Content::Filled {
-                prepared: p,
-                choice: c,
-                fillings: f,
-            },
-        ) => same(prepared, p) && same(choice, c) && same(fillings, f),
-        _ => false,
-    }
-}
-
-/// Builds one folder for all WECs.
-fn build_folder(
-    files: &[Wanted<'_>],
-    clusters: usize,
-    last: Option<&Folder>,
-    known: &HashSet<ObjectId>,
-) -> Result<(Folder, Harvest), TreeError> {
-    let before: HashMap<&str, &Arc<Column>> = last
-        .iter()
-        .flat_map(|last| last.columns.iter())
-        .map(|column| (column.file.as_str(), column))
-        .collect();
-    let parts: Vec<(Vec<Arc<Column>>, Harvest)> = files
-        .par_chunks(COLUMNS_A_TASK)
-        .map(|chunk| {
-            let mut builder = ColumnBuilder::new(known);
-            let columns = chunk
-                .iter()
-                .map(|wanted| builder.build(wanted, clusters, before.get(wanted.file.as_str())))
-                .collect();
-            (columns, builder.finish())
-        })
-        .collect();
-    let mut harvest = Harvest::default();
-    let mut columns = Vec::with_capacity(files.len());
-    for (part, found) in parts {
-        columns.extend(part);
-        harvest.absorb(found);
-    }
-    let (folder, trees) = build_classes(columns, clusters, last, known)?;
-    harvest.absorb(trees);
-    Ok((folder, harvest))
-}
-
-/// Makes the blobs of columns, with buffers that serve them all.
-struct ColumnBuilder<'a> {
-    known: &'a HashSet<ObjectId>,
-    buffer: ObjectBuffer,
-    base: Vec<u8>,
-    base_holes: Vec<std::ops::Range<usize>>,
-    holes: Vec<std::ops::Range<usize>>,
-    delta: Delta,
-    segment: PackSegment,
-    harvest: Harvest,
-}
-
-impl<'a> ColumnBuilder<'a> {
-    fn new(known: &'a HashSet<ObjectId>) -> Self {
-        Self {
-            known,
-            buffer: ObjectBuffer::new(),
-            base: Vec::new(),
-            base_holes: Vec::new(),
-            holes: Vec::new(),
-            delta: Delta::new(),
-            segment: PackSegment::new(),
-            harvest: Harvest::default(),
-        }
-    }
-
-    fn build(
-        &mut self,
-        wanted: &Wanted<'_>,
-        clusters: usize,
-        last: Option<&&Arc<Column>>,
-    ) -> Arc<Column> {
-        let variants: Vec<(Variant, VariantIds)> = wanted
-            .variants
-            .iter()
-            .map(|variant| (variant.clone(), self.variant_ids(&variant.content, last)))
-            .collect();
-        let ids = match &variants[..] {
-            [(variant, VariantIds::One(id))] if wanted.kept.is_empty() => {
-                ColumnIds::Same(Arc::clone(&variant.clusters), *id)
-            }
-            _ => ColumnIds::Each(spread(&variants, &wanted.kept, clusters)),
-        };
-        Arc::new(Column {
-            file: wanted.file.clone(),
-            variants,
-            kept: wanted.kept.clone(),
-            ids,
-        })
-    }
-
-    /// Gives the blob ids of a text; writes those that the last column does not know.
-    fn variant_ids(&mut self, content: &Content, last: Option<&&Arc<Column>>) -> VariantIds {
-        let before = last.iter().flat_map(|column| column.variants.iter());
-        match content {
-            Content::Shared(prepared) => {
-                for (variant, ids) in before {
-                    if let (Content::Shared(text), VariantIds::One(id)) = (&variant.content, ids)
-                        && same(text, prepared)
-                    {
-                        return VariantIds::One(*id);
-                    }
-                }
-                VariantIds::One(self.write_shared(prepared))
-            }
-            Content::Filled {
-                prepared, fillings, ..
-            } => {
-                let mut known = HashMap::new();
-                for (variant, ids) in before {
-                    if let (
-                        Content::Filled {
-                            prepared: p,
-                            fillings: f,
-                            ..
-                        },
-                        VariantIds::Many(m),
-                    ) = (&variant.content, ids)
-                        && same(p, prepared)
-                    {
-                        if same(f, fillings) {
-                            return ids.clone();
-                        }
-                        known.extend((0..f.len()).map(|number| (f.scalars(number), m[number])));
-                    }
-                }
-                VariantIds::Many(self.write_filled(prepared, fillings, &known))
-            }
-        }
-    }
-
-    fn write_shared(&mut self, prepared: &Prepared) -> ObjectId {
-        self.buffer.start().extend_from_slice(&prepared.text);
-        let id = self.buffer.id(ObjectKind::Blob);
-        if !self.known.contains(&id) {
-            self.segment.add_full(ObjectKind::Blob, id, &prepared.text);
-            self.harvest.count(ObjectKind::Blob, prepared.text.len());
-        }
-        id
-    }
-
-    /// Writes the first new filling in full, and the others as what differs from it.
-    fn write_filled(
-        &mut self,
-        prepared: &Prepared,
-        fillings: &Fillings,
-        before: &HashMap<Box<[&[u8]]>, ObjectId>,
-    ) -> Arc<[ObjectId]> {
-        let mut position = None;
-        // Different properties can give the same text: `{{len .name}}`.
-        let mut seen: HashSet<ObjectId> = before.values().copied().collect();
-        let mut ids = Vec::with_capacity(fillings.len());
-        for number in 0..fillings.len() {
-            if !before.is_empty()
-                && let Some(id) = before.get(&fillings.scalars(number))
-            {
-                ids.push(*id);
-                continue;
-            }
-            fill(
-                prepared,
-                fillings,
-                number,
-                self.buffer.start(),
-                &mut self.holes,
-            );
-            let id = self.buffer.id(ObjectKind::Blob);
-            ids.push(id);
-            if self.known.contains(&id) || !seen.insert(id) {
-                continue;
-            }
-            let content = self.buffer.content();
-            self.harvest.count(ObjectKind::Blob, content.len());
-            if let Some(base) = position {
-                self.delta.sibling(
-                    Filled {
-                        text: &self.base,
-                        holes: &self.base_holes,
-                    },
-                    Filled {
-                        text: content,
-                        holes: &self.holes,
-                    },
-                );
-                self.segment
-                    .add_sibling(ObjectKind::Blob, id, content, base, &self.delta);
-            } else {
-                position = Some(self.segment.add_full(ObjectKind::Blob, id, content));
-                self.base.clear();
-                self.base.extend_from_slice(content);
-                std::mem::swap(&mut self.base_holes, &mut self.holes);
-            }
-        }
-        ids.into()
-    }
-
-    fn finish(mut self) -> Harvest {
-        self.harvest.segments.push(self.segment);
-        self.harvest
-    }
-}
-
-/// Appends a filled text to `out` and notes where the fillings lie in it.
-fn fill(
-    prepared: &Prepared,
-    fillings: &Fillings,
-    number: usize,
-    out: &mut Vec<u8>,
-    holes: &mut Vec<std::ops::Range<usize>>,
-) {
-    let start = out.len();
-    holes.clear();
-    for segment in prepared.segments(fillings, number) {
-        match segment {
-            Segment::Literal(bytes) => out.extend_from_slice(bytes),
-            Segment::Filled(_, bytes) => {
-                let from = out.len() - start;
-                out.extend_from_slice(bytes);
-                holes.push(from..from + bytes.len());
-            }
-        }
-    }
-}
-
-/// Lays out the blob of each WEC.
-fn spread(
-    variants: &[(Variant, VariantIds)],
-    kept: &[(usize, ObjectId)],
-    clusters: usize,
-) -> Box<[Option<ObjectId>]> {
-    let mut each = vec![None; clusters];
-    for (variant, ids) in variants {
-        match (ids, &variant.content) {
-            (VariantIds::Many(ids), Content::Filled { choice, .. }) => {
-                for (cluster, number) in variant.clusters.iter().zip(choice.iter()) {
-                    each[cluster] = ids.get(*number as usize).copied();
-                }
-            }
-            (VariantIds::One(id), _) => {
-                variant
-                    .clusters
-                    .iter()
-                    .for_each(|cluster| each[cluster] = Some(*id));
-            }
-            (VariantIds::Many(_), Content::Shared(_)) => {}
-        }
-    }
-    for (cluster, id) in kept {
-        each[*cluster] = Some(*id);
-    }
-    each.into()
-}
-
-/// Finds the WECs with equal contents of a folder, and builds one tree for each class of them.
-fn build_classes(
-    columns: Vec<Arc<Column>>,
-    clusters: usize,
-    last: Option<&Folder>,
-    known: &HashSet<ObjectId>,
-) -> Result<(Folder, Harvest), TreeError> {
-    let everywhere = ClusterSet::all(clusters);
-    let varying: Vec<usize> = (0..columns.len())
-        .filter(
-            |&index| !matches!(&columns[index].ids, ColumnIds::Same(set, _) if **set == everywhere),
-        )
-        .collect();
-    let (class_of, members) = partition(&columns, &varying, clusters);
-    let keys: Vec<Box<[Option<ObjectId>]>> = members
-        .iter()
-        .map(|&cluster| {
-            varying
-                .iter()
-                .map(|&index| columns[index].id(cluster))
-                .collect()
-        })
-        .collect();
-    let last = last.filter(|last| same_frame(last, &columns, &varying, clusters));
-    let missing: Vec<usize> = (0..keys.len())
-        .filter(|&class| last.is_none_or(|last| !last.classes.contains_key(&keys[class])))
-        .collect();
-
-    let built: Vec<(Vec<Option<ObjectId>>, Harvest)> = missing
-        .par_chunks(CLASSES_A_TASK)
-        .map(|chunk| {
-            let mut builder = TreeBuilder::new(&columns, &varying, known);
-            let ids = chunk
-                .iter()
-                .map(|&class| builder.build(&keys[class]))
-                .collect::<Result<_, _>>()?;
-            Ok((ids, builder.finish()))
-        })
-        .collect::<Result<_, TreeError>>()?;
-
-    let mut harvest = Harvest::default();
-    let mut trees: Vec<Option<ObjectId>> = vec![None; keys.len()];
-    let mut missing = missing.into_iter();
-    for (ids, part) in built {
-        harvest.absorb(part);
-        for (id, class) in ids.into_iter().zip(missing.by_ref()) {
-            trees[class] = id;
-        }
-    }
-    if let Some(last) = last {
-        for (tree, key) in trees.iter_mut().zip(&keys) {
-            *tree = tree.or_else(|| last.classes.get(key).copied());
-        }
-    }
-    let files = columns
-        .iter()
-        .map(|column| match &column.ids {
-            ColumnIds::Same(set, _) => set.len() as u64,
-            ColumnIds::Each(ids) => ids.iter().flatten().count() as u64,
-        })
-        .sum();
-    let folder = Folder {
-        trees: class_of
-            .iter()
-            .map(|&class| trees[class as usize])
-            .collect(),
-        classes: keys
-            .into_iter()
-            .zip(trees)
-            .filter_map(|(key, tree)| tree.map(|tree| (key, tree)))
-            .collect(),
-        columns,
-        files,
-    };
-    Ok((folder, harvest))
-}
-
-/// Tells whether a class's key means the same tree as in the last folder: the same files vary, and the others are equal.
-fn same_frame(last: &Folder, columns: &[Arc<Column>], varying: &[usize], clusters: usize) -> bool {
-    let everywhere_then = ClusterSet::all(last.trees.len());
-    let everywhere_now = ClusterSet::all(clusters);
-    last.columns.len() == columns.len()
-        && last
-            .columns
-            .iter()
-            .zip(columns)
-            .enumerate()
-            .all(|(index, (before, now))| {
-                let uniform = |column: &Column, everywhere: &ClusterSet| match &column.ids {
-                    ColumnIds::Same(set, id) if **set == *everywhere => Some(*id),
-                    _ => None,
-                };
-                before.file == now.file
-                    && uniform(before, &everywhere_then)
-                        == uniform(now, &everywhere_now).filter(|_| !varying.contains(&index))
-            })
-}
-
-/// Splits the WECs by the files that vary; gives each WEC's class, and one member of each class.
-fn partition(
-    columns: &[Arc<Column>],
-    varying: &[usize],
-    clusters: usize,
-) -> (Vec<u32>, Vec<usize>) {
-    let mut class_of = vec![0_u32; clusters];
-    let mut seen: Vec<&Arc<ClusterSet>> = Vec::new();
-    for &index in varying {
-        if let ColumnIds::Same(set, _) = &columns[index].ids {
-            // Files with the same WECs split them in the same way.
-            if seen.iter().any(|other| Arc::ptr_eq(other, set)) {
-                continue;
-            }
-            seen.push(set);
-        }
-        let mut classes: HashMap<(u32, Option<ObjectId>), u32> = HashMap::new();
-        for (cluster, class) in class_of.iter_mut().enumerate() {
-            let next = u32::try_from(classes.len()).unwrap_or(u32::MAX);
-            *class = *classes
-                .entry((*class, columns[index].id(cluster)))
-                .or_insert(next);
-        }
-    }
-    let mut members = Vec::new();
-    for (cluster, &class) in class_of.iter().enumerate() {
-        if class as usize == members.len() {
-            members.push(cluster);
-        }
-    }
-    (class_of, members)
-}
-
-/// Makes the trees of classes: the first in full, its siblings by patching ids.
-struct TreeBuilder<'a> {
-    columns: &'a [Arc<Column>],
-    varying: &'a [usize],
-    known: &'a HashSet<ObjectId>,
-    buffer: ObjectBuffer,
-    delta: Delta,
-    segment: PackSegment,
-    harvest: Harvest,
-    /// For each set of files that are there: the first tree, where it lies, and where its varying ids lie.
-    frames: HashMap<Box<[bool]>, Frame>,
-}
-
-/// A tree that siblings are patched from.
-struct Frame {
-    tree: Tree,
-    position: super::pack::EntryPosition,
-    /// For each varying file that is there: its place in the key and its index in the tree.
-    varying: Vec<(usize, usize)>,
-    holes: Vec<std::ops::Range<usize>>,
-}
-
-impl<'a> TreeBuilder<'a> {
-    fn new(columns: &'a [Arc<Column>], varying: &'a [usize], known: &'a HashSet<ObjectId>) -> Self {
-        Self {
-            columns,
-            varying,
-            known,
-            buffer: ObjectBuffer::new(),
-            delta: Delta::new(),
-            segment: PackSegment::new(),
-            harvest: Harvest::default(),
-            frames: HashMap::new(),
-        }
-    }
-
-    /// Gives the tree's id; none for a folder without files.
-    fn build(&mut self, key: &[Option<ObjectId>]) -> Result<Option<ObjectId>, TreeError> {
-        if self.varying.len() == self.columns.len() && key.iter().all(Option::is_none) {
-            return Ok(None);
-        }
-        let present: Box<[bool]> = key.iter().map(Option::is_some).collect();
-        let Some(frame) = self.frames.get(&present) else {
-            return self.build_first(key, present).map(Some);
-        };
-        let patches: Vec<(usize, ObjectId)> = frame
-            .varying
-            .iter()
-            .filter_map(|&(place, index)| key[place].map(|id| (index, id)))
-            .collect();
-        frame.tree.patch_into(&patches, self.buffer.start());
-        let id = self.buffer.id(ObjectKind::Tree);
-        if self.known.contains(&id) {
-            return Ok(Some(id));
-        }
-        let content = self.buffer.content();
-        self.delta.sibling(
-            Filled {
-                text: frame.tree.as_bytes(),
-                holes: &frame.holes,
-            },
-            Filled {
-                text: content,
-                holes: &frame.holes,
-            },
-        );
-        self.segment
-            .add_sibling(ObjectKind::Tree, id, content, frame.position, &self.delta);
-        self.harvest.count(ObjectKind::Tree, content.len());
-        Ok(Some(id))
-    }
-
-    fn build_first(
-        &mut self,
-        key: &[Option<ObjectId>],
-        present: Box<[bool]>,
-    ) -> Result<ObjectId, TreeError> {
-        let place_of: HashMap<usize, usize> = self
-            .varying
-            .iter()
-            .enumerate()
-            .map(|(place, &index)| (index, place))
-            .collect();
-        let mut entries = Vec::with_capacity(self.columns.len());
-        for (index, column) in self.columns.iter().enumerate() {
-            let id = match (place_of.get(&index), &column.ids) {
-                (Some(&place), _) => key[place],
-                (None, ColumnIds::Same(_, id)) => Some(*id),
-                (None, ColumnIds::Each(_)) => None,
-            };
-            if let Some(id) = id {
-                let name = column.file.as_bytes();
-                entries.push(TreeEntry {
-                    mode: EntryMode::FILE,
-                    name,
-                    id,
-                });
-            }
-        }
-        let tree = Tree::new(&mut entries)?;
-        let index_of: HashMap<&[u8], usize> = tree
-            .entries()
-            .enumerate()
-            .map(|(index, entry)| (entry.name, index))
-            .collect();
-        let varying: Vec<(usize, usize)> = self
-            .varying
-            .iter()
-            .enumerate()
-            .filter_map(|(place, &column)| {
-                let index = index_of.get(self.columns[column].file.as_bytes())?;
-                Some((place, *index))
-            })
-            .collect();
-        let mut holes: Vec<_> = varying
-            .iter()
-            .filter_map(|&(_, index)| tree.id_range(index))
-            .collect();
-        holes.sort_by_key(|range| range.start);
-        self.buffer.start().extend_from_slice(tree.as_bytes());
-        let id = self.buffer.id(ObjectKind::Tree);
-        let position = self.segment.add_full(ObjectKind::Tree, id, tree.as_bytes());
-        self.harvest.count(ObjectKind::Tree, tree.as_bytes().len());
-        self.frames.insert(
-            present,
-            Frame {
-                tree,
-                position,
-                varying,
-                holes,
-            },
-        );
-        Ok(id)
-    }
-
-    fn finish(mut self) -> Harvest {
-        self.harvest.segments.push(self.segment);
-        self.harvest
-    }
-}
-
-/// Builds the folder of each WEC and the folder above them.
-fn build_roots(
-    state: &mut BranchState,
-    last: Option<&BranchState>,
-    known: &HashSet<ObjectId>,
-) -> Result<Harvest, TreeError> {
-    let mut roots = RootBuilder {
-        known,
-        buffer: ObjectBuffer::new(),
-        segment: PackSegment::new(),
-        harvest: Harvest::default(),
-        written: HashMap::new(),
-    };
-    let folders: Vec<(&str, &Arc<Folder>)> = state
-        .folders
-        .iter()
-        .map(|(name, folder)| (name.as_str(), folder))
-        .collect();
-    let mut found = HashMap::with_capacity(state.clusters.len());
-    let mut keep = None;
-    let mut files = 0;
-    for (position, cluster) in state.clusters.iter().enumerate() {
-        let mut entries: Vec<TreeEntry<'_>> = folders
-            .iter()
-            .filter_map(|(name, folder)| {
-                let id = folder.trees[position]?;
-                Some(TreeEntry {
-                    mode: EntryMode::FOLDER,
-                    name: name.as_bytes(),
-                    id,
-                })
-            })
-            .collect();
-        if entries.is_empty() {
-            files += 1;
-            let id = *keep.get_or_insert_with(|| roots.write(ObjectKind::Blob, &[]));
-            entries.push(TreeEntry {
-                mode: EntryMode::FILE,
-                name: path::KEEP.as_bytes(),
-                id,
-            });
-        }
-        let tree = Tree::new(&mut entries)?;
-        let before = last.and_then(|last| last.roots.get(cluster));
-        let root = roots.reuse_or_write(before, tree.as_bytes());
-        found.insert(cluster.clone(), root);
-    }
-    let mut entries: Vec<TreeEntry<'_>> = found
-        .iter()
-        .map(|(cluster, root)| TreeEntry {
-            mode: EntryMode::FOLDER,
-            name: cluster.as_str().as_bytes(),
-            id: root.1,
-        })
-        .collect();
-    let top = Tree::new(&mut entries)?;
-    let before = last.and_then(|last| last.top.as_ref());
-    state.top = Some(roots.reuse_or_write(before, top.as_bytes()));
-    state.roots = found;
-    state.files += files;
-    roots.harvest.segments.push(roots.segment);
-    Ok(roots.harvest)
-}
-
-/// Writes the few trees above the folders, each distinct one once.
-struct RootBuilder<'a> {
-    known: &'a HashSet<ObjectId>,
-    buffer: ObjectBuffer,
-    segment: PackSegment,
-    harvest: Harvest,
-    written: HashMap<ObjectId, Arc<[u8]>>,
-}
-
-impl RootBuilder<'_> {
-    fn reuse_or_write(
-        &mut self,
-        before: Option<&(Arc<[u8]>, ObjectId)>,
-        bytes: &[u8],
-    ) -> (Arc<[u8]>, ObjectId) {
-        if let Some(before) = before.filter(|before| *before.0 == *bytes) {
-            return before.clone();
-        }
-        let id = self.write(ObjectKind::Tree, bytes);
-        (Arc::clone(&self.written[&id]), id)
-    }
-
-    fn write(&mut self, kind: ObjectKind, bytes: &[u8]) -> ObjectId {
-        self.buffer.start().extend_from_slice(bytes);
-        let id = self.buffer.id(kind);
-        if !self.written.contains_key(&id) {
-            self.written.insert(id, bytes.into());
-            if !self.known.contains(&id) {
-                self.segment.add_full(kind, id, bytes);
-                self.harvest.count(kind, bytes.len());
-            }
-        }
-        id
-    }
 }

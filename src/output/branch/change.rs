@@ -1,11 +1,13 @@
 //! What a build changes: the tree that stands on the branch and a [`BranchState`] → files added, removed, changed, by WEC.
 //!
+//! [`change_between`] does the same for two states and reads nothing.
 //! WECs whose folders change in the same way share one list. Equal folders are never opened.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::build::BranchState;
+use super::column::Spread;
 use super::hash::ObjectId;
 use super::standing::StandingTree;
 use crate::model::ClusterName;
@@ -58,20 +60,20 @@ impl Change {
 }
 
 /// Compares the `clusters/` tree that stands with what was built.
+///
+/// Reads the folders that change, and of WECs that change the folders that `after` does not know.
 pub fn change<E>(standing: &mut StandingTree<'_, E>, after: &BranchState) -> Result<Change, E> {
     let mut change = Change::default();
-    let mut shared: HashMap<(Option<ObjectId>, Option<ObjectId>), Arc<FileChanges>> =
-        HashMap::new();
+    let mut shared: Shared = HashMap::new();
+    let counts = after.folder_counts();
     let old = standing.clusters()?;
     for (name, &root) in old.iter() {
-        let files = standing.count(root)?;
-        change.files_before += files;
-        if files > 0 {
-            change.clusters_before += 1;
-            if after.files_on(name) == 0 {
-                change.emptied.push(name.as_str().into());
-            }
-        }
+        let files = if after.root(name) == Some(root) {
+            after.files_on(name) as u64
+        } else {
+            standing.count(root, &counts)?
+        };
+        change.count(name, files, after);
     }
     for name in old.keys().map(String::as_str).chain(after.cluster_names()) {
         let pair = (old.get(name).copied(), after.root(name));
@@ -88,6 +90,114 @@ pub fn change<E>(standing: &mut StandingTree<'_, E>, after: &BranchState) -> Res
         }
     }
     Ok(change)
+}
+
+/// Compares what was built before with what was built now: as [`change`], but nothing is read.
+pub fn change_between(before: &BranchState, after: &BranchState) -> Change {
+    let mut change = Change::default();
+    for name in before.cluster_names() {
+        change.count(name, before.files_on(name) as u64, after);
+    }
+    let folders = folder_pairs(before, after);
+    let mut shared: Shared = HashMap::new();
+    for name in before.cluster_names().chain(after.cluster_names()) {
+        let pair = (before.root(name), after.root(name));
+        if pair.0 == pair.1 || change.clusters.contains_key(name) {
+            continue;
+        }
+        let files = shared.entry(pair).or_insert_with(|| {
+            let positions = (before.position(name), after.position(name));
+            Arc::new(compare_built(&folders, positions))
+        });
+        if !files.is_empty() {
+            change.clusters.insert(name.into(), Arc::clone(files));
+        }
+    }
+    change
+}
+
+/// Changes by the WEC's folder before and after.
+type Shared = HashMap<(Option<ObjectId>, Option<ObjectId>), Arc<FileChanges>>;
+
+impl Change {
+    /// Takes note of a WEC that had this many files.
+    fn count(&mut self, name: &str, files: u64, after: &BranchState) {
+        self.files_before += files;
+        if files > 0 {
+            self.clusters_before += 1;
+            if !after.has_files(name) {
+                self.emptied.push(name.into());
+            }
+        }
+    }
+}
+
+/// A folder of then and now, with the files that may differ on any WEC.
+struct FolderPair<'a> {
+    name: &'a str,
+    trees: (Option<&'a Spread>, Option<&'a Spread>),
+    files: BTreeMap<&'a str, (Option<&'a Spread>, Option<&'a Spread>)>,
+}
+
+fn folder_pairs<'a>(before: &'a BranchState, after: &'a BranchState) -> Vec<FolderPair<'a>> {
+    let same_clusters = before.same_clusters(after);
+    let names: BTreeSet<&String> = before
+        .folders()
+        .keys()
+        .chain(after.folders().keys())
+        .collect();
+    let pairs = names.into_iter().filter_map(|name| {
+        let folders = (before.folders().get(name), after.folders().get(name));
+        if let (Some(old), Some(new)) = folders
+            && same_clusters
+            && Arc::ptr_eq(old, new)
+        {
+            return None;
+        }
+        let mut files: BTreeMap<&str, (Option<&Spread>, Option<&Spread>)> = BTreeMap::new();
+        for column in folders.0.iter().flat_map(|folder| &folder.columns) {
+            files.entry(&column.file).or_default().0 = Some(&column.spread);
+        }
+        for column in folders.1.iter().flat_map(|folder| &folder.columns) {
+            files.entry(&column.file).or_default().1 = Some(&column.spread);
+        }
+        files.retain(
+            |_, pair| !matches!(pair, (Some(old), Some(new)) if same_clusters && old.is(new)),
+        );
+        let trees = (
+            folders.0.map(|folder| &folder.trees),
+            folders.1.map(|folder| &folder.trees),
+        );
+        Some(FolderPair { name, trees, files })
+    });
+    pairs.collect()
+}
+
+fn compare_built(
+    folders: &[FolderPair<'_>],
+    positions: (Option<usize>, Option<usize>),
+) -> FileChanges {
+    let ids = |pair: (Option<&Spread>, Option<&Spread>)| {
+        let id = |spread: Option<&Spread>, position: Option<usize>| spread?.id(position?);
+        (id(pair.0, positions.0), id(pair.1, positions.1))
+    };
+    let mut changes = FileChanges::new();
+    for folder in folders {
+        let trees = ids(folder.trees);
+        if trees.0 == trees.1 {
+            continue;
+        }
+        for (file, pair) in &folder.files {
+            let change = match ids(*pair) {
+                (None, Some(new)) => FileChange::Added(new),
+                (Some(old), None) => FileChange::Removed(old),
+                (Some(old), Some(new)) if old != new => FileChange::Changed(old, new),
+                _ => continue,
+            };
+            changes.insert(format!("{}/{file}", folder.name), change);
+        }
+    }
+    changes
 }
 
 fn compare<E>(

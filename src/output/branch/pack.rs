@@ -159,6 +159,11 @@ impl PackSegment {
         self.entries.len()
     }
 
+    /// Gives the ids of the entries, in their order.
+    pub(super) fn ids(&self) -> impl Iterator<Item = ObjectId> {
+        self.entries.iter().map(|entry| entry.id)
+    }
+
     /// Gives the bytes of all entries, as they will stand in the pack.
     pub fn length(&self) -> u64 {
         self.length

@@ -70,11 +70,14 @@ impl<'a, E> StandingTree<'a, E> {
         Ok(self.files(folder)?.get(file).copied())
     }
 
-    /// Counts the files of objects in a WEC's folder.
-    pub fn count(&mut self, root: ObjectId) -> Result<u64, E> {
+    /// Counts the files of objects in a WEC's folder; folders that are counted in `known` are not read.
+    pub fn count(&mut self, root: ObjectId, known: &HashMap<ObjectId, u64>) -> Result<u64, E> {
         let mut count = 0;
-        for &tree in self.folders(root)?.values() {
-            count += self.files(tree)?.len() as u64;
+        for tree in self.folders(root)?.values() {
+            count += match known.get(tree) {
+                Some(&files) => files,
+                None => self.files(*tree)?.len() as u64,
+            };
         }
         Ok(count)
     }

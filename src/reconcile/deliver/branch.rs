@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
 use std::io::Read;
+use std::sync::Arc;
 
 use git2::Repository;
 
@@ -14,8 +15,8 @@ use super::{
 use crate::git::{self, RefUpdate, RemoteUrl, Want, Wanted};
 use crate::model::api::pipeline::Layout;
 use crate::model::{Diagnostic, Revision};
-use crate::output::branch::build::{self, BranchState, Built, KeptFile};
-use crate::output::branch::change::{Change, change};
+use crate::output::branch::build::{self, BranchState, Built, KeptFile, Statistics};
+use crate::output::branch::change::{Change, change, change_between};
 use crate::output::branch::hash::{ObjectId, ObjectKind};
 use crate::output::branch::lock::Lock;
 use crate::output::branch::metadata::NOTES_REFERENCE;
@@ -26,7 +27,7 @@ use crate::output::branch::repository::{BranchRepository, Move, RepositoryError,
 use crate::output::branch::sign;
 use crate::output::branch::standing::StandingTree;
 use crate::reconcile::Rendering;
-use crate::reconcile::pipeline::{Clock, Pipeline};
+use crate::reconcile::pipeline::{Clock, LastBuilt, Pipeline};
 use crate::reconcile::request::Progress;
 
 /// A generated branch, or the branches of all WECs.
@@ -75,6 +76,7 @@ fn attempt(
     clock: &mut Clock<'_>,
 ) -> Result<Delivery, DeliverError> {
     let commit = source_commit(rendering).ok_or(DeliverError::NoSourceCommit)?;
+    let revision = commit.id;
     clock.stage(if branch.push.is_some() {
         "fetch"
     } else {
@@ -86,6 +88,15 @@ fn attempt(
     let mut read = |id| repository.tree(id);
     let mut tree = StandingTree::new(stand.clusters, &mut read);
     let (kept, mut reasons) = kept_files(rendering, &mut tree)?;
+    if let Some(commit) = standing(pipeline, rendering, branch, &stand, &kept)
+        && reasons.is_empty()
+        && stand.tips.values().all(|tip| tip.source == Some(revision))
+    {
+        let mut delivery = Delivery::new(Change::default(), Statistics::default());
+        let reference = branch.reference(None);
+        delivery.commits.push((reference, commit, false));
+        return Ok(delivery);
+    }
     let (built, change) = build_on(pipeline, rendering, branch, &stand, &kept, &mut tree)?;
     let mut delivery = Delivery::new(change, built.statistics);
     delivery.diagnostics.extend(foreign(branch, &stand));
@@ -125,9 +136,32 @@ fn attempt(
     }
     delivery.pushed = branch.push.map(RemoteUrl::redacted);
     if let [(_, id, _)] = &delivery.commits[..] {
-        pipeline.built.insert(branch.key(), (*id, state));
+        let rendered = Arc::clone(&rendering.rendered);
+        let last = LastBuilt {
+            commit: *id,
+            rendered,
+            kept,
+            state,
+        };
+        pipeline.built.insert(branch.key(), last);
     }
     Ok(delivery)
+}
+
+/// Gives the commit that stands, when it is the one that the same rendering was built into.
+fn standing(
+    pipeline: &Pipeline,
+    rendering: &Rendering,
+    branch: &Branch<'_>,
+    stand: &Stand,
+    kept: &[KeptFile],
+) -> Option<ObjectId> {
+    let last = pipeline.built.get(&branch.key())?;
+    let tip = stand.tips.get(&branch.reference(None))?;
+    let same = last.commit == tip.commit
+        && Arc::ptr_eq(&last.rendered, &rendering.rendered)
+        && last.kept == kept;
+    same.then_some(last.commit)
 }
 
 /// Builds on what was built last when that is what stands, else on what can be read from the repository.
@@ -144,14 +178,17 @@ fn build_on(
     let last = pipeline
         .built
         .get(&branch.key())
-        .filter(|(commit, _)| Some(*commit) == tip);
+        .filter(|last| Some(last.commit) == tip);
     let known = match (last, stand.clusters) {
         (None, Some(clusters)) => repository.reachable(clusters)?,
         _ => HashSet::new(),
     };
-    let last = last.map(|(_, state)| state);
+    let last = last.map(|last| &last.state);
     let built = build::build(&rendering.rendered, kept, last, &known)?;
-    let change = change(tree, &built.state)?;
+    let change = match last {
+        Some(last) => change_between(last, &built.state),
+        None => change(tree, &built.state)?,
+    };
     Ok((built, change))
 }
 

@@ -287,10 +287,11 @@ fn unknown_kind(kinds: &Kinds, group: &str, kind: &str, unknown: Unknown) -> Dia
         "" => "the core group".to_owned(),
         _ => format!("group `{group}`"),
     };
-    let mut text = format!("kind `{kind}` in {group_text} is not known");
-    if unknown.count > 1 {
-        text.push_str(&format!(" ({} objects)", unknown.count));
-    }
+    let times = match unknown.count {
+        1 => String::new(),
+        count => format!(" ({count} objects)"),
+    };
+    let text = format!("kind `{kind}` in {group_text} is not known{times}");
     let define = "add its CustomResourceDefinition to the source, or its resource and scope to the configuration";
     let help = kinds.nearest(group, kind).map_or_else(
         || define.to_owned(),

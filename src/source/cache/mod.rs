@@ -12,7 +12,9 @@ use rayon::prelude::*;
 
 use crate::model::{BlobId, Diagnostic, RepoPath};
 
+use super::git::ListingMemory;
 use super::parse::{ParseError, ParsedBlob, parse};
+use super::read::{ReadSource, SourceRequest};
 
 mod codec;
 mod disk;
@@ -29,6 +31,35 @@ pub struct ParsedCache {
     disk: Option<Disk>,
     /// Counts the calls of [`ParsedCache::save`].
     round: u64,
+    /// What folders of the repository held.
+    pub(super) listings: ListingMemory,
+    /// What was read last.
+    pub(super) last: Option<LastRead>,
+}
+
+/// A source as it was read last: what is equal to it is not put together again.
+#[derive(Debug)]
+pub(super) struct LastRead {
+    /// What was asked for.
+    pub(super) request: SourceRequest,
+    /// The id of the git tree that was read; none for a folder.
+    pub(super) tree: Option<git2::Oid>,
+    /// The manifests.
+    pub(super) files: Vec<(RepoPath, BlobId)>,
+    /// What was passed over and worth telling.
+    pub(super) findings: Vec<Diagnostic>,
+    /// What came of it.
+    pub(super) read: ReadSource,
+}
+
+impl LastRead {
+    /// Tells whether the same was asked for of the same place, whatever the revision.
+    pub(super) fn answers(&self, request: &SourceRequest) -> bool {
+        self.request.place.is_beside(&request.place)
+            && self.request.paths == request.paths
+            && self.request.kinds == request.kinds
+            && self.request.hydrate == request.hydrate
+    }
 }
 
 #[derive(Debug)]
@@ -49,6 +80,8 @@ impl ParsedCache {
             memory: HashMap::new(),
             disk: folder.map(Disk::new),
             round: 0,
+            listings: ListingMemory::default(),
+            last: None,
         }
     }
 
@@ -70,7 +103,7 @@ impl ParsedCache {
         let mut missing: Vec<&(RepoPath, BlobId)> =
             missing.filter(|(_, blob)| seen.insert(*blob)).collect();
         if !missing.is_empty() {
-            self.from_disk(&missing);
+            self.load(&missing);
             missing.retain(|(_, blob)| !self.memory.contains_key(blob));
         }
         let (parsed, unread) = parse_all(&missing, &mut read);
@@ -124,7 +157,7 @@ impl ParsedCache {
     }
 
     /// Takes what the disk has.
-    fn from_disk(&mut self, missing: &[&(RepoPath, BlobId)]) {
+    fn load(&mut self, missing: &[&(RepoPath, BlobId)]) {
         let Some(disk) = &mut self.disk else { return };
         let wanted: Vec<BlobId> = missing.iter().map(|(_, blob)| *blob).collect();
         let payloads = disk.read(&wanted);

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use git2::{ErrorCode, Oid, Repository, StatusOptions};
 
-use crate::git::{Access, RemoteUrl};
+use crate::git::{Access, GitError, RemoteUrl};
 use crate::model::{BlobId, RepoPath, Revision};
 
 mod changes;
@@ -22,10 +22,10 @@ mod tree;
 
 pub use changes::ChangedFile;
 pub use error::GitSourceError;
-pub use tree::GitTree;
+pub use tree::{GitTree, ListingMemory};
 
-use super::select;
 use super::tree::{Listing, Tree as _, Which};
+use super::{hexadecimal, select};
 
 /// A repository that can be read: a remote one through a copy of ours, or a local one itself.
 pub struct GitSource {
@@ -132,7 +132,29 @@ impl GitSource {
     ///
     /// # Errors
     /// [`GitSourceError::UnknownRevision`] with names like it, or whatever went wrong with the remote.
-    pub fn resolve(&self, revision: Option<&str>) -> Result<ResolvedRevision, GitSourceError> {
+    pub fn resolve(&mut self, revision: Option<&str>) -> Result<ResolvedRevision, GitSourceError> {
+        match self.resolve_once(revision) {
+            // A copy may be damaged; the next one is not.
+            Err(
+                GitSourceError::Damaged { .. } | GitSourceError::Remote(GitError::Local { .. }),
+            ) if self.remake_copy()? => self.resolve_once(revision),
+            resolved => resolved,
+        }
+    }
+
+    /// Makes the copy of a remote repository again, empty; does nothing and says so for a local one.
+    ///
+    /// # Errors
+    /// [`GitSourceError::Cache`].
+    pub fn remake_copy(&mut self) -> Result<bool, GitSourceError> {
+        let Some(remote) = &self.remote else {
+            return Ok(false);
+        };
+        self.repository = remote.remake()?;
+        Ok(true)
+    }
+
+    fn resolve_once(&self, revision: Option<&str>) -> Result<ResolvedRevision, GitSourceError> {
         let revision = revision
             .filter(|revision| !revision.is_empty())
             .unwrap_or("HEAD");
@@ -294,8 +316,7 @@ fn blob_of(id: Oid) -> BlobId {
 fn copy_folder(cache: &Path, url: &RemoteUrl) -> PathBuf {
     use aws_lc_rs::digest::{SHA256, digest};
     let name = digest(&SHA256, url.redacted().as_bytes());
-    let short = name.as_ref().iter().take(16);
-    let name: String = short.map(|byte| format!("{byte:02x}")).collect();
+    let name = hexadecimal(name.as_ref().get(..16).unwrap_or_default());
     cache.join("repositories").join(format!("{name}.git"))
 }
 

@@ -21,6 +21,7 @@ const HEAD: &str = "refs/stellate/head";
 pub(super) struct Remote {
     url: RemoteUrl,
     access: Access,
+    folder: PathBuf,
 }
 
 impl Remote {
@@ -32,7 +33,18 @@ impl Remote {
     ) -> Result<(Self, Repository), GitSourceError> {
         let folder = copy_folder(cache, &url);
         let repository = open_or_make(&folder)?;
-        Ok((Self { url, access }, repository))
+        let remote = Self {
+            url,
+            access,
+            folder,
+        };
+        Ok((remote, repository))
+    }
+
+    /// Makes the copy again, empty.
+    pub(super) fn remake(&self) -> Result<Repository, GitSourceError> {
+        remove(&self.folder)?;
+        make(&self.folder)
     }
 
     /// Fetches a revision and finds its commit; the text beside it is what to call it.
@@ -46,14 +58,7 @@ impl Remote {
             .find(['~', '^', '@', ':'])
             .unwrap_or(revision.len());
         let (base, steps) = revision.split_at(end);
-        let (commit, reference) = match self.fetch(repository, base) {
-            Err(GitSourceError::Remote(GitError::Local { .. })) => {
-                // A copy may be damaged; the next one is not.
-                empty(repository)?;
-                self.fetch(repository, base)?
-            }
-            fetched => fetched?,
-        };
+        let (commit, reference) = self.fetch(repository, base)?;
         if steps.is_empty() {
             return Ok((commit, reference));
         }
@@ -100,6 +105,14 @@ impl Remote {
         name: &str,
     ) -> Result<(Oid, String), GitSourceError> {
         let remote = net::list_refs(&self.url, &self.access)?;
+        if ["", "refs/heads/", "refs/tags/"]
+            .iter()
+            .any(|folder| remote.refs.contains_key(&format!("{folder}{name}")))
+        {
+            return Err(GitSourceError::Damaged {
+                problem: format!("`{name}` is at the remote and did not arrive"),
+            });
+        }
         let digits = name.bytes().all(|byte| byte.is_ascii_hexdigit());
         if !digits || !(4..=40).contains(&name.len()) {
             return Err(self.unknown(&remote, name));
@@ -200,14 +213,6 @@ fn make(folder: &Path) -> Result<Repository, GitSourceError> {
         path: folder.display().to_string(),
         problem: error.message().to_owned(),
     })
-}
-
-/// Takes everything out of the copy. The open handle goes on with the new one, which has the same path.
-fn empty(repository: &Repository) -> Result<(), GitSourceError> {
-    let folder: PathBuf = repository.path().to_owned();
-    remove(&folder)?;
-    drop(make(&folder)?);
-    Ok(())
 }
 
 fn remove(folder: &Path) -> Result<(), GitSourceError> {

@@ -1,5 +1,9 @@
 //! The files of one commit, listed in path order, with symbolic links resolved inside the tree and nowhere else.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use git2::{ObjectType, Odb, Oid, Repository};
 
 use crate::model::{BlobId, Diagnostic, Location, Revision};
@@ -24,12 +28,20 @@ const SUBMODULE: i32 = 0o160_000;
 /// Which of the bits of a mode tell the kind of a file.
 const KIND: i32 = 0o170_000;
 
+/// What folders hold, by their tree and path: the folders of the next commit are mostly those of the last one.
+#[derive(Debug, Default)]
+pub struct ListingMemory {
+    last: HashMap<(Oid, String), Arc<Listing>>,
+    seen: HashMap<(Oid, String), Arc<Listing>>,
+}
+
 /// The files of one commit.
 pub struct GitTree<'r> {
     repository: &'r Repository,
     odb: Odb<'r>,
     root: Oid,
     name: String,
+    memory: RefCell<ListingMemory>,
 }
 
 impl<'r> GitTree<'r> {
@@ -45,7 +57,74 @@ impl<'r> GitTree<'r> {
             odb: repository.odb()?,
             root: commit.tree_id(),
             name: format!("commit {short}"),
+            memory: RefCell::default(),
         })
+    }
+
+    /// Uses what was listed of the last commit.
+    #[must_use]
+    pub fn with_memory(mut self, memory: ListingMemory) -> Self {
+        self.memory = RefCell::new(memory);
+        self
+    }
+
+    /// Gives what was listed, for the next commit.
+    pub fn into_memory(self) -> ListingMemory {
+        let last = self.memory.into_inner().seen;
+        ListingMemory {
+            last,
+            seen: HashMap::new(),
+        }
+    }
+
+    /// Gives what was listed before, when nothing needed listing.
+    pub fn into_unused_memory(self) -> ListingMemory {
+        self.memory.into_inner()
+    }
+
+    /// Gives the id of the tree at a path; equal ids are equal contents.
+    pub fn id_at(&self, path: &str) -> Option<Oid> {
+        if path.is_empty() {
+            return Some(self.root);
+        }
+        let root = self.repository.find_tree(self.root).ok()?;
+        root.get_path(path.as_ref()).ok().map(|entry| entry.id())
+    }
+
+    /// Lists a folder, from memory where it was listed before. What symbolic links lead to depends on the whole tree, so
+    /// that a folder that has any is not remembered.
+    fn folder(
+        &self,
+        id: Oid,
+        path: &str,
+        which: Which,
+        depth: usize,
+        listing: &mut Listing,
+    ) -> Result<bool, TreeError> {
+        if which == Which::All {
+            return self.walk(id, path, which, depth, listing);
+        }
+        let key = (id, path.to_owned());
+        let known = {
+            let memory = self.memory.borrow();
+            memory
+                .last
+                .get(&key)
+                .or_else(|| memory.seen.get(&key))
+                .map(Arc::clone)
+        };
+        if let Some(known) = known {
+            listing.append(&known);
+            self.memory.borrow_mut().seen.insert(key, known);
+            return Ok(true);
+        }
+        let mut own = Listing::default();
+        let lasting = self.walk(id, path, which, depth, &mut own)?;
+        listing.append(&own);
+        if lasting {
+            self.memory.borrow_mut().seen.insert(key, Arc::new(own));
+        }
+        Ok(lasting)
     }
 
     fn unreadable(path: &str, error: &git2::Error) -> TreeError {
@@ -55,7 +134,7 @@ impl<'r> GitTree<'r> {
         }
     }
 
-    /// Lists the tree `id`, which lies at `path`.
+    /// Lists the tree `id`, which lies at `path`; tells whether that depends on nothing else.
     fn walk(
         &self,
         id: Oid,
@@ -63,7 +142,8 @@ impl<'r> GitTree<'r> {
         which: Which,
         depth: usize,
         listing: &mut Listing,
-    ) -> Result<(), TreeError> {
+    ) -> Result<bool, TreeError> {
+        let mut lasting = true;
         let tree = self.repository.find_tree(id);
         let tree = tree.map_err(|error| Self::unreadable(path, &error))?;
         for entry in &tree {
@@ -79,7 +159,7 @@ impl<'r> GitTree<'r> {
                 continue;
             };
             let inside = select::below(path, name);
-            self.item(
+            lasting &= self.item(
                 &inside,
                 name,
                 entry.filemode(),
@@ -88,10 +168,10 @@ impl<'r> GitTree<'r> {
                 listing,
             )?;
         }
-        Ok(())
+        Ok(lasting)
     }
 
-    /// Lists one entry of a tree.
+    /// Lists one entry of a tree; tells whether that depends on nothing else.
     fn item(
         &self,
         path: &str,
@@ -100,16 +180,16 @@ impl<'r> GitTree<'r> {
         id: Oid,
         (which, depth): (Which, usize),
         listing: &mut Listing,
-    ) -> Result<(), TreeError> {
+    ) -> Result<bool, TreeError> {
         match mode & KIND {
             _ if !which.enters(name) => {}
             0o040_000 if depth == 0 => {
-                return Err(TreeError::Unreadable {
+                return Err(TreeError::Refused {
                     path: path.to_owned(),
                     problem: "folders are nested too deep".to_owned(),
                 });
             }
-            0o040_000 => self.walk(id, path, which, depth - 1, listing)?,
+            0o040_000 => return self.folder(id, path, which, depth - 1, listing),
             SUBMODULE => {
                 let text = "a submodule: its files belong to another repository and are not read";
                 let finding = Diagnostic::warning("Submodule", text)
@@ -117,14 +197,17 @@ impl<'r> GitTree<'r> {
                     .at(Location::file(path.into()));
                 listing.findings.push(finding);
             }
-            LINK => self.link(path, id, which, listing),
+            LINK => {
+                self.link(path, id, which, listing);
+                return Ok(false);
+            }
             _ if which.lists(name) => listing.entries.push(TreeEntry {
                 path: path.to_owned(),
                 blob: blob_of(id),
             }),
             _ => {}
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Lists a symbolic link as the file that it leads to.

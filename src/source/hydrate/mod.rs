@@ -30,7 +30,7 @@ use build::{Job, Workshop};
 use kustomization::Kustomization;
 
 /// How tools are used.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HydrateOptions {
     /// Whether kustomizations are built; otherwise the files beside them are read as they are.
     pub kustomize: bool,

@@ -1,0 +1,44 @@
+//! What the command line asks for.
+
+/// How a bench runs.
+#[derive(Clone, Debug)]
+pub(crate) struct Options {
+    /// Smaller sizes and fewer rounds: is anything grossly wrong?
+    pub(crate) quick: bool,
+    /// Tiny sizes, one round: does it run at all? So under `cargo test --benches`.
+    pub(crate) smoke: bool,
+    /// Only the cases with one of these words in their name; all when empty.
+    pub(crate) only: Vec<String>,
+}
+
+impl Options {
+    /// Reads the command line. `cargo bench` passes `--bench`; `cargo test` does not.
+    pub(crate) fn from_command_line() -> Self {
+        let words: Vec<String> = std::env::args().skip(1).collect();
+        let has = |word: &str| words.iter().any(|other| other == word);
+        Self {
+            quick: has("--quick"),
+            smoke: !has("--bench") && !has("--quick") && !has("--full"),
+            only: words
+                .into_iter()
+                .filter(|word| !word.starts_with('-'))
+                .collect(),
+        }
+    }
+
+    /// Tells whether a case is wanted.
+    pub(crate) fn wants(&self, case: &str) -> bool {
+        self.only.is_empty() || self.only.iter().any(|word| word.eq_ignore_ascii_case(case))
+    }
+
+    /// Picks what fits how the bench runs.
+    pub(crate) fn choose<T>(&self, full: T, quick: T, smoke: T) -> T {
+        if self.smoke {
+            smoke
+        } else if self.quick {
+            quick
+        } else {
+            full
+        }
+    }
+}

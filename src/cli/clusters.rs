@@ -1,0 +1,347 @@
+//! `stellate clusters`: the inventory as it was read, and what each WEC is missing to receive work.
+
+use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
+
+use clap::{Args, ValueEnum};
+use serde::Serialize;
+
+use super::Ending;
+use super::data::{self, Format};
+use super::error::CliError;
+use super::progress::Line;
+use super::scene::SourceArguments;
+use super::table::{Table, count};
+use super::terminal::{Styles, Terminal};
+use crate::inventory::{Cluster, Properties};
+use crate::model::{ClusterName, Labels, PolicyName};
+use crate::reconcile::Rendering;
+
+/// What `stellate clusters` is told.
+#[derive(Args)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    source: SourceArguments,
+    /// The branch, tag or commit to look at [default: the work tree; for a URL, its default branch]
+    #[arg(long, value_name = "REV")]
+    rev: Option<String>,
+    /// The form of the result
+    #[arg(
+        short,
+        long,
+        value_enum,
+        default_value = "table",
+        hide_default_value = true
+    )]
+    output: Form,
+}
+
+/// The form of the result.
+#[derive(Clone, Copy, ValueEnum)]
+enum Form {
+    /// A table
+    Table,
+    /// A table with labels and properties
+    Wide,
+    /// JSON
+    Json,
+    /// YAML
+    Yaml,
+}
+
+/// One WEC.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Row {
+    name: ClusterName,
+    accepted: bool,
+    deleting: bool,
+    /// None: not known; a manifest need not have a status.
+    joined: Option<bool>,
+    available: Option<bool>,
+    labels: Arc<Labels>,
+    properties: Arc<Properties>,
+    /// Policies that place something there.
+    policies: BTreeSet<PolicyName>,
+    objects: usize,
+    /// What it is missing to receive work.
+    missing: Vec<Missing>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    location: Option<String>,
+}
+
+/// Something that keeps work from a WEC.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Missing {
+    what: String,
+    /// The command, or the edit, that mends it.
+    fix: String,
+}
+
+/// Lists.
+pub(super) fn run(arguments: &Arguments, terminal: &Terminal) -> Result<Ending, CliError> {
+    let mut scene = arguments.source.scene()?;
+    scene.check(terminal)?;
+    if arguments.rev.is_some() {
+        scene.request.revision.clone_from(&arguments.rev);
+    }
+    let line = Line::new(terminal);
+    let rendering = scene.start().render(&scene.request, &line)?;
+    drop(line);
+    let rows = rows(&rendering);
+    let format = match arguments.output {
+        Form::Json => Format::Json,
+        Form::Yaml => Format::Yaml,
+        Form::Table | Form::Wide => Format::Table,
+    };
+    let wide = matches!(arguments.output, Form::Wide);
+    let text = match data::text(&serde_json::json!({"clusters": rows}), format)? {
+        Some(text) => text,
+        None => text(&rows, wide, terminal.out()).into_bytes(),
+    };
+    terminal.print(text)?;
+    let idle = rows.iter().filter(|row| row.objects == 0).count();
+    let idle = if idle == 0 {
+        String::new()
+    } else {
+        format!(", {idle} of them without work")
+    };
+    terminal.say(&format!("{}{idle}", count(rows.len(), "WEC")));
+    scene.report_timings(&rendering.timings, terminal);
+    Ok(if rows.is_empty() {
+        Ending::Problems
+    } else {
+        Ending::Done
+    })
+}
+
+fn rows(rendering: &Rendering) -> Vec<Row> {
+    let clusters = &rendering.inventory.clusters;
+    let summary = rendering.summary();
+    let mut policies = vec![BTreeSet::new(); clusters.len()];
+    let mut seen = HashSet::new();
+    for placement in &rendering.plan.placements {
+        // Objects that go the same way share one placement.
+        if seen.insert(Arc::as_ptr(placement)) {
+            for cluster in placement.clusters.iter() {
+                policies[cluster].extend(placement.policies.iter().cloned());
+            }
+        }
+    }
+    let rows = clusters.iter().zip(policies).zip(summary.clusters);
+    rows.map(|((cluster, policies), counted)| Row {
+        name: cluster.name.clone(),
+        accepted: cluster.accepted,
+        deleting: cluster.deleting,
+        joined: cluster.joined,
+        available: cluster.available,
+        labels: Arc::clone(&cluster.labels),
+        properties: Arc::clone(&cluster.properties),
+        missing: missing(cluster, policies.is_empty()),
+        policies,
+        objects: counted.objects,
+        location: cluster.location.as_ref().map(ToString::to_string),
+    })
+    .collect()
+}
+
+/// Says what keeps work from a WEC, and how to mend it.
+fn missing(cluster: &Cluster, without_policies: bool) -> Vec<Missing> {
+    let name = &cluster.name;
+    let mut missing = Vec::new();
+    let mut add = |what: &str, fix: String| {
+        missing.push(Missing {
+            what: what.to_owned(),
+            fix,
+        });
+    };
+    if cluster.deleting {
+        add(
+            "is being deleted",
+            format!("wait, or register it again: clusteradm join … --cluster-name {name}"),
+        );
+        return missing;
+    }
+    if !cluster.accepted {
+        let fix = match &cluster.location {
+            Some(place) => format!(
+                "clusteradm accept --clusters {name}; then hubAcceptsClient: true in {place}"
+            ),
+            None => format!("clusteradm accept --clusters {name}"),
+        };
+        add("is not accepted by the hub", fix);
+    }
+    if cluster.joined == Some(false) {
+        add(
+            "has not joined",
+            format!(
+                "on the cluster: clusteradm join --hub-token … --hub-apiserver … --cluster-name {name}"
+            ),
+        );
+    }
+    if cluster.available == Some(false) {
+        add(
+            "is not available",
+            "on the cluster: kubectl -n open-cluster-management-agent get pods".to_owned(),
+        );
+    }
+    if cluster.accepted && without_policies {
+        let what = if cluster.labels.is_empty() {
+            "no policy selects it: it has no labels"
+        } else {
+            "no policy places anything there"
+        };
+        add(
+            what,
+            format!(
+                "kubectl label managedcluster {name} KEY=VALUE, as a clusterSelectors wants it"
+            ),
+        );
+    }
+    missing
+}
+
+fn text(rows: &[Row], wide: bool, styles: &Styles) -> String {
+    let mut head = vec![
+        "NAME",
+        "ACCEPTED",
+        "JOINED",
+        "AVAILABLE",
+        "POLICIES",
+        "OBJECTS",
+    ];
+    if wide {
+        head.extend(["LABELS", "PROPERTIES"]);
+    }
+    let mut table = Table::new(&head).numbers(&[4, 5]);
+    let known = |value: Option<bool>| match value {
+        Some(true) => "yes",
+        Some(false) => "no",
+        None => "unknown",
+    };
+    for row in rows {
+        let accepted = if row.deleting {
+            "deleting"
+        } else if row.accepted {
+            "yes"
+        } else {
+            "no"
+        };
+        let mut cells = vec![
+            row.name.to_string(),
+            accepted.to_owned(),
+            known(row.joined).to_owned(),
+            known(row.available).to_owned(),
+            row.policies.len().to_string(),
+            row.objects.to_string(),
+        ];
+        if wide {
+            let written = |map: &std::collections::BTreeMap<String, String>| {
+                let pairs: Vec<String> = map
+                    .iter()
+                    .map(|(key, value)| format!("{key}={}", one_line(value)))
+                    .collect();
+                if pairs.is_empty() {
+                    "-".to_owned()
+                } else {
+                    pairs.join(",")
+                }
+            };
+            cells.push(written(&row.labels));
+            // What labels already say is not said twice.
+            let own = row
+                .properties
+                .iter()
+                .filter(|(key, value)| row.labels.get(*key) != Some(value));
+            cells.push(written(
+                &own.map(|(key, value)| (key.clone(), value.clone()))
+                    .collect(),
+            ));
+        }
+        table.row(cells);
+    }
+    let mut text = table.text(styles);
+    let (warning, faint) = (styles.warning, styles.faint);
+    for row in rows.iter().filter(|row| !row.missing.is_empty()) {
+        text.push('\n');
+        for missing in &row.missing {
+            put!(
+                text,
+                "{warning}{}{warning:#} {}\n  {faint}{}{faint:#}\n",
+                row.name,
+                missing.what,
+                missing.fix
+            );
+        }
+    }
+    text
+}
+
+/// Shortens a value to what fits a table.
+fn one_line(value: &str) -> String {
+    let line: String = value
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .chars()
+        .take(40)
+        .collect();
+    if line.len() < value.trim_end().len() {
+        format!("{line}…")
+    } else {
+        line
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cluster() -> Cluster {
+        Cluster {
+            name: "fra1".into(),
+            labels: Arc::default(),
+            annotations: Arc::default(),
+            properties: Arc::default(),
+            accepted: true,
+            deleting: false,
+            joined: None,
+            available: None,
+            location: None,
+        }
+    }
+
+    #[test]
+    fn a_wec_is_told_what_it_is_missing_and_the_command_that_mends_it() {
+        assert_eq!(missing(&cluster(), false), []);
+        let stranger = Cluster {
+            accepted: false,
+            joined: Some(false),
+            ..cluster()
+        };
+        let fixes: Vec<String> = missing(&stranger, true)
+            .into_iter()
+            .map(|missing| missing.fix)
+            .collect();
+        assert_eq!(fixes.len(), 2, "{fixes:?}");
+        assert!(
+            fixes[0].contains("clusteradm accept --clusters fra1"),
+            "{fixes:?}"
+        );
+        assert!(
+            fixes[1].contains("clusteradm join") && fixes[1].contains("--cluster-name fra1"),
+            "{fixes:?}"
+        );
+        let leaving = Cluster {
+            deleting: true,
+            accepted: false,
+            ..cluster()
+        };
+        assert_eq!(missing(&leaving, true).len(), 1);
+        assert_eq!(
+            missing(&cluster(), true)[0].what,
+            "no policy selects it: it has no labels"
+        );
+    }
+}

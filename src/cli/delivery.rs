@@ -1,0 +1,311 @@
+//! What a delivery did, for people and for programs. Pure.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::table::{Table, count, duration};
+use super::terminal::Styles;
+use crate::model::{ClusterName, Diagnostic};
+use crate::output::branch::change::FileChange;
+use crate::reconcile::{Delivery, Destination, Outcome, Rendering};
+
+/// The most WECs that a table shows.
+const ROWS: usize = 60;
+
+/// A delivery in numbers.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Report {
+    /// `written`, `unchanged` or `held`.
+    outcome: &'static str,
+    /// Why it is held.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    held_because: Vec<String>,
+    /// Where it goes.
+    destination: String,
+    /// The source and its commit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source_commit: Option<String>,
+    /// The branches.
+    commits: Vec<CommitReport>,
+    /// The remote that was pushed to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pushed: Option<String>,
+    /// The WECs.
+    clusters: Vec<ClusterReport>,
+    /// Files over all WECs.
+    files: usize,
+    /// Different texts among them.
+    distinct: usize,
+    /// What was found, while rendering and while delivering.
+    diagnostics: Vec<Diagnostic>,
+}
+
+/// A branch in a delivery.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct CommitReport {
+    reference: String,
+    commit: String,
+    new: bool,
+}
+
+/// A WEC in a delivery.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ClusterReport {
+    name: ClusterName,
+    objects: usize,
+    /// Objects whose text is not the same on all WECs that get them.
+    customised: usize,
+    added: usize,
+    removed: usize,
+    changed: usize,
+    /// `new`, `changed`, `unchanged`, `emptied`, `gone` or `held`.
+    state: &'static str,
+    /// Objects that could not be rendered and stay as they were.
+    quarantined: usize,
+}
+
+impl Report {
+    /// Counts.
+    pub(super) fn new(
+        rendering: &Rendering,
+        delivery: &Delivery,
+        destination: &Destination,
+    ) -> Self {
+        let summary = rendering.summary();
+        let held_because = match &delivery.outcome {
+            Outcome::Held(reasons) => reasons.clone(),
+            _ => Vec::new(),
+        };
+        let mut clusters: Vec<ClusterReport> = summary
+            .clusters
+            .into_iter()
+            .map(|cluster| ClusterReport {
+                name: cluster.name,
+                objects: cluster.objects,
+                customised: cluster.customised,
+                quarantined: cluster.quarantined,
+                added: 0,
+                removed: 0,
+                changed: 0,
+                state: "unchanged",
+            })
+            .collect();
+        for (name, files) in &delivery.change.clusters {
+            let position = clusters
+                .binary_search_by(|cluster| cluster.name.cmp(name))
+                .unwrap_or_else(|position| {
+                    let gone = ClusterReport {
+                        name: name.clone(),
+                        objects: 0,
+                        customised: 0,
+                        quarantined: 0,
+                        added: 0,
+                        removed: 0,
+                        changed: 0,
+                        state: "gone",
+                    };
+                    clusters.insert(position, gone);
+                    position
+                });
+            clusters[position].count(files.values());
+        }
+        for cluster in &mut clusters {
+            if !held_because.is_empty() && cluster.state != "unchanged" {
+                cluster.state = "held";
+            }
+        }
+        let diagnostics = rendering
+            .diagnostics
+            .iter()
+            .chain(&delivery.diagnostics)
+            .cloned()
+            .collect();
+        Self {
+            outcome: match &delivery.outcome {
+                Outcome::Written => "written",
+                Outcome::Unchanged => "unchanged",
+                Outcome::Held(_) => "held",
+            },
+            held_because,
+            destination: destination_text(destination),
+            source_commit: rendering
+                .source
+                .revision
+                .as_ref()
+                .map(|found| found.revision.to_string()),
+            commits: delivery
+                .commits
+                .iter()
+                .map(|(reference, commit, new)| CommitReport {
+                    reference: reference.clone(),
+                    commit: commit.to_string(),
+                    new: *new,
+                })
+                .collect(),
+            pushed: delivery.pushed.clone(),
+            clusters,
+            files: summary.files,
+            distinct: summary.distinct,
+            diagnostics,
+        }
+    }
+
+    /// Tells whether the guard holds it.
+    pub(super) fn is_held(&self) -> bool {
+        self.outcome == "held"
+    }
+
+    /// Writes a row for each WEC: those that change first to be shown when there are many.
+    pub(super) fn table(&self, styles: &Styles) -> String {
+        let head = [
+            "WEC",
+            "OBJECTS",
+            "CUSTOMISED",
+            "ADDED",
+            "CHANGED",
+            "REMOVED",
+            "STATE",
+        ];
+        let mut table = Table::new(&head).numbers(&[1, 2, 3, 4, 5]);
+        for cluster in self.clusters.iter().take(ROWS) {
+            let numbers = [
+                cluster.objects,
+                cluster.customised,
+                cluster.added,
+                cluster.changed,
+                cluster.removed,
+            ];
+            let state = match cluster.quarantined {
+                0 => cluster.state.to_owned(),
+                number => format!("{}, {number} kept as they were", cluster.state),
+            };
+            let cells = std::iter::once(cluster.name.to_string());
+            table.row(
+                cells
+                    .chain(numbers.map(|number| number.to_string()))
+                    .chain([state]),
+            );
+        }
+        let mut text = table.text(styles);
+        if self.clusters.len() > ROWS {
+            put!(
+                text,
+                "… and {} more; -o json lists all\n",
+                self.clusters.len() - ROWS
+            );
+        }
+        text
+    }
+
+    /// Says what came of it: the commit, where it was pushed, how long it took; or why it is held.
+    pub(super) fn last_line(&self, time: Duration, styles: &Styles) -> String {
+        let size = format!(
+            "{} for {}, {} different",
+            count(self.files, "file"),
+            count(
+                self.clusters
+                    .iter()
+                    .filter(|cluster| cluster.state != "gone")
+                    .count(),
+                "WEC"
+            ),
+            super::table::grouped(self.distinct),
+        );
+        if self.is_held() {
+            let error = styles.error;
+            let note = styles.note;
+            let reasons: Vec<String> = self
+                .held_because
+                .iter()
+                .map(|reason| format!("{error}held{error:#}: {reason}\n"))
+                .collect();
+            return format!(
+                "{}{note}hint{note:#}: nothing was written; if it is meant, add --allow-removals, or the trailer \
+                 `Stellate-Allow-Removals: yes` to the source commit\n",
+                reasons.concat()
+            );
+        }
+        let good = styles.good;
+        let where_to = match (self.commits.as_slice(), &self.pushed) {
+            ([], _) => self.destination.clone(),
+            ([only], None) => format!("{} {}", short_name(&only.reference), &only.commit[..12]),
+            ([only], Some(remote)) => format!(
+                "{} {} on {remote}",
+                short_name(&only.reference),
+                &only.commit[..12]
+            ),
+            (several, remote) => {
+                let new = several.iter().filter(|commit| commit.new).count();
+                let place = remote
+                    .as_ref()
+                    .map(|remote| format!(" on {remote}"))
+                    .unwrap_or_default();
+                format!(
+                    "{} of {} moved{place}",
+                    super::table::grouped(new),
+                    super::table::grouped(several.len()) + " branches"
+                )
+            }
+        };
+        let from = self
+            .source_commit
+            .as_deref()
+            .and_then(|commit| commit.get(..12));
+        let from = from
+            .map(|commit| format!(" from {commit}"))
+            .unwrap_or_default();
+        format!(
+            "{good}{}{good:#} {where_to}{from}: {size}, in {}",
+            self.outcome,
+            duration(time)
+        )
+    }
+
+    /// The commit of a delivery to one branch.
+    pub(super) fn commit(&self) -> Option<&str> {
+        self.commits.first().map(|commit| commit.commit.as_str())
+    }
+}
+
+impl ClusterReport {
+    fn count<'a>(&mut self, files: impl Iterator<Item = &'a FileChange>) {
+        for file in files {
+            match file {
+                FileChange::Added(_) => self.added += 1,
+                FileChange::Removed(_) => self.removed += 1,
+                FileChange::Changed(..) => self.changed += 1,
+            }
+        }
+        if self.state == "gone" {
+            return;
+        }
+        self.state = if self.objects == 0 && self.removed > 0 {
+            "emptied"
+        } else if self.added == self.objects && self.changed + self.removed == 0 {
+            "new"
+        } else {
+            "changed"
+        };
+    }
+}
+
+/// Says where a delivery goes.
+pub(super) fn destination_text(destination: &Destination) -> String {
+    match destination {
+        Destination::Folder(folder) => format!("folder {}", folder.display()),
+        Destination::Branch {
+            name,
+            push: Some(url),
+            ..
+        } => format!("branch {name} on {}", url.redacted()),
+        Destination::Branch { name, .. } => format!("branch {name}"),
+    }
+}
+
+fn short_name(reference: &str) -> &str {
+    reference.strip_prefix("refs/heads/").unwrap_or(reference)
+}

@@ -1,0 +1,189 @@
+//! What transformation does to one object for one WEC, step by step, and what its templates read. Pure.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::difference::difference;
+use crate::model::{ObjectKey, PathPart};
+use crate::reconcile::Rendering;
+use crate::transform::compile::{self, EXPAND_PARAMETERS, EXPAND_TEMPLATES, FormKey};
+use crate::transform::parameters::parameters_read;
+use crate::transform::template::{Reads, Template};
+use crate::yaml;
+
+/// What became of an object on its way to one WEC.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Way {
+    /// The steps that changed something, in order.
+    pub(super) steps: Vec<StepChange>,
+    /// Strings that are filled in for each WEC.
+    pub(super) templates: Vec<TemplateUse>,
+    /// Why it cannot be rendered, if so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) failed: Option<String>,
+}
+
+/// One step.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct StepChange {
+    /// `clean`, `CustomTransform NAME`, `Transform NAME`, `Customizer NAME`, `createOnly`.
+    pub(super) step: String,
+    /// A unified diff of the object's YAML; empty for a step that changed nothing.
+    pub(super) diff: String,
+}
+
+/// One string with templates.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct TemplateUse {
+    /// Where it stands in the object: `spec.rules[0].host`.
+    pub(super) field: String,
+    /// The string as written.
+    pub(super) text: String,
+    /// The properties that it reads, with the WEC's values; `None` for a property that the WEC does not have.
+    pub(super) reads: BTreeMap<String, Option<String>>,
+    /// Whether it may read any property.
+    pub(super) reads_all: bool,
+    /// What comes out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) result: Option<String>,
+}
+
+/// Follows an object to the WEC at this position; `None` when the source holds no such object.
+pub(super) fn follow(rendering: &Rendering, key: &ObjectKey, cluster: usize) -> Option<Way> {
+    let position = rendering
+        .snapshot
+        .objects
+        .iter()
+        .position(|object| object.key == *key)?;
+    let object = &rendering.snapshot.objects[position];
+    let create_only = rendering
+        .plan
+        .placements
+        .get(position)
+        .is_some_and(|placement| placement.create_only.contains(cluster));
+    let wec = rendering.inventory.clusters.get(cluster)?;
+    let parameters = wec.parameters();
+    let mut way = Way {
+        steps: Vec::new(),
+        templates: Vec::new(),
+        failed: None,
+    };
+    let form = match rendering
+        .rules
+        .form_key(object, &wec.labels, &parameters, create_only)
+    {
+        Ok(form) => form,
+        Err(error) => {
+            way.failed = Some(error.to_string());
+            FormKey {
+                create_only,
+                ..FormKey::default()
+            }
+        }
+    };
+    let mut value = (*object.value).clone();
+    let mut last = text(&value);
+    let steps = &mut way.steps;
+    let outcome = compile::steps(
+        object,
+        &form,
+        &rendering.rules,
+        &mut value,
+        &mut |name, value| {
+            let now = text(value);
+            steps.push(StepChange {
+                step: name.to_owned(),
+                diff: difference(&last, &now).hunks,
+            });
+            last = now;
+        },
+    );
+    if let Err(error) = outcome {
+        way.failed.get_or_insert(error.to_string());
+        return Some(way);
+    }
+    let wants = |name| object.annotation(name) == Some("true");
+    let (expand, legacy) = (wants(EXPAND_TEMPLATES), wants(EXPAND_PARAMETERS));
+    let mut path = Vec::new();
+    strings(&value, &mut path, &mut |path, text| {
+        let template = expand && text.contains("{{");
+        let parameter = legacy && text.contains("%(");
+        if !template && !parameter {
+            return;
+        }
+        let mut used = TemplateUse {
+            field: PathPart::join(path),
+            text: text.to_owned(),
+            reads: BTreeMap::new(),
+            reads_all: false,
+            result: None,
+        };
+        let mut result = Ok(text.to_owned());
+        if template {
+            match Template::parse(text) {
+                Ok(parsed) => {
+                    used.reads_all = *parsed.properties() == Reads::All;
+                    if let Reads::Named(names) = parsed.properties() {
+                        used.reads.extend(
+                            names
+                                .iter()
+                                .map(|name| (name.clone(), wec.properties.get(name).cloned())),
+                        );
+                    }
+                    result = parsed
+                        .render(&wec.properties)
+                        .map_err(|error| error.to_string());
+                }
+                Err(error) => result = Err(error.to_string()),
+            }
+        }
+        if parameter {
+            let names = parameters_read(text).into_iter();
+            used.reads
+                .extend(names.map(|name| (name.clone(), parameters.get(&name).cloned())));
+            result = result.and_then(|text| {
+                crate::transform::parameters::expand_parameters(&text, &parameters)
+                    .map_err(|error| error.to_string())
+            });
+        }
+        match result {
+            Ok(text) => used.result = Some(text),
+            Err(error) => {
+                way.failed.get_or_insert(format!("{}: {error}", used.field));
+            }
+        }
+        way.templates.push(used);
+    });
+    Some(way)
+}
+
+fn text(value: &Value) -> String {
+    String::from_utf8_lossy(&yaml::emit(value)).into_owned()
+}
+
+/// Walks all strings that are values, with the way to each.
+fn strings(value: &Value, path: &mut Vec<PathPart>, see: &mut dyn FnMut(&[PathPart], &str)) {
+    match value {
+        Value::String(text) => see(path, text),
+        Value::Array(items) => {
+            for (index, item) in items.iter().enumerate() {
+                path.push(index.into());
+                strings(item, path, see);
+                path.pop();
+            }
+        }
+        Value::Object(members) => {
+            for (key, member) in members {
+                path.push(key.as_str().into());
+                strings(member, path, see);
+                path.pop();
+            }
+        }
+        _ => {}
+    }
+}

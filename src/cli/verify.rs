@@ -1,0 +1,139 @@
+//! `stellate verify`: a generated commit is rendered again and compared byte for byte.
+
+use std::path::Path;
+
+use clap::Args;
+use serde_json::json;
+
+use super::data::Format;
+use super::error::CliError;
+use super::progress::Line;
+use super::scene::{SourceArguments, is_remote};
+use super::table::{count, grouped};
+use super::terminal::Terminal;
+use super::{Ending, data};
+use crate::reconcile;
+
+/// The most differences that are listed for people.
+const LISTED: usize = 50;
+
+/// What `stellate verify` is told.
+#[derive(Args)]
+pub(super) struct Arguments {
+    /// The generated commit: an id, or a branch such as `generated`
+    #[arg(value_name = "COMMIT")]
+    commit: String,
+    #[command(flatten)]
+    source: SourceArguments,
+    /// The local repository that holds the generated commit [default: PATH, or the current folder]
+    #[arg(long, value_name = "PATH")]
+    repository: Option<std::path::PathBuf>,
+    /// The form of the result
+    #[arg(
+        short,
+        long,
+        value_enum,
+        default_value = "table",
+        hide_default_value = true
+    )]
+    output: Format,
+}
+
+/// Verifies.
+pub(super) fn run(arguments: &Arguments, terminal: &Terminal) -> Result<Ending, CliError> {
+    let scene = arguments.source.scene()?;
+    let location = arguments.source.location.as_deref();
+    // A folder names the repository of both; a URL only that of the source.
+    let (source, here) = match location {
+        Some(location) if is_remote(location) => (Some(location), None),
+        other => (None, other),
+    };
+    let repository = arguments
+        .repository
+        .as_deref()
+        .or(here.map(Path::new))
+        .unwrap_or(Path::new("."));
+    let source = source.or(arguments.repository.as_ref().and(location));
+    let line = Line::new(terminal);
+    let mut pipeline = scene.start();
+    let verified = reconcile::verify(
+        &mut pipeline,
+        repository,
+        &arguments.commit,
+        source,
+        &scene.request.access,
+        &line,
+    );
+    drop(line);
+    let verified = verified?;
+    let matches = verified.differences.is_empty();
+    let value = json!({
+        "commit": verified.commit.to_string(),
+        "matches": matches,
+        "files": verified.files,
+        "kept": verified.kept,
+        "differences": verified.differences,
+        "source": {
+            "repository": verified.trailers.repository,
+            "reference": verified.trailers.reference,
+            "commit": verified.trailers.commit.to_string(),
+        },
+        "renderedBy": verified.trailers.rendered_by,
+    });
+    let files = usize::try_from(verified.files).unwrap_or(usize::MAX);
+    let text = data::text(&value, arguments.output)?.unwrap_or_else(|| {
+        let styles = terminal.out();
+        let (good, bad) = (styles.good, styles.error);
+        let commit = verified.commit.to_string();
+        let from = format!(
+            "{} of {}",
+            &verified.trailers.commit.to_string()[..12],
+            verified.trailers.repository
+        );
+        let mut text = if matches {
+            format!(
+                "{good}match{good:#}: {} is what {from} renders to, byte for byte ({})\n",
+                &commit[..12],
+                count(files, "file")
+            )
+        } else {
+            let number = verified.differences.len();
+            format!(
+                "{bad}mismatch{bad:#}: {} is not what {from} renders to: {}\n",
+                &commit[..12],
+                count(number, "difference")
+            )
+        };
+        for difference in verified.differences.iter().take(LISTED) {
+            put!(text, "  {difference}\n");
+        }
+        if verified.differences.len() > LISTED {
+            put!(
+                text,
+                "  … and {} more; -o json lists all\n",
+                grouped(verified.differences.len() - LISTED)
+            );
+        }
+        if verified.kept > 0 {
+            put!(
+                text,
+                "{} were kept from before an error, and are taken as given\n",
+                count(verified.kept, "file")
+            );
+        }
+        text.into_bytes()
+    });
+    terminal.print(text)?;
+    let ours = concat!("stellate/", env!("CARGO_PKG_VERSION"));
+    if !matches && verified.trailers.rendered_by != ours {
+        terminal.say(&format!(
+            "it was rendered by {}, and this is {ours}: versions may render differently",
+            verified.trailers.rendered_by
+        ));
+    }
+    Ok(if matches {
+        Ending::Done
+    } else {
+        Ending::Problems
+    })
+}

@@ -1,0 +1,189 @@
+//! The configuration as people write it: what is understood, and how mistakes are told.
+
+use std::path::{Path, PathBuf};
+
+use super::*;
+
+const WHOLE: &str = "\
+apiVersion: gitops.kubestellar.io/v1alpha1
+kind: Pipeline
+metadata: {name: shop}
+spec:
+  source:
+    git:
+      url: https://example.com/acme/shop
+      ref: main
+      paths: [policies, workloads]
+      credentials: {token: {env: SHOP_TOKEN}}
+  inventory:
+    files: {path: inventory}
+  outputs:
+    - branch: {name: generated, layout: branches, push: false}
+    - folder: {path: out}
+  guard: {maxRemovedObjects: 3}
+  strict: true
+";
+
+fn resolved(text: &str) -> (Resolved, Vec<Diagnostic>) {
+    let written = load("stellate.yaml", text.as_bytes()).expect("readable");
+    resolve(
+        &written[0],
+        Path::new("/repo"),
+        "stellate.yaml",
+        text.as_bytes(),
+    )
+}
+
+fn refused(text: &str) -> Vec<String> {
+    let found = load("stellate.yaml", text.as_bytes()).expect_err("refused");
+    let line = |found: &Diagnostic| {
+        let place = found
+            .location
+            .as_ref()
+            .map(ToString::to_string)
+            .unwrap_or_default();
+        format!(
+            "{place}: {} {} ({})",
+            found.reason,
+            found.message,
+            found.help.as_deref().unwrap_or("no help")
+        )
+    };
+    found.iter().map(line).collect()
+}
+
+#[test]
+fn a_whole_configuration_becomes_settings() {
+    let (resolved, found) = resolved(WHOLE);
+    assert_eq!(found, []);
+    assert_eq!(resolved.name, "shop");
+    assert_eq!(
+        resolved.place,
+        Some(Place::Git("https://example.com/acme/shop".into()))
+    );
+    assert_eq!(resolved.revision.as_deref(), Some("main"));
+    assert_eq!(
+        resolved.settings.paths,
+        ["policies", "workloads", "inventory"],
+        "the inventory is read too"
+    );
+    assert!(resolved.settings.strict);
+    let token = resolved.credentials.and_then(|login| login.token);
+    assert_eq!(token, Some(SecretPlace::Environment("SHOP_TOKEN".into())));
+    let [
+        ResolvedOutput::Branch {
+            name, layout, push, ..
+        },
+        ResolvedOutput::Folder(folder),
+    ] = resolved.outputs.as_slice()
+    else {
+        panic!("{:?}", resolved.outputs);
+    };
+    assert_eq!(
+        (name.as_str(), *layout, *push),
+        ("generated", Layout::Branches, false)
+    );
+    assert_eq!(folder, &PathBuf::from("/repo/out"));
+}
+
+#[test]
+fn a_mistyped_key_is_told_with_its_place_and_the_right_one() {
+    let told = refused(&WHOLE.replace("maxRemovedObjects", "maxRemovedObject"));
+    assert_eq!(
+        told,
+        [
+            "stellate.yaml:16:29: UnknownField spec.guard.maxRemovedObject: unknown field `maxRemovedObject` \
+          (did you mean `maxRemovedObjects`?)"
+        ]
+    );
+}
+
+#[test]
+fn every_document_is_judged_and_two_of_one_name_are_refused() {
+    let text = format!(
+        "{WHOLE}---\n{WHOLE}---\n{}",
+        WHOLE.replace("  strict: true", "  strict: 1")
+    );
+    let told = refused(&text);
+    assert_eq!(told.len(), 2, "{told:#?}");
+    assert!(
+        told[0].starts_with("stellate.yaml:21:18: DuplicatePipeline"),
+        "{told:#?}"
+    );
+    assert!(
+        told[1].contains("expected true or false, found the number 1"),
+        "{told:#?}"
+    );
+}
+
+#[test]
+fn broken_yaml_and_an_empty_file_are_refused() {
+    assert!(refused("a: [")[0].contains("InvalidYaml"));
+    assert!(refused("# nothing\n")[0].contains("EmptyConfiguration"));
+    assert!(refused("kind: Pipeline\n")[0].contains("apiVersion"));
+}
+
+#[test]
+fn what_only_a_service_uses_is_said_once() {
+    let text = "\
+apiVersion: gitops.kubestellar.io/v1alpha1
+kind: Pipeline
+metadata: {name: shop}
+spec:
+  source: {wds: {context: wds1}}
+  inventory: {its: {context: its1}}
+  outputs: [{mailbox: {}}]
+  status: {github: {credentials: {token: {env: TOKEN}}}}
+";
+    let (resolved, found) = resolved(text);
+    assert_eq!(found.len(), 1, "{found:#?}");
+    let message = &found[0].message;
+    assert_eq!(
+        message,
+        "not used by this command: `source.wds`, `inventory.its`, `status`, `outputs.mailbox`"
+    );
+    assert!(resolved.place.is_none() && resolved.outputs.is_empty());
+}
+
+#[test]
+fn paths_that_leave_the_source_and_names_that_git_refuses_are_errors_at_once() {
+    let text = WHOLE
+        .replace("[policies, workloads]", "[policies, ../other]")
+        .replace("name: generated", "name: 'a b'");
+    let (_, found) = resolved(&text);
+    let reasons: Vec<&str> = found.iter().map(|found| found.reason).collect();
+    assert_eq!(reasons, ["InvalidPath", "InvalidBranch"]);
+    assert_eq!(found[0].location.as_ref().map(|place| place.line), Some(9));
+}
+
+#[test]
+fn branch_names_follow_the_rules_of_git() {
+    for good in ["generated", "env/prod", "a.b"] {
+        assert_eq!(branch_name_problem(good), None, "{good}");
+    }
+    for bad in [
+        "",
+        "a b",
+        "-a",
+        "a/",
+        "a..b",
+        "a.lock",
+        "a/.b",
+        "refs/heads/a",
+        "a@{b",
+        "a//b",
+        "a.",
+    ] {
+        assert!(branch_name_problem(bad).is_some(), "{bad}");
+    }
+}
+
+#[test]
+fn addresses_and_paths_are_told_apart() {
+    for remote in ["https://h/r", "git@h:r", "h.example:r", "file:///r"] {
+        assert!(is_remote(remote), "{remote}");
+    }
+    for local in ["examples/shop", "./a:b", "C:/repo", "."] {
+        assert!(!is_remote(local), "{local}");
+    }
+}

@@ -1,0 +1,687 @@
+//! What a build leaves in a repository, seen with git: every file with its bytes, nothing twice, and the same tree
+//! whether it was built from nothing or from what stood before.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+
+use git2::{ObjectType, Oid, Repository};
+use proptest::prelude::*;
+
+use super::build::{BranchState, Built, KeptFile, build};
+use super::change::{FileChange, change, change_between};
+use super::hash::{ObjectId, ObjectKind, object_id};
+use super::object::{EntryMode, Tree, TreeEntry};
+use super::pack::{PackSegment, assemble};
+use super::repository::{BranchRepository, RepositoryError};
+use super::standing::StandingTree;
+use crate::model::{ClusterName, ClusterSet, ObjectKey};
+use crate::output::path;
+use crate::transform::{Content, Fillings, Prepared, Rendered, RenderedObject, Variant};
+
+/// What an object says on one WEC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Text {
+    /// The same for all who have this number.
+    Shared(u8),
+    /// A template of this number; two neighbouring values give the same text.
+    Filled(u8, u8),
+}
+
+/// Namespace and name, by number.
+type Name = (u8, u8);
+
+/// What should lie on the branch.
+#[derive(Clone, Debug, Default)]
+struct Wish {
+    clusters: BTreeSet<u8>,
+    objects: BTreeMap<Name, BTreeMap<u8, Text>>,
+    kept: BTreeSet<(u8, Name)>,
+}
+
+/// Files with their bytes, by path below `clusters/`.
+type Files = BTreeMap<String, Vec<u8>>;
+
+fn mk_cluster(number: u8) -> String {
+    format!("wec-{number}")
+}
+
+fn mk_key((space, name): Name) -> ObjectKey {
+    let space = ["", "shop", "shop-a", "till"][usize::from(space) % 4];
+    ObjectKey::new("", "ConfigMap", space, &format!("cm-{name}"))
+}
+
+fn mk_path(cluster: u8, name: Name) -> String {
+    let key = mk_key(name);
+    let (folder, file) = (path::folder(&key), path::file_name(&key));
+    format!("{}/{folder}/{file}", mk_cluster(cluster))
+}
+
+fn mk_scalar(value: u8) -> String {
+    "v".repeat(usize::from(value) / 2 + 1)
+}
+
+fn mk_text(text: Text) -> Vec<u8> {
+    match text {
+        Text::Shared(number) => format!("shared: {number}\n").into_bytes(),
+        Text::Filled(number, value) => {
+            let scalar = mk_scalar(value);
+            let long = "long text that siblings share\n".repeat(4);
+            format!("a: {scalar}\ntemplate: {number}\n{long}b: {scalar}\n").into_bytes()
+        }
+    }
+}
+
+fn mk_shared(number: u8) -> Content {
+    Content::Shared(Arc::new(Prepared {
+        text: mk_text(Text::Shared(number)).into(),
+        holes: Box::default(),
+    }))
+}
+
+/// A template with two holes, and the value of each WEC of the set.
+fn mk_filled(number: u8, values: &[u8]) -> Content {
+    let head = "a: ";
+    let middle = format!(
+        "\ntemplate: {number}\n{}b: ",
+        "long text that siblings share\n".repeat(4)
+    );
+    let offset = |length: usize| u32::try_from(length).unwrap();
+    let prepared = Prepared {
+        text: format!("{head}{middle}\n").into_bytes().into(),
+        holes: [offset(head.len()), offset(head.len() + middle.len())].into(),
+    };
+    let distinct: Vec<u8> = BTreeSet::from_iter(values.iter().copied())
+        .into_iter()
+        .collect();
+    let mut fillings = Fillings::new(2);
+    for value in &distinct {
+        let scalar = mk_scalar(*value);
+        fillings.push(|out| out.extend_from_slice(scalar.as_bytes()));
+        fillings.push(|out| out.extend_from_slice(scalar.as_bytes()));
+    }
+    let choice = values
+        .iter()
+        .map(|value| offset(distinct.binary_search(value).unwrap()));
+    Content::Filled {
+        prepared: Arc::new(prepared),
+        choice: choice.collect(),
+        fillings: Arc::new(fillings),
+    }
+}
+
+impl Wish {
+    fn positions(&self) -> Vec<u8> {
+        self.clusters.iter().copied().collect()
+    }
+
+    fn rendered(&self) -> Rendered {
+        let positions = self.positions();
+        let mut rendered = Rendered {
+            clusters: positions
+                .iter()
+                .map(|&number| ClusterName::new(mk_cluster(number)))
+                .collect(),
+            ..Rendered::default()
+        };
+        for (&name, texts) in &self.objects {
+            // WECs with the same text, or the same template, are one variant.
+            let mut groups: BTreeMap<(bool, u8), (ClusterSet, Vec<u8>)> = BTreeMap::new();
+            for (position, number) in positions.iter().enumerate() {
+                let (group, value) = match texts.get(number) {
+                    None => continue,
+                    Some(&Text::Shared(number)) => ((false, number), 0),
+                    Some(&Text::Filled(number, value)) => ((true, number), value),
+                };
+                let (set, values) = groups.entry(group).or_default();
+                set.insert(position);
+                values.push(value);
+            }
+            let variants = groups
+                .into_iter()
+                .map(|((filled, number), (set, values))| Variant {
+                    clusters: Arc::new(set),
+                    content: if filled {
+                        mk_filled(number, &values)
+                    } else {
+                        mk_shared(number)
+                    },
+                });
+            rendered.objects.push(RenderedObject {
+                key: mk_key(name),
+                variants: variants.collect(),
+                create_only: Arc::default(),
+            });
+        }
+        rendered
+            .objects
+            .sort_by(|left, right| left.key.cmp(&right.key));
+        rendered
+    }
+
+    /// What is to be on the branch, and what stays as `before` has it.
+    fn files(&self, before: &Files) -> (Files, Vec<KeptFile>) {
+        let (mut files, mut kept) = (Files::new(), Vec::new());
+        for (position, &cluster) in self.positions().iter().enumerate() {
+            for (&name, texts) in &self.objects {
+                if let Some(&text) = texts.get(&cluster) {
+                    files.insert(mk_path(cluster, name), mk_text(text));
+                }
+            }
+            for &(_, name) in self.kept.iter().filter(|kept| kept.0 == cluster) {
+                let path = mk_path(cluster, name);
+                if let Some(bytes) = before.get(&path) {
+                    let key = mk_key(name);
+                    kept.push(KeptFile {
+                        cluster: position,
+                        folder: path::folder(&key).to_owned(),
+                        file: path::file_name(&key),
+                        id: object_id(ObjectKind::Blob, &[bytes]),
+                    });
+                    files.insert(path, bytes.clone());
+                }
+            }
+            let folder = format!("{}/", mk_cluster(cluster));
+            if !files.keys().any(|path| path.starts_with(&folder)) {
+                files.insert(folder + path::KEEP, Vec::new());
+            }
+        }
+        (files, kept)
+    }
+}
+
+/// The id of the tree that holds these files, made one file at a time.
+fn naive_tree(files: &Files) -> ObjectId {
+    let mut below: BTreeMap<&str, Files> = BTreeMap::new();
+    let mut entries = Vec::new();
+    for (path, bytes) in files {
+        match path.split_once('/') {
+            Some((folder, rest)) => {
+                below
+                    .entry(folder)
+                    .or_default()
+                    .insert(rest.to_owned(), bytes.clone());
+            }
+            None => entries.push(TreeEntry {
+                mode: EntryMode::FILE,
+                name: path.as_bytes(),
+                id: object_id(ObjectKind::Blob, &[bytes]),
+            }),
+        }
+    }
+    entries.extend(below.iter().map(|(folder, files)| TreeEntry {
+        mode: EntryMode::FOLDER,
+        name: folder.as_bytes(),
+        id: naive_tree(files),
+    }));
+    object_id(
+        ObjectKind::Tree,
+        &[Tree::new(&mut entries).unwrap().as_bytes()],
+    )
+}
+
+/// A bare repository that takes what is built.
+struct Store {
+    _folder: tempfile::TempDir,
+    repository: Repository,
+}
+
+impl Store {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let repository = Repository::init_bare(folder.path()).unwrap();
+        Self {
+            _folder: folder,
+            repository,
+        }
+    }
+
+    /// Stores segments and gives the ids in them.
+    fn take(&self, segments: Vec<PackSegment>) -> Vec<ObjectId> {
+        let mut pack = Vec::new();
+        let finished = assemble(segments, &mut pack).expect("no object twice");
+        let database = self.repository.odb().unwrap();
+        let mut writer = database.packwriter().unwrap();
+        std::io::Write::write_all(&mut writer, &pack).unwrap();
+        writer.commit().unwrap();
+        let count = finished.objects as usize;
+        finished.index[8 + 1024..][..20 * count]
+            .as_chunks()
+            .0
+            .iter()
+            .map(|id| ObjectId(*id))
+            .collect()
+    }
+
+    /// Reads all files below a tree; fails when anything is missing.
+    fn files(&self, tree: ObjectId) -> Files {
+        let mut files = Files::new();
+        let tree = self
+            .repository
+            .find_tree(Oid::from_bytes(&tree.0).unwrap())
+            .unwrap();
+        tree.walk(git2::TreeWalkMode::PreOrder, |folder, entry| {
+            if entry.kind() == Some(ObjectType::Blob) {
+                let blob = self.repository.find_blob(entry.id()).unwrap();
+                files.insert(
+                    format!("{folder}{}", entry.name().unwrap()),
+                    blob.content().to_vec(),
+                );
+            }
+            git2::TreeWalkResult::Ok
+        })
+        .unwrap();
+        files
+    }
+
+    fn branch(&self) -> BranchRepository<'_> {
+        BranchRepository::new(&self.repository)
+    }
+}
+
+/// Builds on `last` and checks what came out against the files that were wished for.
+fn check(store: &Store, wish: &Wish, last: Option<&(BranchState, Files)>) -> (BranchState, Files) {
+    let nothing = Files::new();
+    let (files, kept) = wish.files(last.map_or(&nothing, |last| &last.1));
+    let Built {
+        tree,
+        segments,
+        state,
+        statistics,
+    } = build(
+        &wish.rendered(),
+        &kept,
+        last.map(|last| &last.0),
+        &HashSet::new(),
+    )
+    .unwrap();
+    assert_eq!(tree, naive_tree(&files), "of {files:?}");
+    let new = store.take(segments);
+    assert_eq!(new.len() as u64, statistics.blobs + statistics.trees);
+    assert_eq!(statistics.files, files.len() as u64);
+    assert_eq!(store.files(tree), files);
+    for &number in &wish.clusters {
+        let name = mk_cluster(number);
+        let folder = format!("{name}/");
+        let wanted = files
+            .keys()
+            .filter(|path| path.starts_with(&folder) && !path.ends_with(path::KEEP));
+        assert_eq!(state.files_on(&name), wanted.count());
+    }
+    (state, files)
+}
+
+fn any_text() -> impl Strategy<Value = Text> {
+    prop_oneof![
+        (0_u8..3).prop_map(Text::Shared),
+        (0_u8..2, 0_u8..6).prop_map(|(number, value)| Text::Filled(number, value)),
+    ]
+}
+
+fn any_name() -> impl Strategy<Value = Name> {
+    (0_u8..4, 0_u8..4)
+}
+
+fn any_wish() -> impl Strategy<Value = Wish> {
+    let texts = prop::collection::btree_map(0_u8..8, any_text(), 0..8);
+    let shared = (0_u8..3).prop_map(|number| {
+        (0..8)
+            .map(|cluster| (cluster, Text::Shared(number)))
+            .collect()
+    });
+    (
+        prop::collection::btree_set(0_u8..8, 0..8),
+        prop::collection::btree_map(any_name(), prop_oneof![texts, shared], 0..10),
+    )
+        .prop_map(|(clusters, objects)| Wish {
+            clusters,
+            objects,
+            kept: BTreeSet::new(),
+        })
+}
+
+/// What a person or an inventory changes.
+#[derive(Clone, Debug)]
+enum Edit {
+    Cluster(u8),
+    Object(Name),
+    Everywhere(Name, Text),
+    Text(Name, u8, Option<Text>),
+    Keep(u8, Name),
+    Swap(u8, u8),
+}
+
+fn any_edit() -> impl Strategy<Value = Edit> {
+    prop_oneof![
+        (0_u8..8).prop_map(Edit::Cluster),
+        any_name().prop_map(Edit::Object),
+        (any_name(), any_text()).prop_map(|(name, text)| Edit::Everywhere(name, text)),
+        (any_name(), 0_u8..8, prop::option::of(any_text()))
+            .prop_map(|(name, cluster, text)| Edit::Text(name, cluster, text)),
+        (0_u8..8, any_name()).prop_map(|(cluster, name)| Edit::Keep(cluster, name)),
+        (0_u8..8, 0_u8..8).prop_map(|(left, right)| Edit::Swap(left, right)),
+    ]
+}
+
+impl Wish {
+    fn edit(&mut self, edit: &Edit) {
+        match *edit {
+            Edit::Cluster(cluster) => {
+                if !self.clusters.remove(&cluster) {
+                    self.clusters.insert(cluster);
+                }
+            }
+            Edit::Object(name) => {
+                self.objects.remove(&name);
+            }
+            Edit::Everywhere(name, text) => {
+                let texts = (0..8).map(|cluster| match text {
+                    Text::Filled(number, value) => {
+                        (cluster, Text::Filled(number, (value + cluster) % 6))
+                    }
+                    shared @ Text::Shared(_) => (cluster, shared),
+                });
+                self.objects.insert(name, texts.collect());
+            }
+            Edit::Text(name, cluster, text) => {
+                let texts = self.objects.entry(name).or_default();
+                match text {
+                    Some(text) => texts.insert(cluster, text),
+                    None => texts.remove(&cluster),
+                };
+            }
+            Edit::Keep(cluster, name) => {
+                if !self.kept.remove(&(cluster, name)) {
+                    self.kept.insert((cluster, name));
+                }
+            }
+            // Two WECs change places: each class is there still, on another WEC.
+            Edit::Swap(left, right) => {
+                for texts in self.objects.values_mut() {
+                    let (one, other) = (texts.remove(&left), texts.remove(&right));
+                    texts.extend(other.map(|text| (left, text)));
+                    texts.extend(one.map(|text| (right, text)));
+                }
+            }
+        }
+    }
+}
+
+/// All changes between two sets of files, by WEC.
+fn naive_change(before: &Files, after: &Files) -> BTreeMap<String, BTreeMap<String, FileChange>> {
+    let id = |bytes: &Vec<u8>| object_id(ObjectKind::Blob, &[bytes]);
+    let mut changes: BTreeMap<String, BTreeMap<String, FileChange>> = BTreeMap::new();
+    for path in before.keys().chain(after.keys()) {
+        let (cluster, below) = path.split_once('/').unwrap();
+        let change = match (before.get(path), after.get(path)) {
+            (Some(old), Some(new)) if old != new => FileChange::Changed(id(old), id(new)),
+            (Some(old), None) => FileChange::Removed(id(old)),
+            (None, Some(new)) => FileChange::Added(id(new)),
+            _ => continue,
+        };
+        if below != path::KEEP {
+            changes
+                .entry(cluster.to_owned())
+                .or_default()
+                .insert(below.to_owned(), change);
+        }
+    }
+    changes
+}
+
+fn objects_on(files: &Files, cluster: &str) -> usize {
+    let folder = format!("{cluster}/");
+    files
+        .keys()
+        .filter(|path| path.starts_with(&folder) && !path.ends_with(path::KEEP))
+        .count()
+}
+
+/// Checks that `change` says what a comparison of all files says.
+fn check_change(
+    store: &Store,
+    before: Option<&(BranchState, Files)>,
+    after: &(BranchState, Files),
+) {
+    let branch = store.branch();
+    let mut read = |id| -> Result<Tree, RepositoryError> { branch.tree(id) };
+    let nothing = Files::new();
+    let files = before.map_or(&nothing, |before| &before.1);
+    let mut standing = StandingTree::new(before.and_then(|before| before.0.tree()), &mut read);
+    let found = change(&mut standing, &after.0).unwrap();
+    let state = before.map(|before| before.0.clone()).unwrap_or_default();
+    assert_eq!(change_between(&state, &after.0), found);
+    let wanted = naive_change(files, &after.1);
+    let listed: BTreeMap<String, BTreeMap<String, FileChange>> = found
+        .clusters
+        .iter()
+        .map(|(cluster, files)| (cluster.to_string(), (**files).clone()))
+        .collect();
+    assert_eq!(listed, wanted);
+    let count = |wanted_change: fn(&FileChange) -> bool| {
+        wanted
+            .values()
+            .flat_map(BTreeMap::values)
+            .filter(|change| wanted_change(change))
+            .count() as u64
+    };
+    assert_eq!(
+        found.counts(),
+        (
+            count(|change| matches!(change, FileChange::Added(_))),
+            count(|change| matches!(change, FileChange::Removed(_))),
+            count(|change| matches!(change, FileChange::Changed(..))),
+        )
+    );
+    let clusters: BTreeSet<&str> = files
+        .keys()
+        .map(|path| path.split_once('/').unwrap().0)
+        .collect();
+    let with_objects: Vec<&str> = clusters
+        .into_iter()
+        .filter(|cluster| objects_on(files, cluster) > 0)
+        .collect();
+    let emptied: Vec<&str> = with_objects
+        .iter()
+        .copied()
+        .filter(|cluster| objects_on(&after.1, cluster) == 0)
+        .collect();
+    assert_eq!(
+        found
+            .emptied
+            .iter()
+            .map(ClusterName::as_str)
+            .collect::<Vec<_>>(),
+        emptied
+    );
+    assert_eq!(found.clusters_before, with_objects.len());
+    assert_eq!(
+        found.files_before,
+        with_objects
+            .iter()
+            .map(|cluster| objects_on(files, cluster) as u64)
+            .sum::<u64>()
+    );
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
+    #[test]
+    fn whatever_stood_before_the_same_wish_gives_the_same_tree(
+        first in any_wish(),
+        edits in prop::collection::vec(prop::collection::vec(any_edit(), 1..4), 1..6),
+    ) {
+        let store = Store::new();
+        let mut wish = first;
+        let mut last = check(&store, &wish, None);
+        check_change(&store, None, &last);
+        for edits in &edits {
+            edits.iter().for_each(|edit| wish.edit(edit));
+            let next = check(&store, &wish, Some(&last));
+            check_change(&store, Some(&last), &next);
+            last = next;
+        }
+    }
+
+    #[test]
+    fn what_is_known_is_left_out_and_nothing_else(first in any_wish(), edits in prop::collection::vec(any_edit(), 1..5)) {
+        let store = Store::new();
+        let (state, files) = check(&store, &first, None);
+        let known = store.branch().reachable(state.tree().unwrap()).unwrap();
+        let mut wish = first;
+        edits.iter().for_each(|edit| wish.edit(edit));
+        let (wanted, kept) = wish.files(&files);
+        let built = build(&wish.rendered(), &kept, None, &known).unwrap();
+        prop_assert_eq!(built.tree, naive_tree(&wanted));
+        let new = store.take(built.segments);
+        prop_assert!(new.iter().all(|id| !known.contains(id)));
+        prop_assert_eq!(store.files(built.tree), wanted);
+    }
+
+    #[test]
+    fn a_build_on_itself_writes_nothing(wish in any_wish()) {
+        let built = build(&wish.rendered(), &[], None, &HashSet::new()).unwrap();
+        let again = build(&wish.rendered(), &[], Some(&built.state), &HashSet::new()).unwrap();
+        prop_assert_eq!(again.tree, built.tree);
+        prop_assert_eq!(again.segments.iter().map(PackSegment::objects).sum::<usize>(), 0);
+    }
+}
+
+#[test]
+fn equal_texts_of_different_objects_are_written_once() {
+    let store = Store::new();
+    let everywhere = |text| {
+        (0..4)
+            .map(|cluster| (cluster, text))
+            .collect::<BTreeMap<_, _>>()
+    };
+    let wish = Wish {
+        clusters: (0..4).collect(),
+        // Two folders with equal contents: the same blobs, and the same tree.
+        objects: [
+            ((1, 0), everywhere(Text::Shared(1))),
+            ((2, 0), everywhere(Text::Shared(1))),
+        ]
+        .into(),
+        kept: BTreeSet::new(),
+    };
+    let built = build(&wish.rendered(), &[], None, &HashSet::new()).unwrap();
+    // One blob, one folder, one WEC's folder, and the one above.
+    assert_eq!(store.take(built.segments).len(), 4);
+}
+
+#[test]
+fn variants_that_turn_out_equal_are_one_blob() {
+    let store = Store::new();
+    let mut wish = Wish {
+        clusters: (0..4).collect(),
+        ..Wish::default()
+    };
+    wish.objects.insert(
+        (1, 0),
+        (0..4).map(|cluster| (cluster, Text::Shared(1))).collect(),
+    );
+    let mut rendered = wish.rendered();
+    // A Transform for some WECs that changes nothing splits the variant all the same.
+    let part = |positions: [usize; 2]| Variant {
+        clusters: Arc::new(positions.into_iter().collect()),
+        content: mk_shared(1),
+    };
+    rendered.objects[0].variants = [part([0, 1]), part([2, 3])].into();
+    let built = build(&rendered, &[], None, &HashSet::new()).unwrap();
+    assert_eq!(built.tree, naive_tree(&wish.files(&Files::new()).0));
+    assert_eq!(store.take(built.segments).len(), 4);
+}
+
+#[test]
+fn a_wec_without_objects_keeps_its_folder() {
+    let store = Store::new();
+    let wish = Wish {
+        clusters: [3].into(),
+        ..Wish::default()
+    };
+    let (state, files) = check(&store, &wish, None);
+    assert_eq!(files.keys().collect::<Vec<_>>(), ["wec-3/.keep"]);
+    assert_eq!(state.files_on("wec-3"), 0);
+}
+
+#[test]
+fn ten_times_the_wecs_need_no_more_objects_when_nothing_is_customised() {
+    let objects = |count: u16| {
+        let clusters: Arc<[ClusterName]> = (0..count)
+            .map(|number| ClusterName::new(format!("wec-{number:04}")))
+            .collect();
+        let rendered = Rendered {
+            objects: (0..4)
+                .map(|name| RenderedObject {
+                    key: mk_key((name, name)),
+                    variants: [Variant {
+                        clusters: Arc::new(ClusterSet::all(clusters.len())),
+                        content: mk_shared(name),
+                    }]
+                    .into(),
+                    create_only: Arc::default(),
+                })
+                .collect(),
+            clusters,
+            quarantined: Vec::new(),
+        };
+        let statistics = build(&rendered, &[], None, &HashSet::new())
+            .unwrap()
+            .statistics;
+        (statistics.blobs, statistics.trees)
+    };
+    assert_eq!(objects(10), objects(100));
+}
+
+#[test]
+fn a_name_that_git_refuses_is_an_error_and_no_broken_tree() {
+    let rendered = Rendered {
+        clusters: [ClusterName::from("a/b")].into(),
+        ..Rendered::default()
+    };
+    let error = build(&rendered, &[], None, &HashSet::new()).err().unwrap();
+    assert!(error.to_string().contains("a/b"), "{error}");
+}
+
+#[test]
+fn a_listing_gives_each_file_with_its_blob() {
+    let wish = Wish {
+        clusters: (0..3).collect(),
+        objects: [
+            ((0, 1), [(1, Text::Filled(0, 3))].into()),
+            ((1, 2), [(0, Text::Shared(2)), (1, Text::Shared(2))].into()),
+        ]
+        .into(),
+        kept: BTreeSet::new(),
+    };
+    let state = build(&wish.rendered(), &[], None, &HashSet::new())
+        .unwrap()
+        .state;
+    let listing = state.listing("wec-1");
+    let files: HashMap<String, ObjectId> = listing
+        .iter()
+        .flat_map(|(folder, (_, files))| {
+            files
+                .iter()
+                .map(move |(file, id)| (format!("{folder}/{file}"), *id))
+        })
+        .collect();
+    let blob = |text| object_id(ObjectKind::Blob, &[&mk_text(text)]);
+    assert_eq!(
+        files,
+        [
+            (
+                "_cluster/configmap-cm-1.yaml".to_owned(),
+                blob(Text::Filled(0, 3))
+            ),
+            ("shop/configmap-cm-2.yaml".to_owned(), blob(Text::Shared(2))),
+        ]
+        .into()
+    );
+    assert!(state.listing("wec-2").is_empty());
+    assert_eq!(
+        state.cluster_names().collect::<Vec<_>>(),
+        ["wec-0", "wec-1", "wec-2"]
+    );
+}
