@@ -344,7 +344,8 @@ fn sources() -> Vec<(String, String)> {
             let stem = part.trim_end_matches(".rs");
             stem == "tests" || stem.ends_with("_tests")
         });
-        (!tests && shown.ends_with(".rs")).then(|| (shown, fs::read_to_string(&path).unwrap()))
+        (!tests && path.extension().is_some_and(|extension| extension == "rs"))
+            .then(|| (shown, fs::read_to_string(&path).unwrap()))
     });
     sources.collect()
 }

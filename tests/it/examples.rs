@@ -44,11 +44,11 @@ fn the_fleet_gives_the_tree_whose_digest_is_committed() {
         "the excerpt names WECs of the fleet: {:?}",
         files.keys().take(3).collect::<Vec<_>>()
     );
-    let listing: String = files
+    let listing: Vec<String> = files
         .iter()
         .map(|(path, text)| format!("{path}\n{text}"))
         .collect();
-    excerpt.insert("digest".into(), format!("{}\n", digest(&listing)));
+    excerpt.insert("digest".into(), format!("{}\n", digest(&listing.concat())));
     expect_golden(FLEET, &excerpt);
 }
 
