@@ -6,13 +6,13 @@ use std::sync::Arc;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
+use super::Ending;
 use super::data::{self, Format};
 use super::error::CliError;
 use super::progress::Line;
 use super::scene::SourceArguments;
 use super::table::{Table, count};
 use super::terminal::{Styles, Terminal};
-use super::Ending;
 use crate::inventory::{Cluster, Properties};
 use crate::model::{ClusterName, Labels, PolicyName};
 use crate::reconcile::Rendering;
@@ -26,7 +26,13 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "REV")]
     rev: Option<String>,
     /// The form of the result
-    #[arg(short, long, value_enum, default_value = "table", hide_default_value = true)]
+    #[arg(
+        short,
+        long,
+        value_enum,
+        default_value = "table",
+        hide_default_value = true
+    )]
     output: Form,
 }
 
@@ -96,10 +102,18 @@ pub(super) fn run(arguments: &Arguments, terminal: &Terminal) -> Result<Ending, 
     };
     terminal.print(text)?;
     let idle = rows.iter().filter(|row| row.objects == 0).count();
-    let idle = if idle == 0 { String::new() } else { format!(", {idle} of them without work") };
+    let idle = if idle == 0 {
+        String::new()
+    } else {
+        format!(", {idle} of them without work")
+    };
     terminal.say(&format!("{}{idle}", count(rows.len(), "WEC")));
     scene.report_timings(&rendering.timings, terminal);
-    Ok(if rows.is_empty() { Ending::Problems } else { Ending::Done })
+    Ok(if rows.is_empty() {
+        Ending::Problems
+    } else {
+        Ending::Done
+    })
 }
 
 fn rows(rendering: &Rendering) -> Vec<Row> {
@@ -136,20 +150,35 @@ fn rows(rendering: &Rendering) -> Vec<Row> {
 fn missing(cluster: &Cluster, without_policies: bool) -> Vec<Missing> {
     let name = &cluster.name;
     let mut missing = Vec::new();
-    let mut add = |what: &str, fix: String| missing.push(Missing { what: what.to_owned(), fix });
+    let mut add = |what: &str, fix: String| {
+        missing.push(Missing {
+            what: what.to_owned(),
+            fix,
+        });
+    };
     if cluster.deleting {
-        add("is being deleted", format!("wait, or register it again: clusteradm join … --cluster-name {name}"));
+        add(
+            "is being deleted",
+            format!("wait, or register it again: clusteradm join … --cluster-name {name}"),
+        );
         return missing;
     }
     if !cluster.accepted {
         let fix = match &cluster.location {
-            Some(place) => format!("clusteradm accept --clusters {name}; then hubAcceptsClient: true in {place}"),
+            Some(place) => format!(
+                "clusteradm accept --clusters {name}; then hubAcceptsClient: true in {place}"
+            ),
             None => format!("clusteradm accept --clusters {name}"),
         };
         add("is not accepted by the hub", fix);
     }
     if cluster.joined == Some(false) {
-        add("has not joined", format!("on the cluster: clusteradm join --hub-token … --hub-apiserver … --cluster-name {name}"));
+        add(
+            "has not joined",
+            format!(
+                "on the cluster: clusteradm join --hub-token … --hub-apiserver … --cluster-name {name}"
+            ),
+        );
     }
     if cluster.available == Some(false) {
         add(
@@ -158,14 +187,30 @@ fn missing(cluster: &Cluster, without_policies: bool) -> Vec<Missing> {
         );
     }
     if cluster.accepted && without_policies {
-        let what = if cluster.labels.is_empty() { "no policy selects it: it has no labels" } else { "no policy places anything there" };
-        add(what, format!("kubectl label managedcluster {name} KEY=VALUE, as a clusterSelectors wants it"));
+        let what = if cluster.labels.is_empty() {
+            "no policy selects it: it has no labels"
+        } else {
+            "no policy places anything there"
+        };
+        add(
+            what,
+            format!(
+                "kubectl label managedcluster {name} KEY=VALUE, as a clusterSelectors wants it"
+            ),
+        );
     }
     missing
 }
 
 fn text(rows: &[Row], wide: bool, styles: &Styles) -> String {
-    let mut head = vec!["NAME", "ACCEPTED", "JOINED", "AVAILABLE", "POLICIES", "OBJECTS"];
+    let mut head = vec![
+        "NAME",
+        "ACCEPTED",
+        "JOINED",
+        "AVAILABLE",
+        "POLICIES",
+        "OBJECTS",
+    ];
     if wide {
         head.extend(["LABELS", "PROPERTIES"]);
     }
@@ -176,7 +221,13 @@ fn text(rows: &[Row], wide: bool, styles: &Styles) -> String {
         None => "unknown",
     };
     for row in rows {
-        let accepted = if row.deleting { "deleting" } else if row.accepted { "yes" } else { "no" };
+        let accepted = if row.deleting {
+            "deleting"
+        } else if row.accepted {
+            "yes"
+        } else {
+            "no"
+        };
         let mut cells = vec![
             row.name.to_string(),
             accepted.to_owned(),
@@ -187,13 +238,26 @@ fn text(rows: &[Row], wide: bool, styles: &Styles) -> String {
         ];
         if wide {
             let written = |map: &std::collections::BTreeMap<String, String>| {
-                let pairs: Vec<String> = map.iter().map(|(key, value)| format!("{key}={}", one_line(value))).collect();
-                if pairs.is_empty() { "-".to_owned() } else { pairs.join(",") }
+                let pairs: Vec<String> = map
+                    .iter()
+                    .map(|(key, value)| format!("{key}={}", one_line(value)))
+                    .collect();
+                if pairs.is_empty() {
+                    "-".to_owned()
+                } else {
+                    pairs.join(",")
+                }
             };
             cells.push(written(&row.labels));
             // What labels already say is not said twice.
-            let own = row.properties.iter().filter(|(key, value)| row.labels.get(*key) != Some(value));
-            cells.push(written(&own.map(|(key, value)| (key.clone(), value.clone())).collect()));
+            let own = row
+                .properties
+                .iter()
+                .filter(|(key, value)| row.labels.get(*key) != Some(value));
+            cells.push(written(
+                &own.map(|(key, value)| (key.clone(), value.clone()))
+                    .collect(),
+            ));
         }
         table.row(cells);
     }
@@ -202,7 +266,13 @@ fn text(rows: &[Row], wide: bool, styles: &Styles) -> String {
     for row in rows.iter().filter(|row| !row.missing.is_empty()) {
         text.push('\n');
         for missing in &row.missing {
-            text.push_str(&format!("{warning}{}{warning:#} {}\n  {faint}{}{faint:#}\n", row.name, missing.what, missing.fix));
+            put!(
+                text,
+                "{warning}{}{warning:#} {}\n  {faint}{}{faint:#}\n",
+                row.name,
+                missing.what,
+                missing.fix
+            );
         }
     }
     text
@@ -210,8 +280,18 @@ fn text(rows: &[Row], wide: bool, styles: &Styles) -> String {
 
 /// Shortens a value to what fits a table.
 fn one_line(value: &str) -> String {
-    let line: String = value.lines().next().unwrap_or_default().chars().take(40).collect();
-    if line.len() < value.trim_end().len() { format!("{line}…") } else { line }
+    let line: String = value
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .chars()
+        .take(40)
+        .collect();
+    if line.len() < value.trim_end().len() {
+        format!("{line}…")
+    } else {
+        line
+    }
 }
 
 #[cfg(test)]
@@ -235,13 +315,33 @@ mod tests {
     #[test]
     fn a_wec_is_told_what_it_is_missing_and_the_command_that_mends_it() {
         assert_eq!(missing(&cluster(), false), []);
-        let stranger = Cluster { accepted: false, joined: Some(false), ..cluster() };
-        let fixes: Vec<String> = missing(&stranger, true).into_iter().map(|missing| missing.fix).collect();
+        let stranger = Cluster {
+            accepted: false,
+            joined: Some(false),
+            ..cluster()
+        };
+        let fixes: Vec<String> = missing(&stranger, true)
+            .into_iter()
+            .map(|missing| missing.fix)
+            .collect();
         assert_eq!(fixes.len(), 2, "{fixes:?}");
-        assert!(fixes[0].contains("clusteradm accept --clusters fra1"), "{fixes:?}");
-        assert!(fixes[1].contains("clusteradm join") && fixes[1].contains("--cluster-name fra1"), "{fixes:?}");
-        let leaving = Cluster { deleting: true, accepted: false, ..cluster() };
+        assert!(
+            fixes[0].contains("clusteradm accept --clusters fra1"),
+            "{fixes:?}"
+        );
+        assert!(
+            fixes[1].contains("clusteradm join") && fixes[1].contains("--cluster-name fra1"),
+            "{fixes:?}"
+        );
+        let leaving = Cluster {
+            deleting: true,
+            accepted: false,
+            ..cluster()
+        };
         assert_eq!(missing(&leaving, true).len(), 1);
-        assert_eq!(missing(&cluster(), true)[0].what, "no policy selects it: it has no labels");
+        assert_eq!(
+            missing(&cluster(), true)[0].what,
+            "no policy selects it: it has no labels"
+        );
     }
 }

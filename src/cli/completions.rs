@@ -17,7 +17,12 @@ pub(super) struct Arguments {
 /// Prints.
 pub(super) fn run(arguments: &Arguments, terminal: &Terminal) -> Result<Ending, CliError> {
     let mut text = Vec::new();
-    clap_complete::generate(arguments.shell, &mut CommandLine::command(), "stellate", &mut text);
+    clap_complete::generate(
+        arguments.shell,
+        &mut CommandLine::command(),
+        "stellate",
+        &mut text,
+    );
     terminal.print(text)?;
     Ok(Ending::Done)
 }

@@ -22,7 +22,12 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: &Arguments, terminal: &Terminal) -> Result<Ending, CliError> {
     let files = files()?;
     let Some(folder) = &arguments.out else {
-        terminal.print(files.into_iter().flat_map(|(_, text)| text).collect::<Vec<u8>>())?;
+        terminal.print(
+            files
+                .into_iter()
+                .flat_map(|(_, text)| text)
+                .collect::<Vec<u8>>(),
+        )?;
         return Ok(Ending::Done);
     };
     let failed = |error: std::io::Error, path: &std::path::Path| {
@@ -61,13 +66,28 @@ mod tests {
         let files = files().expect("definitions");
         let mut names: Vec<String> = std::fs::read_dir(&folder)
             .expect("deploy/crds")
-            .map(|entry| entry.expect("entry").file_name().into_string().expect("UTF-8"))
+            .map(|entry| {
+                entry
+                    .expect("entry")
+                    .file_name()
+                    .into_string()
+                    .expect("UTF-8")
+            })
             .collect();
         names.sort();
-        assert_eq!(names, files.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>());
+        assert_eq!(
+            names,
+            files
+                .iter()
+                .map(|(name, _)| name.clone())
+                .collect::<Vec<_>>()
+        );
         for (name, text) in files {
             let committed = std::fs::read(folder.join(&name)).expect("file");
-            assert!(committed == text, "{name} has drifted: run `cargo run -- crds --out deploy/crds`");
+            assert!(
+                committed == text,
+                "{name} has drifted: run `cargo run -- crds --out deploy/crds`"
+            );
         }
     }
 }

@@ -20,7 +20,8 @@ pub(super) enum Format {
 
 /// Writes a value; `None` when a table is wanted, which is not made here.
 pub(super) fn text(value: &impl Serialize, format: Format) -> Result<Option<Vec<u8>>, CliError> {
-    let value = serde_json::to_value(value).map_err(|error| CliError::new(error).context("cannot write the result"))?;
+    let value = serde_json::to_value(value)
+        .map_err(|error| CliError::new(error).context("cannot write the result"))?;
     Ok(match format {
         Format::Table => None,
         Format::Json => Some(json(&value)),

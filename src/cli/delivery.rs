@@ -22,6 +22,9 @@ pub(super) struct Report {
     /// Why it is held.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     held_because: Vec<String>,
+    /// Whether a release lifts that.
+    #[serde(skip)]
+    releasable: bool,
     /// Where it goes.
     destination: String,
     /// The source and its commit.
@@ -70,7 +73,11 @@ struct ClusterReport {
 
 impl Report {
     /// Counts.
-    pub(super) fn new(rendering: &Rendering, delivery: &Delivery, destination: &Destination) -> Self {
+    pub(super) fn new(
+        rendering: &Rendering,
+        delivery: &Delivery,
+        destination: &Destination,
+    ) -> Self {
         let summary = rendering.summary();
         let held_because = match &delivery.outcome {
             Outcome::Held(reasons) => reasons.clone(),
@@ -91,20 +98,22 @@ impl Report {
             })
             .collect();
         for (name, files) in &delivery.change.clusters {
-            let position = clusters.binary_search_by(|cluster| cluster.name.cmp(name)).unwrap_or_else(|position| {
-                let gone = ClusterReport {
-                    name: name.clone(),
-                    objects: 0,
-                    customised: 0,
-                    quarantined: 0,
-                    added: 0,
-                    removed: 0,
-                    changed: 0,
-                    state: "gone",
-                };
-                clusters.insert(position, gone);
-                position
-            });
+            let position = clusters
+                .binary_search_by(|cluster| cluster.name.cmp(name))
+                .unwrap_or_else(|position| {
+                    let gone = ClusterReport {
+                        name: name.clone(),
+                        objects: 0,
+                        customised: 0,
+                        quarantined: 0,
+                        added: 0,
+                        removed: 0,
+                        changed: 0,
+                        state: "gone",
+                    };
+                    clusters.insert(position, gone);
+                    position
+                });
             clusters[position].count(files.values());
         }
         for cluster in &mut clusters {
@@ -112,7 +121,12 @@ impl Report {
                 cluster.state = "held";
             }
         }
-        let diagnostics = rendering.diagnostics.iter().chain(&delivery.diagnostics).cloned().collect();
+        let diagnostics = rendering
+            .diagnostics
+            .iter()
+            .chain(&delivery.diagnostics)
+            .cloned()
+            .collect();
         Self {
             outcome: match &delivery.outcome {
                 Outcome::Written => "written",
@@ -120,8 +134,13 @@ impl Report {
                 Outcome::Held(_) => "held",
             },
             held_because,
+            releasable: delivery.releasable,
             destination: destination_text(destination),
-            source_commit: rendering.source.commit.as_ref().map(|commit| commit.id.to_string()),
+            source_commit: rendering
+                .source
+                .revision
+                .as_ref()
+                .map(|found| found.revision.to_string()),
             commits: delivery
                 .commits
                 .iter()
@@ -146,20 +165,45 @@ impl Report {
 
     /// Writes a row for each WEC: those that change first to be shown when there are many.
     pub(super) fn table(&self, styles: &Styles) -> String {
-        let head = ["WEC", "OBJECTS", "CUSTOMISED", "ADDED", "CHANGED", "REMOVED", "STATE"];
+        let head = [
+            "WEC",
+            "OBJECTS",
+            "CUSTOMISED",
+            "ADDED",
+            "CHANGED",
+            "REMOVED",
+            "STATE",
+        ];
         let mut table = Table::new(&head).numbers(&[1, 2, 3, 4, 5]);
         for cluster in self.clusters.iter().take(ROWS) {
-            let numbers = [cluster.objects, cluster.customised, cluster.added, cluster.changed, cluster.removed];
+            let numbers = [
+                cluster.objects,
+                cluster.customised,
+                cluster.added,
+                cluster.changed,
+                cluster.removed,
+            ];
             let state = match cluster.quarantined {
                 0 => cluster.state.to_owned(),
-                number => format!("{}, {number} kept as they were", cluster.state),
+                number => format!(
+                    "{}, {number} not rendered: what was there stays",
+                    cluster.state
+                ),
             };
             let cells = std::iter::once(cluster.name.to_string());
-            table.row(cells.chain(numbers.map(|number| number.to_string())).chain([state]));
+            table.row(
+                cells
+                    .chain(numbers.map(|number| number.to_string()))
+                    .chain([state]),
+            );
         }
         let mut text = table.text(styles);
         if self.clusters.len() > ROWS {
-            text.push_str(&format!("… and {} more; -o json lists all\n", self.clusters.len() - ROWS));
+            put!(
+                text,
+                "… and {} more; -o json lists all\n",
+                self.clusters.len() - ROWS
+            );
         }
         text
     }
@@ -167,34 +211,72 @@ impl Report {
     /// Says what came of it: the commit, where it was pushed, how long it took; or why it is held.
     pub(super) fn last_line(&self, time: Duration, styles: &Styles) -> String {
         let size = format!(
-            "{} for {}, {} different",
+            "{} for {}, {} distinct",
             count(self.files, "file"),
-            count(self.clusters.iter().filter(|cluster| cluster.state != "gone").count(), "WEC"),
+            count(
+                self.clusters
+                    .iter()
+                    .filter(|cluster| cluster.state != "gone")
+                    .count(),
+                "WEC"
+            ),
             super::table::grouped(self.distinct),
         );
         if self.is_held() {
             let error = styles.error;
             let note = styles.note;
-            let reasons: Vec<String> =
-                self.held_because.iter().map(|reason| format!("{error}held{error:#}: {reason}\n")).collect();
-            return format!(
-                "{}{note}hint{note:#}: nothing was written; if it is meant, add --allow-removals, or the trailer \
-                 `Stellate-Allow-Removals: yes` to the source commit\n",
-                reasons.concat()
-            );
+            let reasons: Vec<String> = self
+                .held_because
+                .iter()
+                .map(|reason| format!("{error}held{error:#}: {reason}\n"))
+                .collect();
+            let hint = if self.releasable {
+                "nothing was written; if it is meant, add --allow-removals, or the trailer \
+                 `Stellate-Allow-Removals: yes` to the source commit"
+            } else {
+                "nothing was written; mend what is said above, nothing else releases it"
+            };
+            return format!("{}{note}hint{note:#}: {hint}\n", reasons.concat());
         }
         let good = styles.good;
         let where_to = match (self.commits.as_slice(), &self.pushed) {
             ([], _) => self.destination.clone(),
             ([only], None) => format!("{} {}", short_name(&only.reference), &only.commit[..12]),
-            ([only], Some(remote)) => format!("{} {} on {remote}", short_name(&only.reference), &only.commit[..12]),
+            ([only], Some(remote)) => format!(
+                "{} {} on {remote}",
+                short_name(&only.reference),
+                &only.commit[..12]
+            ),
             (several, remote) => {
                 let new = several.iter().filter(|commit| commit.new).count();
-                let place = remote.as_ref().map(|remote| format!(" on {remote}")).unwrap_or_default();
-                format!("{} of {} moved{place}", super::table::grouped(new), count(several.len(), "branch").replace("branchs", "branches"))
+                let place = remote
+                    .as_ref()
+                    .map(|remote| format!(" on {remote}"))
+                    .unwrap_or_default();
+                format!(
+                    "{} of {} moved{place}",
+                    super::table::grouped(new),
+                    super::table::grouped(several.len()) + " branches"
+                )
             }
         };
-        format!("{good}{}{good:#} {where_to}: {size}, in {}", self.outcome, duration(time))
+        let from = self
+            .source_commit
+            .as_deref()
+            .and_then(|commit| commit.get(..12));
+        let from = from
+            .map(|commit| format!(" from {commit}"))
+            .unwrap_or_default();
+        let noted = self.outcome == "written" && self.commits.iter().all(|commit| !commit.new);
+        let outcome = if noted && !self.commits.is_empty() {
+            "unchanged, noted for the new source commit:"
+        } else {
+            self.outcome
+        };
+        format!(
+            "{good}{outcome}{good:#} {where_to}{from}: {size}, in {}",
+            duration(time)
+        )
     }
 
     /// The commit of a delivery to one branch.
@@ -229,7 +311,11 @@ impl ClusterReport {
 pub(super) fn destination_text(destination: &Destination) -> String {
     match destination {
         Destination::Folder(folder) => format!("folder {}", folder.display()),
-        Destination::Branch { name, push: Some(url), .. } => format!("branch {name} on {}", url.redacted()),
+        Destination::Branch {
+            name,
+            push: Some(url),
+            ..
+        } => format!("branch {name} on {}", url.redacted()),
         Destination::Branch { name, .. } => format!("branch {name}"),
     }
 }

@@ -14,7 +14,7 @@ use super::progress::Line;
 use super::scene::SourceArguments;
 use super::table::{Table, count, list};
 use super::terminal::{Styles, Terminal};
-use super::{Ending, data};
+use super::{Ending, data, scene};
 use crate::model::{ClusterName, ObjectKey};
 use crate::output::path;
 use crate::reconcile::Rendering;
@@ -46,7 +46,13 @@ pub(super) struct Arguments {
     #[arg(long)]
     exit_code: bool,
     /// The form of the result
-    #[arg(short, long, value_enum, default_value = "table", hide_default_value = true)]
+    #[arg(
+        short,
+        long,
+        value_enum,
+        default_value = "table",
+        hide_default_value = true
+    )]
     output: Format,
 }
 
@@ -104,8 +110,10 @@ pub(super) fn run(arguments: &Arguments, terminal: &Terminal) -> Result<Ending, 
     let scene = arguments.source.scene()?;
     scene.check(terminal)?;
     if scene.remote && arguments.from.is_none() {
-        return Err(CliError::message("what stands is not known: a URL has no work tree to compare with its HEAD")
-            .hint("name both: --from REV --to REV"));
+        return Err(CliError::message(
+            "what stands is not known: a URL has no work tree to compare with its HEAD",
+        )
+        .hint("name both: --from REV --to REV"));
     }
     let mut before = scene.request.clone();
     before.revision.clone_from(&arguments.from);
@@ -119,10 +127,14 @@ pub(super) fn run(arguments: &Arguments, terminal: &Terminal) -> Result<Ending, 
 
     let line = Line::new(terminal);
     let mut pipeline = scene.start();
-    let old = pipeline.render(&before, &line).map_err(|error| CliError::from(error).context("cannot render what stands"))?;
-    let new = pipeline.render(&after, &line).map_err(|error| CliError::from(error).context("cannot render what is to come"))?;
+    let old = pipeline
+        .render(&before, &line)
+        .map_err(|error| CliError::from(error).context("cannot render what stands"))?;
+    let new = pipeline
+        .render(&after, &line)
+        .map_err(|error| CliError::from(error).context("cannot render what is to come"))?;
     drop(line);
-    scene.report(&new, terminal);
+    scene::report(&new, terminal);
 
     let mut changes = changes(&old, &new);
     if !arguments.wec.is_empty() {
@@ -143,7 +155,11 @@ pub(super) fn run(arguments: &Arguments, terminal: &Terminal) -> Result<Ending, 
     let timings: Vec<_> = old.timings.iter().chain(&new.timings).copied().collect();
     scene.report_timings(&timings, terminal);
     let differs = arguments.exit_code && !changes.is_empty();
-    Ok(if differs || new.errors() > 0 { Ending::Problems } else { Ending::Done })
+    Ok(if differs || new.errors() > 0 {
+        Ending::Problems
+    } else {
+        Ending::Done
+    })
 }
 
 /// Which WECs have which texts of one object, before and after.
@@ -151,42 +167,70 @@ type Pairs = BTreeMap<(Option<Vec<u8>>, Option<Vec<u8>>, bool), Vec<ClusterName>
 
 /// Compares two renderings. Objects whose texts are shared between them are not looked at.
 fn changes(old: &Rendering, new: &Rendering) -> Changes {
-    let names = |rendering: &Rendering| -> Vec<ClusterName> { rendering.rendered.clusters.to_vec() };
+    let names =
+        |rendering: &Rendering| -> Vec<ClusterName> { rendering.rendered.clusters.to_vec() };
     let (before, after) = (names(old), names(new));
     let same_clusters = before == after;
     let missing = |from: &[ClusterName], to: &[ClusterName]| {
-        from.iter().filter(|name| to.binary_search(name).is_err()).cloned().collect()
+        from.iter()
+            .filter(|name| to.binary_search(name).is_err())
+            .cloned()
+            .collect()
     };
     let mut kept: HashMap<&ObjectKey, Vec<usize>> = HashMap::new();
     for (key, clusters) in new.kept() {
         kept.entry(key).or_default().extend(clusters.iter());
     }
-    let mut keys: Vec<&ObjectKey> = old.rendered.objects.iter().chain(&new.rendered.objects).map(|object| &object.key).collect();
+    // While parts of the source cannot be read, what is not in it may be in there, and stays.
+    let unknown = !new.snapshot.is_complete();
+    let mut keys: Vec<&ObjectKey> = old
+        .rendered
+        .objects
+        .iter()
+        .chain(&new.rendered.objects)
+        .map(|object| &object.key)
+        .collect();
     keys.sort_unstable();
     keys.dedup();
     let mut objects = Vec::new();
     for key in keys {
         let (one, two) = (old.object(key), new.object(key));
-        let shared = one.zip(two).is_some_and(|(one, two)| Arc::ptr_eq(&one.variants, &two.variants));
+        let shared = one
+            .zip(two)
+            .is_some_and(|(one, two)| Arc::ptr_eq(&one.variants, &two.variants));
         if shared && same_clusters {
             continue;
         }
-        let held: Vec<&ClusterName> = kept.get(key).into_iter().flatten().map(|&position| &after[position]).collect();
+        let held: Vec<&ClusterName> = kept
+            .get(key)
+            .into_iter()
+            .flatten()
+            .map(|&position| &after[position])
+            .collect();
         let mut pairs = Pairs::new();
         let mut all: Vec<&ClusterName> = before.iter().chain(&after).collect();
         all.sort_unstable();
         all.dedup();
         for name in all {
-            let text = |rendering: &Rendering| rendering.text(key, rendering.inventory.position(name.as_str())?);
+            let text = |rendering: &Rendering| {
+                rendering.text(key, rendering.inventory.position(name.as_str())?)
+            };
             let (one, two) = (text(old), text(new));
             if one != two {
-                let is_kept = two.is_none() && held.contains(&name);
-                pairs.entry((one, two, is_kept)).or_default().push(name.clone());
+                let is_kept = two.is_none() && (unknown || held.contains(&name));
+                pairs
+                    .entry((one, two, is_kept))
+                    .or_default()
+                    .push(name.clone());
             }
         }
         objects.extend(united(key, pairs));
     }
-    Changes { added_clusters: missing(&after, &before), removed_clusters: missing(&before, &after), objects }
+    Changes {
+        added_clusters: missing(&after, &before),
+        removed_clusters: missing(&before, &after),
+        objects,
+    }
 }
 
 /// Puts WECs together whose texts differ in the same lines.
@@ -199,18 +243,22 @@ fn united(key: &ObjectKey, pairs: Pairs) -> Vec<ObjectChange> {
             (_, None) => Kind::Removed,
             _ => Kind::Changed,
         };
-        let text = |bytes: &Option<Vec<u8>>| String::from_utf8_lossy(bytes.as_deref().unwrap_or_default()).into_owned();
+        let text = |bytes: &Option<Vec<u8>>| {
+            String::from_utf8_lossy(bytes.as_deref().unwrap_or_default()).into_owned()
+        };
         let after = if is_kept { text(&before) } else { text(&after) };
         let difference = difference(&text(&before), &after);
-        let change = found.entry((kind, difference.lines)).or_insert_with(|| ObjectChange {
-            object: key.clone(),
-            path: format!("{}/{}", path::folder(key), path::file_name(key)),
-            change: kind,
-            clusters: Vec::new(),
-            lines_added: difference.added,
-            lines_removed: difference.removed,
-            diff: difference.hunks,
-        });
+        let change = found
+            .entry((kind, difference.lines))
+            .or_insert_with(|| ObjectChange {
+                object: key.clone(),
+                path: format!("{}/{}", path::folder(key), path::file_name(key)),
+                change: kind,
+                clusters: Vec::new(),
+                lines_added: difference.added,
+                lines_removed: difference.removed,
+                diff: difference.hunks,
+            });
         change.clusters.extend(clusters);
     }
     let mut changes: Vec<ObjectChange> = found.into_values().collect();
@@ -222,7 +270,9 @@ fn united(key: &ObjectKey, pairs: Pairs) -> Vec<ObjectChange> {
 
 impl Changes {
     fn is_empty(&self) -> bool {
-        self.objects.is_empty() && self.added_clusters.is_empty() && self.removed_clusters.is_empty()
+        self.objects.is_empty()
+            && self.added_clusters.is_empty()
+            && self.removed_clusters.is_empty()
     }
 
     /// Forgets what concerns other WECs.
@@ -244,20 +294,25 @@ impl Changes {
             if !text.is_empty() {
                 text.push('\n');
             }
-            text.push_str(&format!(
+            put!(
+                text,
                 "{strong}{}{strong:#} {} on {}: {}\n",
                 change.object,
                 change.change.word(),
                 count(change.clusters.len(), "WEC"),
-                list(&change.clusters, NAMED),
-            ));
+                list(&change.clusters, NAMED)
+            );
             if !change.diff.is_empty() {
                 let (old, new) = match change.change {
                     Kind::Added => ("/dev/null", change.path.as_str()),
                     Kind::Removed => (change.path.as_str(), "/dev/null"),
                     _ => (change.path.as_str(), change.path.as_str()),
                 };
-                text.push_str(&coloured(&format!("--- {old}\n+++ {new}\n{}", change.diff), "", styles));
+                text.push_str(&coloured(
+                    &format!("--- {old}\n+++ {new}\n{}", change.diff),
+                    "",
+                    styles,
+                ));
             }
         }
         text
@@ -267,22 +322,42 @@ impl Changes {
     fn numbers(&self, styles: &Styles) -> String {
         let mut table = Table::new(&["OBJECT", "CHANGE", "WECS", "+", "-"]).numbers(&[2, 3, 4]);
         for change in &self.objects {
-            let numbers = [change.clusters.len(), change.lines_added, change.lines_removed];
+            let numbers = [
+                change.clusters.len(),
+                change.lines_added,
+                change.lines_removed,
+            ];
             let cells = [change.object.to_string(), change.change.word().to_owned()];
-            table.row(cells.into_iter().chain(numbers.map(|number| number.to_string())));
+            table.row(
+                cells
+                    .into_iter()
+                    .chain(numbers.map(|number| number.to_string())),
+            );
         }
         let clusters = self.clusters_text(styles);
-        if self.objects.is_empty() { clusters } else { clusters + &table.text(styles) }
+        if self.objects.is_empty() {
+            clusters
+        } else {
+            clusters + &table.text(styles)
+        }
     }
 
     fn clusters_text(&self, styles: &Styles) -> String {
         let (added, removed) = (styles.added, styles.removed);
         let mut text = String::new();
         if !self.added_clusters.is_empty() {
-            text.push_str(&format!("{added}WECs added{added:#}: {}\n", list(&self.added_clusters, 20)));
+            put!(
+                text,
+                "{added}WECs added{added:#}: {}\n",
+                list(&self.added_clusters, 20)
+            );
         }
         if !self.removed_clusters.is_empty() {
-            text.push_str(&format!("{removed}WECs removed{removed:#}: {}\n", list(&self.removed_clusters, 20)));
+            put!(
+                text,
+                "{removed}WECs removed{removed:#}: {}\n",
+                list(&self.removed_clusters, 20)
+            );
         }
         text
     }
@@ -293,12 +368,20 @@ impl Changes {
             return "no difference".to_owned();
         }
         let of = |kind: Kind| {
-            let mut keys: Vec<&ObjectKey> =
-                self.objects.iter().filter(|change| change.change == kind).map(|change| &change.object).collect();
+            let mut keys: Vec<&ObjectKey> = self
+                .objects
+                .iter()
+                .filter(|change| change.change == kind)
+                .map(|change| &change.object)
+                .collect();
             keys.dedup();
             keys.len()
         };
-        let mut clusters: Vec<&ClusterName> = self.objects.iter().flat_map(|change| &change.clusters).collect();
+        let mut clusters: Vec<&ClusterName> = self
+            .objects
+            .iter()
+            .flat_map(|change| &change.clusters)
+            .collect();
         clusters.sort_unstable();
         clusters.dedup();
         format!(

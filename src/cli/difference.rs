@@ -40,7 +40,12 @@ pub(super) fn difference(before: &str, after: &str) -> Difference {
         lines.push_str(change.value());
     }
     let hunks = diff.unified_diff().context_radius(CONTEXT).to_string();
-    Difference { hunks, lines, added, removed }
+    Difference {
+        hunks,
+        lines,
+        added,
+        removed,
+    }
 }
 
 /// Colours the lines of a unified diff, each behind `indent`.
@@ -53,7 +58,7 @@ pub(super) fn coloured(hunks: &str, indent: &str, styles: &Styles) -> String {
             Some(b'@') => styles.faint,
             _ => anstyle::Style::new(),
         };
-        text.push_str(&format!("{indent}{style}{line}{style:#}\n"));
+        put!(text, "{indent}{style}{line}{style:#}\n");
     }
     text
 }

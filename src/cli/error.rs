@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use super::terminal::Styles;
 use crate::git::GitError;
 use crate::model::Diagnostic;
+use crate::reconcile::verify::VerifyError;
 use crate::reconcile::{DeliverError, RenderError};
 use crate::source::folder::FolderError;
 
@@ -19,7 +20,11 @@ pub(super) struct CliError {
 impl CliError {
     /// Wraps an error with its causes.
     pub(super) fn new(error: impl Into<anyhow::Error>) -> Self {
-        Self { error: error.into(), hints: Vec::new(), broken_pipe: false }
+        Self {
+            error: error.into(),
+            hints: Vec::new(),
+            broken_pipe: false,
+        }
     }
 
     /// Says what is wrong in words.
@@ -29,7 +34,10 @@ impl CliError {
 
     /// Nobody reads what is written any more: `stellate … | head`.
     pub(super) fn broken_pipe() -> Self {
-        Self { broken_pipe: true, ..Self::message("nobody reads the output any more") }
+        Self {
+            broken_pipe: true,
+            ..Self::message("nobody reads the output any more")
+        }
     }
 
     /// Adds what to do about it.
@@ -56,8 +64,8 @@ impl CliError {
         let mut last = self.error.to_string();
         for cause in self.error.chain().skip(1) {
             let cause = cause.to_string();
-            // Many errors repeat what their cause says.
-            if !last.contains(&cause) {
+            // Many errors repeat what their cause says, or the cause says it again at length.
+            if !last.contains(&cause) && !cause.contains(&last) {
                 let _ = writeln!(text, "  because: {cause}");
                 last = cause;
             }
@@ -91,6 +99,26 @@ impl From<DeliverError> for CliError {
     }
 }
 
+impl From<VerifyError> for CliError {
+    fn from(error: VerifyError) -> Self {
+        let hint = match &error {
+            VerifyError::Render(error) => error.help(),
+            VerifyError::Git(_) => Some(
+                "name a generated commit or branch, in the repository that PATH names".to_owned(),
+            ),
+            VerifyError::Foreign(_) | VerifyError::NoLock(_) => {
+                Some("only commits that Stellate wrote can be rendered again".to_owned())
+            }
+            _ => None,
+        };
+        let wrapped = Self::new(error);
+        match hint {
+            Some(hint) => wrapped.hint(hint),
+            None => wrapped,
+        }
+    }
+}
+
 impl From<GitError> for CliError {
     fn from(error: GitError) -> Self {
         let help = error.help();
@@ -108,7 +136,11 @@ impl From<FolderError> for CliError {
 /// A diagnostic that leaves nothing to do, as an error.
 impl From<Diagnostic> for CliError {
     fn from(found: Diagnostic) -> Self {
-        let place = found.location.as_ref().map(|place| format!("{place}: ")).unwrap_or_default();
+        let place = found
+            .location
+            .as_ref()
+            .map(|place| format!("{place}: "))
+            .unwrap_or_default();
         let error = Self::message(format!("{place}{}", found.message));
         match found.help {
             Some(help) => error.hint(help),

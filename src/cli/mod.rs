@@ -11,6 +11,14 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+/// Appends to a text in memory, which does not fail.
+macro_rules! put {
+    ($text:expr, $($argument:tt)*) => {{
+        use std::fmt::Write as _;
+        let _ = write!($text, $($argument)*);
+    }};
+}
+
 mod clusters;
 mod completions;
 mod crds;
@@ -40,11 +48,25 @@ use terminal::Terminal;
 
 /// Renders KubeStellar BindingPolicies: from a git repository to one tailored set of manifests for each cluster.
 #[derive(Parser)]
-#[command(name = "stellate", version, arg_required_else_help = true, max_term_width = 120)]
-#[command(after_help = "Exit codes: 0 done, 1 problems found, 2 could not run, 3 held by the guard.")]
+#[command(
+    name = "stellate",
+    bin_name = "stellate",
+    version,
+    arg_required_else_help = true,
+    max_term_width = 120
+)]
+#[command(
+    after_help = "Exit codes: 0 done, 1 problems found, 2 could not run, 3 held by the guard."
+)]
 pub struct CommandLine {
     /// When to colour
-    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", hide_default_value = true)]
+    #[arg(
+        long,
+        global = true,
+        value_name = "WHEN",
+        default_value = "auto",
+        hide_default_value = true
+    )]
     color: clap::ColorChoice,
     #[command(subcommand)]
     verb: Verb,
@@ -99,7 +121,11 @@ impl From<Ending> for ExitCode {
 impl Ending {
     /// Problems when there are errors.
     fn of_errors(errors: usize) -> Self {
-        if errors == 0 { Self::Done } else { Self::Problems }
+        if errors == 0 {
+            Self::Done
+        } else {
+            Self::Problems
+        }
     }
 }
 

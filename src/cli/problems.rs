@@ -26,6 +26,17 @@ pub(super) fn text(
     text
 }
 
+/// Sorts diagnostics as people go through them: file by file, from the top; what has no place comes last.
+pub(super) fn by_place(found: &mut [&Diagnostic]) {
+    found.sort_by_key(|found| {
+        (
+            found.location.is_none(),
+            found.location.clone(),
+            std::cmp::Reverse(found.severity),
+        )
+    });
+}
+
 fn one(found: &Diagnostic, file: Option<&[u8]>, styles: &Styles, text: &mut String) {
     let (word, style) = match found.severity {
         Severity::Error => ("error", styles.error),
@@ -34,7 +45,11 @@ fn one(found: &Diagnostic, file: Option<&[u8]>, styles: &Styles, text: &mut Stri
     };
     let (strong, faint) = (styles.strong, styles.faint);
     // Writing to memory does not fail.
-    let _ = writeln!(text, "{style}{word}[{}]{style:#}{strong}: {}{strong:#}", found.reason, found.message);
+    let _ = writeln!(
+        text,
+        "{style}{word}[{}]{style:#}{strong}: {}{strong:#}",
+        found.reason, found.message
+    );
     if let Some(place) = &found.location {
         let _ = writeln!(text, "  {faint}-->{faint:#} {place}");
         if let Some(line) = file.and_then(|file| line(file, place.line)) {
@@ -60,22 +75,52 @@ fn one(found: &Diagnostic, file: Option<&[u8]>, styles: &Styles, text: &mut Stri
 }
 
 /// Writes the line with a caret below its column.
-fn snippet(line: &str, number: u32, column: u32, style: anstyle::Style, styles: &Styles, text: &mut String) {
+fn snippet(
+    line: &str,
+    number: u32,
+    column: u32,
+    style: anstyle::Style,
+    styles: &Styles,
+    text: &mut String,
+) {
     let faint = styles.faint;
     let gutter = number.to_string().len();
     let column = usize::try_from(column).unwrap_or(0);
     // A long line is cut so that the column is seen.
-    let skip = if column > WIDEST { column - WIDEST / 2 } else { 0 };
-    let shown: String = line.chars().skip(skip).take(WIDEST).map(|letter| if letter.is_control() { ' ' } else { letter }).collect();
+    let skip = if column > WIDEST {
+        column - WIDEST / 2
+    } else {
+        0
+    };
+    let shown: String = line
+        .chars()
+        .skip(skip)
+        .take(WIDEST)
+        .map(|letter| if letter.is_control() { ' ' } else { letter })
+        .collect();
     let _ = writeln!(text, "  {faint}{:gutter$} |{faint:#}", "");
     let _ = writeln!(text, "  {faint}{number} |{faint:#} {}", shown.trim_end());
     if column > 0 {
-        let _ = writeln!(text, "  {faint}{:gutter$} |{faint:#} {}{style}^{style:#}", "", " ".repeat(column - 1 - skip));
+        let _ = writeln!(
+            text,
+            "  {faint}{:gutter$} |{faint:#} {}{style}^{style:#}",
+            "",
+            " ".repeat(column - 1 - skip)
+        );
     }
 }
 
-/// Gives one line of a file, from 1.
+/// Gives one line of a file, from 1; none of a file that holds a Secret.
 fn line(file: &[u8], number: u32) -> Option<String> {
+    const SECRET: &[u8] = b"Secret";
+    let kind = file.split(|&byte| byte == b'\n').any(|line| {
+        line.windows(5)
+            .any(|word| word == b"kind:" || word == b"kind\"")
+            && line.windows(SECRET.len()).any(|word| word == SECRET)
+    });
+    if kind {
+        return None;
+    }
     let index = usize::try_from(number).ok()?.checked_sub(1)?;
     let line = file.split(|&byte| byte == b'\n').nth(index)?;
     Some(String::from_utf8_lossy(line).into_owned())
@@ -87,9 +132,16 @@ pub(super) fn tally<'a>(found: impl IntoIterator<Item = &'a Diagnostic>) -> Opti
     for found in found {
         counts[found.severity as usize] += 1;
     }
-    let nouns = [(counts[2], "error"), (counts[1], "warning"), (counts[0], "note")];
-    let parts: Vec<String> =
-        nouns.iter().filter(|(number, _)| *number > 0).map(|&(number, noun)| count(number, noun)).collect();
+    let nouns = [
+        (counts[2], "error"),
+        (counts[1], "warning"),
+        (counts[0], "note"),
+    ];
+    let parts: Vec<String> = nouns
+        .iter()
+        .filter(|(number, _)| *number > 0)
+        .map(|&(number, noun)| count(number, noun))
+        .collect();
     match parts.as_slice() {
         [] => None,
         [only] => Some(only.clone()),
@@ -109,8 +161,14 @@ pub(super) fn source_text(rendering: &Rendering, found: &Diagnostic) -> Option<V
 
 fn blob_at(rendering: &Rendering, path: &RepoPath) -> Option<crate::model::BlobId> {
     let snapshot = &rendering.snapshot;
-    let controls = snapshot.controls.iter().filter(|control| control.location.path == *path);
-    let objects = snapshot.objects.iter().filter(|object| object.location.path == *path);
+    let controls = snapshot
+        .controls
+        .iter()
+        .filter(|control| control.location.path == *path);
+    let objects = snapshot
+        .objects
+        .iter()
+        .filter(|object| object.location.path == *path);
     let broken = snapshot.broken.iter().filter(|broken| broken.path == *path);
     controls
         .map(|control| control.origin.blob)
@@ -130,7 +188,11 @@ mod tests {
             .at(Location::at("x.yaml".into(), 2, 3))
             .object(ObjectKey::new("apps", "Deployment", "shop", "web"))
             .help("remove one of the two");
-        let text = text(&[&found], &|_| Some(b"one\n  a: 1\n".to_vec()), &Styles::default());
+        let text = text(
+            &[&found],
+            &|_| Some(b"one\n  a: 1\n".to_vec()),
+            &Styles::default(),
+        );
         assert_eq!(
             text,
             "\
@@ -149,7 +211,11 @@ error[DuplicateKey]: key `a` is given twice
     fn a_long_line_is_cut_around_its_column() {
         let found = Diagnostic::warning("X", "far right").at(Location::at("x.yaml".into(), 1, 301));
         let file = format!("{}!{}", "a".repeat(300), "b".repeat(300));
-        let text = text(&[&found], &|_| Some(file.clone().into_bytes()), &Styles::default());
+        let text = text(
+            &[&found],
+            &|_| Some(file.clone().into_bytes()),
+            &Styles::default(),
+        );
         let lines: Vec<&str> = text.lines().collect();
         let caret = lines[4].find('^').expect("a caret");
         assert_eq!(&lines[3][caret..=caret], "!", "{text}");
@@ -157,7 +223,11 @@ error[DuplicateKey]: key `a` is given twice
 
     #[test]
     fn problems_are_counted_the_gravest_first() {
-        let found = [Diagnostic::note("N", "n"), Diagnostic::error("E", "e"), Diagnostic::error("E", "f")];
+        let found = [
+            Diagnostic::note("N", "n"),
+            Diagnostic::error("E", "e"),
+            Diagnostic::error("E", "f"),
+        ];
         assert_eq!(tally(&found).as_deref(), Some("2 errors and 1 note"));
         assert_eq!(tally(&[]), None);
     }

@@ -29,14 +29,21 @@ impl Line {
             let (done, over) = channel();
             let shown = bar.clone();
             let thread = std::thread::spawn(move || {
-                if over.recv_timeout(PATIENCE).is_err_and(|error| error == RecvTimeoutError::Timeout) {
+                if over
+                    .recv_timeout(PATIENCE)
+                    .is_err_and(|error| error == RecvTimeoutError::Timeout)
+                {
                     shown.set_draw_target(ProgressDrawTarget::stderr());
                     shown.enable_steady_tick(Duration::from_millis(100));
                 }
             });
             (done, thread)
         });
-        Self { bar, stage: Mutex::default(), waiting }
+        Self {
+            bar,
+            stage: Mutex::default(),
+            waiting,
+        }
     }
 }
 
@@ -48,7 +55,11 @@ impl Progress for Line {
 
     fn count(&self, done: u64, total: u64) {
         let stage = *self.stage.lock().unwrap_or_else(PoisonError::into_inner);
-        let text = if total == 0 { format!("{stage} {done}") } else { format!("{stage} {done}/{total}") };
+        let text = if total == 0 {
+            format!("{stage} {done}")
+        } else {
+            format!("{stage} {done}/{total}")
+        };
         self.bar.set_message(text);
     }
 }

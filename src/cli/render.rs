@@ -13,10 +13,10 @@ use super::progress::Line;
 use super::scene::{Scene, SourceArguments};
 use super::table::{Table, count, duration};
 use super::terminal::Terminal;
-use super::{Ending, data, problems, remote};
-use crate::config::{ResolvedOutput, branch_name_problem};
-use crate::model::ClusterName;
+use super::{Ending, data, problems, remote, scene};
+use crate::config::{Login, ResolvedOutput, branch_name_problem};
 use crate::model::api::pipeline::Layout;
+use crate::model::{ClusterName, ObjectKey};
 use crate::output::branch::publish::Committer;
 use crate::output::path;
 use crate::reconcile::{DeliveryOptions, Destination, Pipeline, Rendering};
@@ -30,6 +30,7 @@ const POLL: Duration = Duration::from_secs(30);
 
 /// What `stellate render` is told.
 #[derive(Args)]
+#[allow(clippy::struct_excessive_bools, reason = "flags are what they are")]
 pub(super) struct Arguments {
     #[command(flatten)]
     source: SourceArguments,
@@ -97,7 +98,8 @@ pub(super) fn run(arguments: &Arguments, terminal: &Terminal) -> Result<Ending, 
     let mut scene = arguments.source.scene()?;
     scene.check(terminal)?;
     // Lives as long as branches may be pushed through it.
-    let scratch = tempfile::tempdir().map_err(|error| CliError::new(error).context("cannot make a temporary folder"))?;
+    let scratch = tempfile::tempdir()
+        .map_err(|error| CliError::new(error).context("cannot make a temporary folder"))?;
     if arguments.rev.is_some() {
         scene.request.revision.clone_from(&arguments.rev);
     }
@@ -107,7 +109,8 @@ pub(super) fn run(arguments: &Arguments, terminal: &Terminal) -> Result<Ending, 
     let mut ending = arguments.once(&scene, &places, &mut pipeline, terminal)?;
     if arguments.watch {
         if scene.remote {
-            return Err(CliError::message("only a folder can be watched").hint("clone the repository, or run this in CI"));
+            return Err(CliError::message("only a folder can be watched")
+                .hint("clone the repository, or run this in CI"));
         }
         let folder = scene.request.location.clone();
         terminal.say(&format!("watching {folder}; stop with Ctrl-C"));
@@ -120,6 +123,35 @@ pub(super) fn run(arguments: &Arguments, terminal: &Terminal) -> Result<Ending, 
     Ok(ending)
 }
 
+/// Whether a branch is pushed, and where to.
+enum Push<'a> {
+    /// It stays in the local repository.
+    No,
+    /// To where the source came from.
+    Home,
+    /// To this remote or address.
+    To(&'a str),
+}
+
+impl<'a> Push<'a> {
+    fn new(push: bool, remote: Option<&'a str>) -> Self {
+        match remote {
+            _ if !push => Self::No,
+            None => Self::Home,
+            Some(remote) => Self::To(remote),
+        }
+    }
+
+    /// Gives the remote; `home` is the default. None not to push.
+    fn remote(self, home: &'a str) -> Option<&'a str> {
+        match self {
+            Self::No => None,
+            Self::Home => Some(home),
+            Self::To(remote) => Some(remote),
+        }
+    }
+}
+
 /// A destination with the way to it.
 struct Target {
     destination: Destination,
@@ -128,28 +160,50 @@ struct Target {
 
 impl Arguments {
     /// Decides where the results go; nowhere means standard output.
-    fn places(&self, scene: &mut Scene, scratch: &Path, terminal: &Terminal) -> Result<Vec<Target>, CliError> {
+    fn places(
+        &self,
+        scene: &mut Scene,
+        scratch: &Path,
+        terminal: &Terminal,
+    ) -> Result<Vec<Target>, CliError> {
         let access = scene.request.access.clone();
         if let Some(folder) = &self.out {
-            return Ok(vec![Target { destination: Destination::Folder(folder.clone()), access }]);
+            return Ok(vec![Target {
+                destination: Destination::Folder(folder.clone()),
+                access,
+            }]);
         }
         if let Some(name) = &self.branch {
             if let Some(problem) = branch_name_problem(name) {
-                return Err(CliError::message(format!("{name:?} is no name of a branch: {problem}"))
-                    .hint("take a name such as `generated`"));
+                return Err(CliError::message(format!(
+                    "{name:?} is no name of a branch: {problem}"
+                ))
+                .hint("take a name such as `generated`"));
             }
-            let configured = self.configured_branch(scene, name);
-            let layout = self.layout.map(Layout::from).or(configured.as_ref().map(|(layout, _, _)| *layout));
+            let configured = configured_branch(scene, name);
+            let layout = self
+                .layout
+                .map(Layout::from)
+                .or(configured.as_ref().map(|(layout, _, _)| *layout));
             let url = configured.as_ref().and_then(|(_, url, _)| url.clone());
             let login = configured.and_then(|(_, _, login)| login);
             let access = match login {
                 Some(login) => self.source.configuration.access(Some(&login))?,
                 None => access,
             };
-            let remote = self.push.then(|| self.remote.clone().or(url));
-            let destination =
-                destination(scene, name, layout.unwrap_or_default(), remote.as_ref().map(Option::as_deref), scratch, terminal)?;
-            return Ok(vec![Target { destination, access }]);
+            let remote = self.remote.clone().or(url);
+            let destination = destination(
+                scene,
+                name,
+                layout.unwrap_or_default(),
+                Push::new(self.push, remote.as_deref()),
+                scratch,
+                terminal,
+            )?;
+            return Ok(vec![Target {
+                destination,
+                access,
+            }]);
         }
         if self.deliver {
             return self.configured_places(scene, scratch, terminal);
@@ -157,24 +211,18 @@ impl Arguments {
         Ok(Vec::new())
     }
 
-    /// What the configuration says about a branch of this name.
-    #[allow(clippy::type_complexity, reason = "taken apart at once by its only caller")]
-    fn configured_branch(
-        &self,
-        scene: &Scene,
-        wanted: &str,
-    ) -> Option<(Layout, Option<String>, Option<crate::config::Login>)> {
-        scene.configured.as_ref()?.outputs.iter().find_map(|output| match output {
-            ResolvedOutput::Branch { name, layout, url, credentials, .. } if name == wanted => {
-                Some((*layout, url.clone(), credentials.clone()))
-            }
-            _ => None,
-        })
-    }
-
     /// All outputs of the configuration.
-    fn configured_places(&self, scene: &mut Scene, scratch: &Path, terminal: &Terminal) -> Result<Vec<Target>, CliError> {
-        let outputs = scene.configured.as_ref().map(|resolved| resolved.outputs.clone()).unwrap_or_default();
+    fn configured_places(
+        &self,
+        scene: &mut Scene,
+        scratch: &Path,
+        terminal: &Terminal,
+    ) -> Result<Vec<Target>, CliError> {
+        let outputs = scene
+            .configured
+            .as_ref()
+            .map(|resolved| resolved.outputs.clone())
+            .unwrap_or_default();
         if outputs.is_empty() {
             return Err(CliError::message("the configuration names no output that this command can write")
                 .hint("add `outputs: [{branch: {name: generated}}]` to stellate.yaml, or use --branch or --out"));
@@ -184,15 +232,30 @@ impl Arguments {
             let mut access = scene.request.access.clone();
             let destination = match output {
                 ResolvedOutput::Folder(folder) => Destination::Folder(folder),
-                ResolvedOutput::Branch { name, layout, push, url, credentials } => {
+                ResolvedOutput::Branch {
+                    name,
+                    layout,
+                    push,
+                    url,
+                    credentials,
+                } => {
                     if let Some(login) = credentials {
                         access = self.source.configuration.access(Some(&login))?;
                     }
-                    let remote = push.then_some(url);
-                    destination(scene, &name, layout, remote.as_ref().map(Option::as_deref), scratch, terminal)?
+                    destination(
+                        scene,
+                        &name,
+                        layout,
+                        Push::new(push, url.as_deref()),
+                        scratch,
+                        terminal,
+                    )?
                 }
             };
-            targets.push(Target { destination, access });
+            targets.push(Target {
+                destination,
+                access,
+            });
         }
         Ok(targets)
     }
@@ -209,7 +272,7 @@ impl Arguments {
         let line = Line::new(terminal);
         let rendering = pipeline.render(&scene.request, &line)?;
         drop(line);
-        scene.report(&rendering, terminal);
+        scene::report(&rendering, terminal);
         let mut timings = rendering.timings.clone();
         let mut ending = Ending::of_errors(rendering.errors());
         for target in targets {
@@ -254,9 +317,13 @@ impl Arguments {
             None | Some(Format::Yaml) => stream(rendering, &chosen, terminal),
             Some(Format::Json) => lists(rendering, &chosen, terminal),
             Some(Format::Table) => {
-                let mut table = Table::new(&["WEC", "OBJECTS", "CUSTOMISED", "QUARANTINED"]).numbers(&[1, 2, 3]);
+                let mut table = Table::new(&["WEC", "OBJECTS", "CUSTOMISED", "QUARANTINED"])
+                    .numbers(&[1, 2, 3]);
                 let summary = rendering.summary();
-                for cluster in chosen.iter().filter_map(|&position| summary.clusters.get(position)) {
+                for cluster in chosen
+                    .iter()
+                    .filter_map(|&position| summary.clusters.get(position))
+                {
                     let numbers = [cluster.objects, cluster.customised, cluster.quarantined];
                     let numbers = numbers.map(|number| number.to_string());
                     table.row(std::iter::once(cluster.name.to_string()).chain(numbers));
@@ -267,33 +334,66 @@ impl Arguments {
     }
 }
 
+/// What the configuration says about a branch of this name: its layout, its URL, and who pushes.
+fn configured_branch(
+    scene: &Scene,
+    wanted: &str,
+) -> Option<(Layout, Option<String>, Option<Login>)> {
+    scene
+        .configured
+        .as_ref()?
+        .outputs
+        .iter()
+        .find_map(|output| match output {
+            ResolvedOutput::Branch {
+                name,
+                layout,
+                url,
+                credentials,
+                ..
+            } if name == wanted => Some((*layout, url.clone(), credentials.clone())),
+            _ => None,
+        })
+}
+
 /// Finds the repository of a branch, and the address it is pushed to when there is one.
-///
-/// `remote`: none not to push; `Some(None)` for the default.
 fn destination(
     scene: &mut Scene,
     name: &str,
     layout: Layout,
-    remote: Option<Option<&str>>,
+    push: Push<'_>,
     scratch: &Path,
     terminal: &Terminal,
 ) -> Result<Destination, CliError> {
     let location = scene.request.location.clone();
     if scene.remote {
-        let Some(remote) = remote else {
-            return Err(CliError::message(format!("the branch {name} of {} can only be pushed", redacted(&location)))
-                .hint("add --push, or write to a folder with --out"));
+        let Some(remote) = push.remote(&location) else {
+            return Err(CliError::message(format!(
+                "the branch {name} of {} can only be pushed",
+                redacted(&location)
+            ))
+            .hint("add --push, or write to a folder with --out"));
         };
-        let url = remote::address(None, remote.unwrap_or(&location))?;
+        let url = remote::address(None, remote)?;
         let repository = remote::relay(&url, scene.cache.as_deref(), scratch)?;
-        return Ok(Destination::Branch { repository, name: name.to_owned(), layout, push: Some(url) });
+        return Ok(Destination::Branch {
+            repository,
+            name: name.to_owned(),
+            layout,
+            push: Some(url),
+        });
     }
     let folder = Path::new(location.strip_prefix("file://").unwrap_or(&location));
     if !folder.exists() {
-        return Err(CliError::message(format!("there is no folder {location}")).hint("check the path"));
+        return Err(
+            CliError::message(format!("there is no folder {location}")).hint("check the path")
+        );
     }
     let repository = remote::discover(folder)?;
-    let push = remote.map(|remote| remote::address(Some(&repository), remote.unwrap_or("origin"))).transpose()?;
+    let push = push
+        .remote("origin")
+        .map(|remote| remote::address(Some(&repository), remote))
+        .transpose()?;
     if !scene.request.committed {
         scene.request.committed = true;
         let revision = scene.request.revision.as_deref();
@@ -301,12 +401,18 @@ fn destination(
             terminal.warn("a branch is rendered from HEAD: what is not committed is not in it");
         }
     }
-    Ok(Destination::Branch { repository: repository.path().to_owned(), name: name.to_owned(), layout, push })
+    Ok(Destination::Branch {
+        repository: repository.path().to_owned(),
+        name: name.to_owned(),
+        layout,
+        push,
+    })
 }
 
 /// Writes an address without who logs in.
 pub(super) fn redacted(location: &str) -> String {
-    crate::git::RemoteUrl::parse(location).map_or_else(|_| location.to_owned(), |url| url.redacted())
+    crate::git::RemoteUrl::parse(location)
+        .map_or_else(|_| location.to_owned(), |url| url.redacted())
 }
 
 /// Gives the positions of the WECs of these names; of all when there are none.
@@ -326,7 +432,12 @@ pub(super) fn chosen(rendering: &Rendering, names: &[String]) -> Result<Vec<usiz
 /// Finds a WEC.
 pub(super) fn position(rendering: &Rendering, name: &str) -> Result<usize, CliError> {
     rendering.inventory.position(name).ok_or_else(|| {
-        let known: Vec<&str> = rendering.inventory.clusters.iter().map(|cluster| cluster.name.as_str()).collect();
+        let known: Vec<&str> = rendering
+            .inventory
+            .clusters
+            .iter()
+            .map(|cluster| cluster.name.as_str())
+            .collect();
         let error = CliError::message(format!("the inventory holds no WEC {name}"));
         match crate::model::names::nearest(name, known.iter().copied()) {
             Some(near) => error.hint(format!("did you mean {near}?")),
@@ -337,7 +448,12 @@ pub(super) fn position(rendering: &Rendering, name: &str) -> Result<usize, CliEr
 
 /// Gives the path of an object below the root of the generated tree.
 pub(super) fn file_path(cluster: &ClusterName, key: &crate::model::ObjectKey) -> String {
-    format!("{}/{cluster}/{}/{}", path::CLUSTERS, path::folder(key), path::file_name(key))
+    format!(
+        "{}/{cluster}/{}/{}",
+        path::CLUSTERS,
+        path::folder(key),
+        path::file_name(key)
+    )
 }
 
 /// Writes all manifests as one YAML stream, each behind a comment with its path.
@@ -345,7 +461,9 @@ fn stream(rendering: &Rendering, chosen: &[usize], terminal: &Terminal) -> Resul
     let mut text = Vec::with_capacity(CHUNK + (64 << 10));
     for &cluster in chosen {
         let name = &rendering.rendered.clusters[cluster];
-        for object in rendering.objects_on(cluster) {
+        let mut objects: Vec<_> = rendering.objects_on(cluster).collect();
+        objects.sort_by_key(|object| rank(&object.key));
+        for object in objects {
             text.extend_from_slice(format!("---\n# {}\n", file_path(name, &object.key)).as_bytes());
             for variant in object.variants.iter() {
                 variant.bytes_into(cluster, &mut text);
@@ -359,6 +477,15 @@ fn stream(rendering: &Rendering, chosen: &[usize], terminal: &Terminal) -> Resul
     terminal.print(&text)
 }
 
+/// Puts first what others need to be there: `kubectl apply` takes the stream in its order.
+fn rank(key: &ObjectKey) -> u8 {
+    match (&*key.group, &*key.kind) {
+        ("", "Namespace") => 0,
+        ("apiextensions.k8s.io", "CustomResourceDefinition") => 1,
+        _ => 2,
+    }
+}
+
 /// Writes a `List` for each WEC: `{"clusters": {"fra1": {"kind": "List", "items": […]}, …}}`.
 fn lists(rendering: &Rendering, chosen: &[usize], terminal: &Terminal) -> Result<(), CliError> {
     terminal.print("{\"clusters\": {")?;
@@ -366,7 +493,12 @@ fn lists(rendering: &Rendering, chosen: &[usize], terminal: &Terminal) -> Result
         let items: Vec<Value> = rendering
             .objects_on(cluster)
             .filter_map(|object| rendering.text(&object.key, cluster))
-            .filter_map(|text| yaml::load(&text, &Limits::default()).ok()?.into_iter().next())
+            .filter_map(|text| {
+                yaml::load(&text, &Limits::default())
+                    .ok()?
+                    .into_iter()
+                    .next()
+            })
             .map(|document| document.value)
             .collect();
         let list = json!({"apiVersion": "v1", "kind": "List", "items": items});
@@ -380,8 +512,15 @@ fn lists(rendering: &Rendering, chosen: &[usize], terminal: &Terminal) -> Result
 /// Says what was rendered, in a line.
 fn said(rendering: &Rendering, time: Duration) -> String {
     let summary = rendering.summary();
-    let problems = problems::tally(rendering.diagnostics.iter().filter(|found| found.severity > crate::model::Severity::Note));
-    let problems = problems.map(|tally| format!("; {tally}")).unwrap_or_default();
+    let problems = problems::tally(
+        rendering
+            .diagnostics
+            .iter()
+            .filter(|found| found.severity > crate::model::Severity::Note),
+    );
+    let problems = problems
+        .map(|tally| format!("; {tally}"))
+        .unwrap_or_default();
     format!(
         "{} for {}: {}, {} different, in {}{problems}",
         count(summary.objects, "object"),

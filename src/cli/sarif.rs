@@ -13,8 +13,14 @@ pub(super) fn log(found: &[&Diagnostic]) -> Value {
     for (index, position) in reasons.values_mut().enumerate() {
         *position = index;
     }
-    let rules: Vec<Value> = reasons.keys().map(|reason| json!({"id": reason, "name": reason})).collect();
-    let results: Vec<Value> = found.iter().map(|found| result(found, reasons[found.reason])).collect();
+    let rules: Vec<Value> = reasons
+        .keys()
+        .map(|reason| json!({"id": reason, "name": reason}))
+        .collect();
+    let results: Vec<Value> = found
+        .iter()
+        .map(|found| result(found, reasons[found.reason]))
+        .collect();
     json!({
         "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
         "version": "2.1.0",
@@ -68,7 +74,10 @@ fn result(found: &Diagnostic, rule: usize) -> Value {
         .filter_map(|(kind, name)| Some(json!({"kind": kind, "fullyQualifiedName": name?})))
         .collect();
     if !logical.is_empty() {
-        match result["locations"].as_array_mut().and_then(|places| places.first_mut()) {
+        match result["locations"]
+            .as_array_mut()
+            .and_then(|places| places.first_mut())
+        {
             Some(place) => place["logicalLocations"] = json!(logical),
             None => result["locations"] = json!([{"logicalLocations": logical}]),
         }
@@ -107,11 +116,20 @@ mod tests {
         assert_eq!(log["version"], "2.1.0");
         assert_eq!(run["tool"]["driver"]["rules"][1]["id"], "DuplicateKey");
         let result = &run["results"][0];
-        assert_eq!((&result["ruleIndex"], &result["level"]), (&json!(1), &json!("error")));
+        assert_eq!(
+            (&result["ruleIndex"], &result["level"]),
+            (&json!(1), &json!("error"))
+        );
         assert_eq!(result["message"]["text"], "twice\nHelp: remove one");
         let place = &result["locations"][0];
-        assert_eq!(place["physicalLocation"]["artifactLocation"]["uri"], "my%20apps/a%3Ab.yaml");
-        assert_eq!(place["physicalLocation"]["region"], json!({"startLine": 3, "startColumn": 5}));
+        assert_eq!(
+            place["physicalLocation"]["artifactLocation"]["uri"],
+            "my%20apps/a%3Ab.yaml"
+        );
+        assert_eq!(
+            place["physicalLocation"]["region"],
+            json!({"startLine": 3, "startColumn": 5})
+        );
         assert_eq!(place["logicalLocations"][0]["fullyQualifiedName"], "shop");
         assert_eq!(run["results"][1].get("locations"), None);
     }

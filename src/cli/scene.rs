@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::error::CliError;
-use super::problems;
 use super::terminal::Terminal;
+use super::{problems, remote};
 use crate::config::{self, Login, Place, Resolved, SecretPlace};
 use crate::git::{Access, Credentials, Secret};
 use crate::model::{Diagnostic, Severity};
@@ -38,7 +38,12 @@ pub(super) struct ConfigurationArguments {
     #[arg(long, value_name = "NAME", help_heading = "Configuration")]
     pipeline: Option<String>,
     /// The environment variable that holds a token for HTTPS
-    #[arg(long, value_name = "NAME", conflicts_with = "token_file", help_heading = "Access")]
+    #[arg(
+        long,
+        value_name = "NAME",
+        conflicts_with = "token_file",
+        help_heading = "Access"
+    )]
     token_env: Option<String>,
     /// The file that holds a token for HTTPS
     #[arg(long, value_name = "FILE", help_heading = "Access")]
@@ -47,10 +52,15 @@ pub(super) struct ConfigurationArguments {
     #[arg(long, value_name = "FILE", help_heading = "Access")]
     ssh_key: Option<PathBuf>,
     /// Where parsed files and remote repositories are kept between runs [default: the user's cache folder]
-    #[arg(long, value_name = "DIR", env = "STELLATE_CACHE_DIR", help_heading = "Cache")]
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "STELLATE_CACHE_DIR",
+        help_heading = "Cache"
+    )]
     cache_dir: Option<PathBuf>,
     /// Keep nothing between runs
-    #[arg(long, conflicts_with = "cache_dir", help_heading = "Cache")]
+    #[arg(long, help_heading = "Cache")]
     no_cache: bool,
     /// Say how long each stage took
     #[arg(long)]
@@ -98,8 +108,12 @@ impl SourceArguments {
         }
         let (location, revision, committed) = self.place(configured.as_ref());
         let remote = is_remote(&location);
-        let settings = configured.as_ref().map_or_else(Settings::default, |resolved| resolved.settings.clone());
-        let login = configured.as_ref().and_then(|resolved| resolved.credentials.clone());
+        let settings = configured
+            .as_ref()
+            .map_or_else(Settings::default, |resolved| resolved.settings.clone());
+        let login = configured
+            .as_ref()
+            .and_then(|resolved| resolved.credentials.clone());
         Ok(Scene {
             request: Request {
                 location,
@@ -108,7 +122,6 @@ impl SourceArguments {
                 inventory: self.inventory.clone(),
                 settings,
                 access: self.configuration.access(login.as_ref())?,
-                ..Request::default()
             },
             configured,
             remote,
@@ -125,11 +138,11 @@ impl SourceArguments {
         if let Some(location) = &self.location {
             return (location.clone(), None, false);
         }
-        // Without --config, the file was found in the folder that it stands in, and that folder is meant.
-        if self.configuration.config.is_none() {
-            return (here(), None, false);
-        }
-        match configured.and_then(|resolved| resolved.place.clone()) {
+        let place = configured.and_then(|resolved| resolved.place.clone());
+        // The file stands in the work tree of the repository that it names: that work tree is meant.
+        let is_here = |url: &str| self.configuration.config.is_none() && remote::is_clone_of(url);
+        match place {
+            Some(Place::Git(url)) if is_here(&url) => (here(), None, false),
             Some(Place::Git(url)) => {
                 let revision = configured.and_then(|resolved| resolved.revision.clone());
                 (url, revision, true)
@@ -155,29 +168,47 @@ impl ConfigurationArguments {
             Some(path) => (path.clone(), path.display().to_string(), true),
             None if is_remote(location) => return Ok(None),
             // Shown as the other files of the source are: relative to PATH.
-            None => (Path::new(location).join(config::FILE), config::FILE.to_owned(), false),
+            None => (
+                Path::new(location).join(config::FILE),
+                config::FILE.to_owned(),
+                false,
+            ),
         };
         match std::fs::read(&path) {
             Ok(text) => Ok(Some(File { path, shown, text })),
             Err(error) if !named && error.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(error) if !named && error.kind() == std::io::ErrorKind::NotADirectory => Ok(None),
             Err(error) => {
-                let error = anyhow::Error::new(error).context(format!("cannot read the configuration {}", path.display()));
-                Err(CliError::new(error).hint("name the file with --config FILE, or leave it out: nothing needs one"))
+                let error = anyhow::Error::new(error)
+                    .context(format!("cannot read the configuration {}", path.display()));
+                Err(CliError::new(error)
+                    .hint("name the file with --config FILE, or leave it out: nothing needs one"))
             }
         }
     }
 
-    fn choose<'a>(&self, pipelines: &'a [config::Written], file: &str) -> Result<&'a config::Written, CliError> {
-        let name = |written: &config::Written| written.pipeline.metadata.name.clone().unwrap_or_default();
+    fn choose<'a>(
+        &self,
+        pipelines: &'a [config::Written],
+        file: &str,
+    ) -> Result<&'a config::Written, CliError> {
+        let name =
+            |written: &config::Written| written.pipeline.metadata.name.clone().unwrap_or_default();
         let names = || pipelines.iter().map(name).collect::<Vec<_>>().join(", ");
         match (&self.pipeline, pipelines) {
-            (Some(wanted), _) => pipelines.iter().find(|written| name(written) == *wanted).ok_or_else(|| {
-                CliError::message(format!("{file} has no pipeline {wanted:?}")).hint(format!("it has: {}", names()))
-            }),
+            (Some(wanted), _) => pipelines
+                .iter()
+                .find(|written| name(written) == *wanted)
+                .ok_or_else(|| {
+                    CliError::message(format!("{file} has no pipeline {wanted:?}"))
+                        .hint(format!("it has: {}", names()))
+                }),
             (None, [only]) => Ok(only),
-            (None, _) => Err(CliError::message(format!("{file} holds {} pipelines", pipelines.len()))
-                .hint(format!("choose one with --pipeline NAME: {}", names()))),
+            (None, _) => Err(CliError::message(format!(
+                "{file} holds {} pipelines",
+                pipelines.len()
+            ))
+            .hint(format!("choose one with --pipeline NAME: {}", names()))),
         }
     }
 
@@ -232,12 +263,16 @@ impl Scene {
     pub(super) fn check(&self, terminal: &Terminal) -> Result<(), CliError> {
         let all: Vec<&Diagnostic> = self.diagnostics.iter().collect();
         if !all.is_empty() {
-            terminal.say(&problems::text(&all, &|found| self.text_of(found), terminal.talk()));
+            terminal.say(&problems::text(
+                &all,
+                &|found| self.text_of(found),
+                terminal.talk(),
+            ));
         }
-        match all.iter().any(|found| found.severity == Severity::Error) {
-            false => Ok(()),
-            true => Err(CliError::message("the configuration cannot be used")),
+        if all.iter().any(|found| found.severity == Severity::Error) {
+            return Err(CliError::message("the configuration cannot be used"));
         }
+        Ok(())
     }
 
     /// Gives the configuration's text for a diagnostic about it.
@@ -247,18 +282,12 @@ impl Scene {
         (place.path.as_str() == shown).then(|| text.clone())
     }
 
-    /// Says what was found while rendering: errors and warnings in full, and how many there are.
-    pub(super) fn report(&self, rendering: &Rendering, terminal: &Terminal) {
-        let grave = rendering.diagnostics.iter().filter(|found| found.severity > Severity::Note);
-        let grave: Vec<&Diagnostic> = grave.collect();
-        if !grave.is_empty() {
-            let text = problems::text(&grave, &|found| problems::source_text(rendering, found), terminal.talk());
-            terminal.say(&format!("{text}\n"));
-        }
-    }
-
     /// Says how long the stages took, when that was asked for.
-    pub(super) fn report_timings(&self, timings: &[(&'static str, std::time::Duration)], terminal: &Terminal) {
+    pub(super) fn report_timings(
+        &self,
+        timings: &[(&'static str, std::time::Duration)],
+        terminal: &Terminal,
+    ) {
         if !self.timings {
             return;
         }
@@ -267,6 +296,24 @@ impl Scene {
             table.row([(*stage).to_owned(), super::table::duration(*time)]);
         }
         terminal.say(&table.text(terminal.talk()));
+    }
+}
+
+/// Says what was found while rendering: errors and warnings in full, and how many there are.
+pub(super) fn report(rendering: &Rendering, terminal: &Terminal) {
+    let grave = rendering
+        .diagnostics
+        .iter()
+        .filter(|found| found.severity > Severity::Note);
+    let mut grave: Vec<&Diagnostic> = grave.collect();
+    problems::by_place(&mut grave);
+    if !grave.is_empty() {
+        let text = problems::text(
+            &grave,
+            &|found| problems::source_text(rendering, found),
+            terminal.talk(),
+        );
+        terminal.say(&format!("{text}\n"));
     }
 }
 

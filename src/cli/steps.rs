@@ -55,27 +55,54 @@ pub(super) struct TemplateUse {
 
 /// Follows an object to the WEC at this position; `None` when the source holds no such object.
 pub(super) fn follow(rendering: &Rendering, key: &ObjectKey, cluster: usize) -> Option<Way> {
-    let position = rendering.snapshot.objects.iter().position(|object| object.key == *key)?;
+    let position = rendering
+        .snapshot
+        .objects
+        .iter()
+        .position(|object| object.key == *key)?;
     let object = &rendering.snapshot.objects[position];
-    let create_only = rendering.plan.placements.get(position).is_some_and(|placement| placement.create_only.contains(cluster));
+    let create_only = rendering
+        .plan
+        .placements
+        .get(position)
+        .is_some_and(|placement| placement.create_only.contains(cluster));
     let wec = rendering.inventory.clusters.get(cluster)?;
     let parameters = wec.parameters();
-    let mut way = Way { steps: Vec::new(), templates: Vec::new(), failed: None };
-    let form = match rendering.rules.form_key(object, &wec.labels, &parameters, create_only) {
+    let mut way = Way {
+        steps: Vec::new(),
+        templates: Vec::new(),
+        failed: None,
+    };
+    let form = match rendering
+        .rules
+        .form_key(object, &wec.labels, &parameters, create_only)
+    {
         Ok(form) => form,
         Err(error) => {
             way.failed = Some(error.to_string());
-            FormKey { create_only, ..FormKey::default() }
+            FormKey {
+                create_only,
+                ..FormKey::default()
+            }
         }
     };
     let mut value = (*object.value).clone();
     let mut last = text(&value);
     let steps = &mut way.steps;
-    let outcome = compile::steps(object, &form, &rendering.rules, &mut value, &mut |name, value| {
-        let now = text(value);
-        steps.push(StepChange { step: name.to_owned(), diff: difference(&last, &now).hunks });
-        last = now;
-    });
+    let outcome = compile::steps(
+        object,
+        &form,
+        &rendering.rules,
+        &mut value,
+        &mut |name, value| {
+            let now = text(value);
+            steps.push(StepChange {
+                step: name.to_owned(),
+                diff: difference(&last, &now).hunks,
+            });
+            last = now;
+        },
+    );
     if let Err(error) = outcome {
         way.failed.get_or_insert(error.to_string());
         return Some(way);
@@ -102,18 +129,26 @@ pub(super) fn follow(rendering: &Rendering, key: &ObjectKey, cluster: usize) -> 
                 Ok(parsed) => {
                     used.reads_all = *parsed.properties() == Reads::All;
                     if let Reads::Named(names) = parsed.properties() {
-                        used.reads.extend(names.iter().map(|name| (name.clone(), wec.properties.get(name).cloned())));
+                        used.reads.extend(
+                            names
+                                .iter()
+                                .map(|name| (name.clone(), wec.properties.get(name).cloned())),
+                        );
                     }
-                    result = parsed.render(&wec.properties).map_err(|error| error.to_string());
+                    result = parsed
+                        .render(&wec.properties)
+                        .map_err(|error| error.to_string());
                 }
                 Err(error) => result = Err(error.to_string()),
             }
         }
         if parameter {
             let names = parameters_read(text).into_iter();
-            used.reads.extend(names.map(|name| (name.clone(), parameters.get(&name).cloned())));
+            used.reads
+                .extend(names.map(|name| (name.clone(), parameters.get(&name).cloned())));
             result = result.and_then(|text| {
-                crate::transform::parameters::expand_parameters(&text, &parameters).map_err(|error| error.to_string())
+                crate::transform::parameters::expand_parameters(&text, &parameters)
+                    .map_err(|error| error.to_string())
             });
         }
         match result {

@@ -14,7 +14,10 @@ pub(super) struct Table {
 impl Table {
     /// Starts a table with these column names.
     pub(super) fn new(head: &[&'static str]) -> Self {
-        Self { head: head.to_vec(), ..Self::default() }
+        Self {
+            head: head.to_vec(),
+            ..Self::default()
+        }
     }
 
     /// Says which columns hold numbers.
@@ -33,7 +36,10 @@ impl Table {
         let head: Vec<String> = self.head.iter().map(|&name| name.to_owned()).collect();
         let width = |column: usize| {
             let rows = std::iter::once(&head).chain(&self.rows);
-            rows.filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
+            rows.filter_map(|row| row.get(column))
+                .map(|cell| cell.chars().count())
+                .max()
+                .unwrap_or(0)
         };
         let widths: Vec<usize> = (0..head.len()).map(width).collect();
         let faint = styles.faint;
@@ -52,9 +58,9 @@ impl Table {
                 line.push_str("  ");
             }
             if self.numbers.contains(&column) {
-                line.push_str(&format!("{cell:>width$}"));
+                put!(line, "{cell:>width$}");
             } else {
-                line.push_str(&format!("{cell:<width$}"));
+                put!(line, "{cell:<width$}");
             }
         }
         line.truncate(line.trim_end().len());
@@ -66,7 +72,9 @@ impl Table {
 pub(super) fn count(number: usize, noun: &str) -> String {
     let plural = match (number, noun) {
         (1, _) => noun.to_owned(),
-        (_, noun) => noun.strip_suffix('y').map_or_else(|| format!("{noun}s"), |stem| format!("{stem}ies")),
+        (_, noun) => noun
+            .strip_suffix('y')
+            .map_or_else(|| format!("{noun}s"), |stem| format!("{stem}ies")),
     };
     format!("{} {plural}", grouped(number))
 }

@@ -2,7 +2,7 @@
 //!
 //! Nothing else in the crate writes to either. Texts are made elsewhere, with [`Styles`] that may be empty.
 
-use std::io::{ErrorKind, IsTerminal as _, Write as _};
+use std::io::{ErrorKind, IsTerminal as _, Stderr, Stdout, Write as _};
 
 use anstyle::{AnsiColor, Style};
 
@@ -10,6 +10,8 @@ use super::error::CliError;
 
 /// Standard output and standard error.
 pub(super) struct Terminal {
+    stdout: Stdout,
+    stderr: Stderr,
     out: Styles,
     talk: Styles,
     talks_to_a_person: bool,
@@ -53,9 +55,15 @@ impl Terminal {
                 clap::ColorChoice::Never => false,
                 clap::ColorChoice::Auto => detected != anstream::ColorChoice::Never,
             };
-            if coloured { Styles::coloured() } else { Styles::default() }
+            if coloured {
+                Styles::coloured()
+            } else {
+                Styles::default()
+            }
         };
         Self {
+            stdout: std::io::stdout(),
+            stderr: std::io::stderr(),
             out: styles(anstream::AutoStream::choice(&std::io::stdout())),
             talk: styles(anstream::AutoStream::choice(&std::io::stderr())),
             talks_to_a_person: std::io::stderr().is_terminal(),
@@ -82,18 +90,25 @@ impl Terminal {
     /// # Errors
     /// A reader that went away is [`CliError::is_broken_pipe`].
     pub(super) fn print(&self, data: impl AsRef<[u8]>) -> Result<(), CliError> {
-        let mut out = std::io::stdout().lock();
+        let mut out = self.stdout.lock();
         let written = out.write_all(data.as_ref()).and_then(|()| out.flush());
         written.map_err(|error| match error.kind() {
             ErrorKind::BrokenPipe => CliError::broken_pipe(),
-            _ => CliError::new(anyhow::Error::new(error).context("cannot write to standard output")),
+            _ => {
+                CliError::new(anyhow::Error::new(error).context("cannot write to standard output"))
+            }
         })
     }
 
     /// Talks. Whether anybody listens changes nothing.
     pub(super) fn say(&self, text: &str) {
-        let mut talk = std::io::stderr().lock();
-        let line = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
+        let text = without_logins(text);
+        let mut talk = self.stderr.lock();
+        let line = if text.is_empty() || text.ends_with('\n') {
+            ""
+        } else {
+            "\n"
+        };
         let _heard = write!(talk, "{text}{line}").and_then(|()| talk.flush());
     }
 
@@ -101,5 +116,52 @@ impl Terminal {
     pub(super) fn warn(&self, text: &str) {
         let warning = self.talk.warning;
         self.say(&format!("{warning}warning{warning:#}: {text}"));
+    }
+}
+
+/// Hides logins in whatever looks like an address, and tokens in its query: a text that was not understood as an address
+/// may still be one.
+pub(super) fn without_logins(text: &str) -> String {
+    let mut hidden = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find("://") {
+        let (before, after) = rest.split_at(at + 3);
+        hidden.push_str(before);
+        let end = after
+            .find(|letter: char| letter.is_whitespace() || matches!(letter, '"' | '\'' | '`'))
+            .unwrap_or(after.len());
+        let (address, behind) = after.split_at(end);
+        let address = match address.rfind('@') {
+            Some(login) => format!("***{}", &address[login..]),
+            None => address.to_owned(),
+        };
+        match address.find("token=") {
+            Some(token) => hidden.push_str(&format!("{}token=***", &address[..token])),
+            None => hidden.push_str(&address),
+        }
+        rest = behind;
+    }
+    hidden.push_str(rest);
+    hidden
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_login_reaches_the_screen_whatever_was_mistyped() {
+        for text in [
+            "ssh://user:s3cr3t@127.0.0.1:1/x cannot be read",
+            "url: \"https://user:p/s3cr3t@h/x\", bogus",
+            "https://h/x?access_token=s3cr3t gone",
+            "ftp://s3cr3t@h",
+        ] {
+            assert!(!without_logins(text).contains("s3cr3t"), "{text}");
+        }
+        assert_eq!(
+            without_logins("see https://example.com/a b"),
+            "see https://example.com/a b"
+        );
     }
 }

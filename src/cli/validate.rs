@@ -23,7 +23,13 @@ pub(super) struct Arguments {
     #[arg(long)]
     strict: bool,
     /// The form of the result
-    #[arg(short, long, value_enum, default_value = "text", hide_default_value = true)]
+    #[arg(
+        short,
+        long,
+        value_enum,
+        default_value = "text",
+        hide_default_value = true
+    )]
     output: Form,
 }
 
@@ -47,10 +53,19 @@ pub(super) fn run(arguments: &Arguments, terminal: &Terminal) -> Result<Ending, 
     let line = Line::new(terminal);
     let rendering = scene.start().render(&scene.request, &line)?;
     drop(line);
-    let all: Vec<&Diagnostic> = scene.diagnostics.iter().chain(&rendering.diagnostics).collect();
+    let mut all: Vec<&Diagnostic> = scene
+        .diagnostics
+        .iter()
+        .chain(&rendering.diagnostics)
+        .collect();
+    problems::by_place(&mut all);
     let text = match arguments.output {
         Form::Text => {
-            let text_of = |found: &Diagnostic| scene.text_of(found).or_else(|| problems::source_text(&rendering, found));
+            let text_of = |found: &Diagnostic| {
+                scene
+                    .text_of(found)
+                    .or_else(|| problems::source_text(&rendering, found))
+            };
             problems::text(&all, &text_of, terminal.out()).into_bytes()
         }
         Form::Json => data::json(&json!({"diagnostics": all})),
@@ -64,9 +79,19 @@ pub(super) fn run(arguments: &Arguments, terminal: &Terminal) -> Result<Ending, 
         count(rendering.inventory.clusters.len(), "WEC"),
     );
     let found = problems::tally(all.iter().copied()).unwrap_or_else(|| "no problems".to_owned());
-    let gap = if all.is_empty() || arguments.output != Form::Text { "" } else { "\n" };
+    let gap = if all.is_empty() || arguments.output != Form::Text {
+        ""
+    } else {
+        "\n"
+    };
     terminal.say(&format!("{gap}{found} in {seen}"));
     scene.report_timings(&rendering.timings, terminal);
-    let least = if arguments.strict { Severity::Warning } else { Severity::Error };
-    Ok(Ending::of_errors(all.iter().filter(|found| found.severity >= least).count()))
+    let least = if arguments.strict {
+        Severity::Warning
+    } else {
+        Severity::Error
+    };
+    Ok(Ending::of_errors(
+        all.iter().filter(|found| found.severity >= least).count(),
+    ))
 }

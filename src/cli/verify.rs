@@ -29,7 +29,13 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "PATH")]
     repository: Option<std::path::PathBuf>,
     /// The form of the result
-    #[arg(short, long, value_enum, default_value = "table", hide_default_value = true)]
+    #[arg(
+        short,
+        long,
+        value_enum,
+        default_value = "table",
+        hide_default_value = true
+    )]
     output: Format,
 }
 
@@ -42,11 +48,22 @@ pub(super) fn run(arguments: &Arguments, terminal: &Terminal) -> Result<Ending, 
         Some(location) if is_remote(location) => (Some(location), None),
         other => (None, other),
     };
-    let repository = arguments.repository.as_deref().or(here.map(Path::new)).unwrap_or(Path::new("."));
+    let repository = arguments
+        .repository
+        .as_deref()
+        .or(here.map(Path::new))
+        .unwrap_or(Path::new("."));
     let source = source.or(arguments.repository.as_ref().and(location));
     let line = Line::new(terminal);
     let mut pipeline = scene.start();
-    let verified = reconcile::verify(&mut pipeline, repository, &arguments.commit, source, &scene.request.access, &line);
+    let verified = reconcile::verify(
+        &mut pipeline,
+        repository,
+        &arguments.commit,
+        source,
+        &scene.request.access,
+        &line,
+    );
     drop(line);
     let verified = verified?;
     let matches = verified.differences.is_empty();
@@ -68,28 +85,55 @@ pub(super) fn run(arguments: &Arguments, terminal: &Terminal) -> Result<Ending, 
         let styles = terminal.out();
         let (good, bad) = (styles.good, styles.error);
         let commit = verified.commit.to_string();
-        let from = format!("{} of {}", &verified.trailers.commit.to_string()[..12], verified.trailers.repository);
+        let from = format!(
+            "{} of {}",
+            &verified.trailers.commit.to_string()[..12],
+            verified.trailers.repository
+        );
         let mut text = if matches {
-            format!("{good}match{good:#}: {} is what {from} renders to, byte for byte ({})\n", &commit[..12], count(files, "file"))
+            format!(
+                "{good}match{good:#}: {} is what {from} renders to, byte for byte ({})\n",
+                &commit[..12],
+                count(files, "file")
+            )
         } else {
             let number = verified.differences.len();
-            format!("{bad}mismatch{bad:#}: {} is not what {from} renders to: {}\n", &commit[..12], count(number, "difference"))
+            format!(
+                "{bad}mismatch{bad:#}: {} is not what {from} renders to: {}\n",
+                &commit[..12],
+                count(number, "difference")
+            )
         };
         for difference in verified.differences.iter().take(LISTED) {
-            text.push_str(&format!("  {difference}\n"));
+            put!(text, "  {difference}\n");
         }
         if verified.differences.len() > LISTED {
-            text.push_str(&format!("  … and {} more; -o json lists all\n", grouped(verified.differences.len() - LISTED)));
+            put!(
+                text,
+                "  … and {} more; -o json lists all\n",
+                grouped(verified.differences.len() - LISTED)
+            );
         }
         if verified.kept > 0 {
-            text.push_str(&format!("{} were kept from before an error, and are taken as given\n", count(verified.kept, "file")));
+            put!(
+                text,
+                "{} were kept from before an error, and are taken as given\n",
+                count(verified.kept, "file")
+            );
         }
         text.into_bytes()
     });
     terminal.print(text)?;
     let ours = concat!("stellate/", env!("CARGO_PKG_VERSION"));
     if !matches && verified.trailers.rendered_by != ours {
-        terminal.say(&format!("it was rendered by {}, and this is {ours}: versions may render differently", verified.trailers.rendered_by));
+        terminal.say(&format!(
+            "it was rendered by {}, and this is {ours}: versions may render differently",
+            verified.trailers.rendered_by
+        ));
     }
-    Ok(if matches { Ending::Done } else { Ending::Problems })
+    Ok(if matches {
+        Ending::Done
+    } else {
+        Ending::Problems
+    })
 }

@@ -17,11 +17,13 @@ use crate::model::api::pipeline::{
 };
 use crate::model::api::{ApiObject as _, ReadError, read};
 use crate::model::{Diagnostic, Location, PathPart, RepoPath};
-use crate::reconcile::Settings;
 use crate::yaml::{self, Limits};
 
+mod settings;
 #[cfg(test)]
 mod tests;
+
+pub use settings::Settings;
 
 /// The name of the file that is used when it is there.
 pub const FILE: &str = "stellate.yaml";
@@ -126,12 +128,21 @@ pub fn load(path: &str, text: &[u8]) -> Result<Vec<Written>, Vec<Diagnostic>> {
             Ok(pipeline) => {
                 let name = pipeline.metadata.name.clone().unwrap_or_default();
                 if let Some(first) = names.get(&name) {
-                    let message = format!("a second pipeline has the name `{name}`; the first is on line {first}");
+                    let message = format!(
+                        "a second pipeline has the name `{name}`; the first is on line {first}"
+                    );
                     let at = place(&["metadata".into(), "name".into()]);
-                    found.push(Diagnostic::error("DuplicatePipeline", message).at(at).help("rename one of the two"));
+                    found.push(
+                        Diagnostic::error("DuplicatePipeline", message)
+                            .at(at)
+                            .help("rename one of the two"),
+                    );
                 }
                 names.entry(name).or_insert(document.line);
-                pipelines.push(Written { pipeline, document: index });
+                pipelines.push(Written {
+                    pipeline,
+                    document: index,
+                });
             }
             Err(error) => {
                 let at = place(&error.path);
@@ -143,7 +154,9 @@ pub fn load(path: &str, text: &[u8]) -> Result<Vec<Written>, Vec<Diagnostic>> {
         found.push(
             Diagnostic::error("EmptyConfiguration", "there is no pipeline in the file")
                 .at(Location::file(file))
-                .help("start from what `stellate init` writes, or remove the file: nothing needs one"),
+                .help(
+                    "start from what `stellate init` writes, or remove the file: nothing needs one",
+                ),
         );
     }
     if found.is_empty() {
@@ -156,9 +169,17 @@ pub fn load(path: &str, text: &[u8]) -> Result<Vec<Written>, Vec<Diagnostic>> {
 /// Reads one document.
 fn pipeline(value: &Value) -> Result<Pipeline, ReadError> {
     let pipeline: Pipeline = read(value)?;
-    if pipeline.metadata.name.as_deref().unwrap_or_default().is_empty() {
+    if pipeline
+        .metadata
+        .name
+        .as_deref()
+        .unwrap_or_default()
+        .is_empty()
+    {
         let error = ReadError::new("MissingField", "`name` is missing");
-        return Err(error.help("every pipeline has a name").under_key("metadata"));
+        return Err(error
+            .help("every pipeline has a name")
+            .under_key("metadata"));
     }
     Ok(pipeline)
 }
@@ -213,17 +234,28 @@ impl Resolver<'_> {
             Source::Git(git) => {
                 paths.clone_from(&git.paths);
                 let login = git.credentials.as_ref();
-                let login = login.and_then(|login| self.login(login, &["spec", "source", "git", "credentials"]));
-                (Some(Place::Git(self.repository(&git.url))), git.reference.clone(), login)
+                let login = login
+                    .and_then(|login| self.login(login, &["spec", "source", "git", "credentials"]));
+                (
+                    Some(Place::Git(self.repository(&git.url))),
+                    git.reference.clone(),
+                    login,
+                )
             }
-            Source::Folder(folder) => (Some(Place::Folder(self.base.join(&folder.path))), None, None),
+            Source::Folder(folder) => (
+                Some(Place::Folder(self.base.join(&folder.path))),
+                None,
+                None,
+            ),
             Source::Wds(_) => {
                 self.not_used("source.wds", &["spec", "source", "wds"]);
                 (None, None, None)
             }
         };
         match &spec.inventory {
-            Some(Inventory::Its(_)) => self.not_used("inventory.its", &["spec", "inventory", "its"]),
+            Some(Inventory::Its(_)) => {
+                self.not_used("inventory.its", &["spec", "inventory", "its"]);
+            }
             // The inventory is found by kind; its folder only has to be among those that are read.
             Some(Inventory::Files(files)) if !paths.is_empty() && !covered(&paths, &files.path) => {
                 paths.push(files.path.clone());
@@ -233,9 +265,16 @@ impl Resolver<'_> {
         for (index, path) in paths.iter().enumerate() {
             if leaves_the_source(path) {
                 let message = format!("`{path}` leaves the source");
-                let at = self.at(&["spec".into(), "source".into(), "git".into(), "paths".into(), index.into()]);
+                let at = self.at(&[
+                    "spec".into(),
+                    "source".into(),
+                    "git".into(),
+                    "paths".into(),
+                    index.into(),
+                ]);
                 let help = "name a folder relative to the root of the source";
-                self.found.push(Diagnostic::error("InvalidPath", message).at(at).help(help));
+                self.found
+                    .push(Diagnostic::error("InvalidPath", message).at(at).help(help));
             }
         }
         if spec.status.is_some() {
@@ -254,7 +293,9 @@ impl Resolver<'_> {
                 strict: spec.strict,
                 guard: spec.guard.clone(),
             },
-            outputs: outputs.filter_map(|(index, output)| self.output(index, output)).collect(),
+            outputs: outputs
+                .filter_map(|(index, output)| self.output(index, output))
+                .collect(),
         }
     }
 
@@ -263,7 +304,12 @@ impl Resolver<'_> {
             Output::Branch(branch) => Some(self.branch(index, branch)),
             Output::Folder(folder) => Some(ResolvedOutput::Folder(self.base.join(&folder.path))),
             Output::Mailbox(_) => {
-                let at = self.at(&["spec".into(), "outputs".into(), index.into(), "mailbox".into()]);
+                let at = self.at(&[
+                    "spec".into(),
+                    "outputs".into(),
+                    index.into(),
+                    "mailbox".into(),
+                ]);
                 self.unused.push(("outputs.mailbox", at));
                 None
             }
@@ -273,10 +319,26 @@ impl Resolver<'_> {
     fn branch(&mut self, index: usize, branch: &BranchOutput) -> ResolvedOutput {
         if let Some(problem) = branch_name_problem(&branch.name) {
             let message = format!("`{}` is no name of a branch: {problem}", branch.name);
-            let at = self.at(&["spec".into(), "outputs".into(), index.into(), "branch".into(), "name".into()]);
-            self.found.push(Diagnostic::error("InvalidBranch", message).at(at).help("take a name such as `generated`"));
+            let at = self.at(&[
+                "spec".into(),
+                "outputs".into(),
+                index.into(),
+                "branch".into(),
+                "name".into(),
+            ]);
+            self.found.push(
+                Diagnostic::error("InvalidBranch", message)
+                    .at(at)
+                    .help("take a name such as `generated`"),
+            );
         }
-        let path = ["spec".into(), "outputs".into(), index.into(), "branch".into(), "credentials".into()];
+        let path = [
+            "spec".into(),
+            "outputs".into(),
+            index.into(),
+            "branch".into(),
+            "credentials".into(),
+        ];
         let login = branch.credentials.as_ref();
         ResolvedOutput::Branch {
             name: branch.name.clone(),
@@ -303,7 +365,10 @@ impl Resolver<'_> {
 
     fn login_at(&mut self, credentials: &GitCredentials, path: &[PathPart]) -> Option<Login> {
         match credentials {
-            GitCredentials::Token(token) => Some(Login { token: Some(self.secret(token)), ..Login::default() }),
+            GitCredentials::Token(token) => Some(Login {
+                token: Some(self.secret(token)),
+                ..Login::default()
+            }),
             GitCredentials::Basic(basic) => Some(Login {
                 username: Some(basic.username.clone()),
                 token: Some(self.secret(&basic.password)),
@@ -313,13 +378,22 @@ impl Resolver<'_> {
                 let SecretPlace::File(key) = self.secret(&ssh.key) else {
                     let message = "an ssh key is read from a file, not from a variable";
                     let help = "write the key to a file that only you can read, and name it: `key: {file: …}`";
-                    self.found.push(Diagnostic::error("InvalidValue", message).at(self.at(path)).help(help));
+                    self.found.push(
+                        Diagnostic::error("InvalidValue", message)
+                            .at(self.at(path))
+                            .help(help),
+                    );
                     return None;
                 };
                 if ssh.passphrase.is_some() {
-                    let message = "a passphrase is not given to ssh: the ssh program asks its agent";
+                    let message =
+                        "a passphrase is not given to ssh: the ssh program asks its agent";
                     let help = "add the key to ssh-agent, or use a deploy key without a passphrase";
-                    self.found.push(Diagnostic::warning("NotUsed", message).at(self.at(path)).help(help));
+                    self.found.push(
+                        Diagnostic::warning("NotUsed", message)
+                            .at(self.at(path))
+                            .help(help),
+                    );
                 }
                 Some(Login {
                     ssh_key: Some(key),
@@ -357,7 +431,11 @@ impl Resolver<'_> {
         let Some((_, at)) = self.unused.first().cloned() else {
             return;
         };
-        let names: Vec<String> = self.unused.iter().map(|(name, _)| format!("`{name}`")).collect();
+        let names: Vec<String> = self
+            .unused
+            .iter()
+            .map(|(name, _)| format!("`{name}`"))
+            .collect();
         let message = format!("not used by this command: {}", names.join(", "));
         self.found.push(
             Diagnostic::warning("NotUsed", message)
@@ -380,7 +458,9 @@ pub fn is_remote(text: &str) -> bool {
 /// Whether reading `paths` reads `path` too.
 fn covered(paths: &[String], path: &str) -> bool {
     let normal = |path: &str| {
-        let parts = path.split('/').filter(|part| !part.is_empty() && *part != ".");
+        let parts = path
+            .split('/')
+            .filter(|part| !part.is_empty() && *part != ".");
         parts.map(str::to_owned).collect::<Vec<_>>()
     };
     let path = normal(path);
@@ -398,11 +478,18 @@ pub fn branch_name_problem(name: &str) -> Option<&'static str> {
     };
     if name.is_empty() {
         Some("it is empty")
+    } else if matches!(name, "HEAD" | "@") {
+        Some("git means something else by it")
     } else if name.contains(forbidden) || name.contains("..") || name.contains("@{") {
         Some("it has characters that git does not allow")
     } else if name.starts_with(['-', '/']) || name.ends_with(['/', '.']) || name.contains("//") {
         Some("it begins or ends with characters that git does not allow there")
-    } else if name.split('/').any(|part| part.starts_with('.') || std::path::Path::new(part).extension().is_some_and(|extension| extension == "lock")) {
+    } else if name.split('/').any(|part| {
+        part.starts_with('.')
+            || std::path::Path::new(part)
+                .extension()
+                .is_some_and(|extension| extension == "lock")
+    }) {
         Some("no part of it may begin with a dot or end in `.lock`")
     } else if name.starts_with("refs/") {
         Some("it is given without `refs/heads/`")
@@ -413,5 +500,10 @@ pub fn branch_name_problem(name: &str) -> Option<&'static str> {
 
 /// The group and kind of the configuration's documents, as a person writes them.
 pub fn header() -> String {
-    format!("apiVersion: {}/{}\nkind: {}\n", Pipeline::GROUP, Pipeline::VERSION, Pipeline::KIND)
+    format!(
+        "apiVersion: {}/{}\nkind: {}\n",
+        Pipeline::GROUP,
+        Pipeline::VERSION,
+        Pipeline::KIND
+    )
 }

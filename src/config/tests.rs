@@ -26,14 +26,28 @@ spec:
 
 fn resolved(text: &str) -> (Resolved, Vec<Diagnostic>) {
     let written = load("stellate.yaml", text.as_bytes()).expect("readable");
-    resolve(&written[0], Path::new("/repo"), "stellate.yaml", text.as_bytes())
+    resolve(
+        &written[0],
+        Path::new("/repo"),
+        "stellate.yaml",
+        text.as_bytes(),
+    )
 }
 
 fn refused(text: &str) -> Vec<String> {
     let found = load("stellate.yaml", text.as_bytes()).expect_err("refused");
     let line = |found: &Diagnostic| {
-        let place = found.location.as_ref().map(ToString::to_string).unwrap_or_default();
-        format!("{place}: {} {} ({})", found.reason, found.message, found.help.as_deref().unwrap_or("no help"))
+        let place = found
+            .location
+            .as_ref()
+            .map(ToString::to_string)
+            .unwrap_or_default();
+        format!(
+            "{place}: {} {} ({})",
+            found.reason,
+            found.message,
+            found.help.as_deref().unwrap_or("no help")
+        )
     };
     found.iter().map(line).collect()
 }
@@ -43,17 +57,32 @@ fn a_whole_configuration_becomes_settings() {
     let (resolved, found) = resolved(WHOLE);
     assert_eq!(found, []);
     assert_eq!(resolved.name, "shop");
-    assert_eq!(resolved.place, Some(Place::Git("https://example.com/acme/shop".into())));
+    assert_eq!(
+        resolved.place,
+        Some(Place::Git("https://example.com/acme/shop".into()))
+    );
     assert_eq!(resolved.revision.as_deref(), Some("main"));
-    assert_eq!(resolved.settings.paths, ["policies", "workloads", "inventory"], "the inventory is read too");
+    assert_eq!(
+        resolved.settings.paths,
+        ["policies", "workloads", "inventory"],
+        "the inventory is read too"
+    );
     assert!(resolved.settings.strict);
     let token = resolved.credentials.and_then(|login| login.token);
     assert_eq!(token, Some(SecretPlace::Environment("SHOP_TOKEN".into())));
-    let [ResolvedOutput::Branch { name, layout, push, .. }, ResolvedOutput::Folder(folder)] = resolved.outputs.as_slice()
+    let [
+        ResolvedOutput::Branch {
+            name, layout, push, ..
+        },
+        ResolvedOutput::Folder(folder),
+    ] = resolved.outputs.as_slice()
     else {
         panic!("{:?}", resolved.outputs);
     };
-    assert_eq!((name.as_str(), *layout, *push), ("generated", Layout::Branches, false));
+    assert_eq!(
+        (name.as_str(), *layout, *push),
+        ("generated", Layout::Branches, false)
+    );
     assert_eq!(folder, &PathBuf::from("/repo/out"));
 }
 
@@ -62,18 +91,29 @@ fn a_mistyped_key_is_told_with_its_place_and_the_right_one() {
     let told = refused(&WHOLE.replace("maxRemovedObjects", "maxRemovedObject"));
     assert_eq!(
         told,
-        ["stellate.yaml:16:30: UnknownField spec.guard.maxRemovedObject: unknown field `maxRemovedObject` \
-          (did you mean `maxRemovedObjects`?)"]
+        [
+            "stellate.yaml:16:29: UnknownField spec.guard.maxRemovedObject: unknown field `maxRemovedObject` \
+          (did you mean `maxRemovedObjects`?)"
+        ]
     );
 }
 
 #[test]
 fn every_document_is_judged_and_two_of_one_name_are_refused() {
-    let text = format!("{WHOLE}---\n{WHOLE}---\n{}", WHOLE.replace("  strict: true", "  strict: 1"));
+    let text = format!(
+        "{WHOLE}---\n{WHOLE}---\n{}",
+        WHOLE.replace("  strict: true", "  strict: 1")
+    );
     let told = refused(&text);
     assert_eq!(told.len(), 2, "{told:#?}");
-    assert!(told[0].starts_with("stellate.yaml:21:18: DuplicatePipeline"), "{told:#?}");
-    assert!(told[1].contains("expected true or false, found the number 1"), "{told:#?}");
+    assert!(
+        told[0].starts_with("stellate.yaml:21:18: DuplicatePipeline"),
+        "{told:#?}"
+    );
+    assert!(
+        told[1].contains("expected true or false, found the number 1"),
+        "{told:#?}"
+    );
 }
 
 #[test]
@@ -98,13 +138,18 @@ spec:
     let (resolved, found) = resolved(text);
     assert_eq!(found.len(), 1, "{found:#?}");
     let message = &found[0].message;
-    assert_eq!(message, "not used by this command: `source.wds`, `inventory.its`, `status`, `outputs.mailbox`");
+    assert_eq!(
+        message,
+        "not used by this command: `source.wds`, `inventory.its`, `status`, `outputs.mailbox`"
+    );
     assert!(resolved.place.is_none() && resolved.outputs.is_empty());
 }
 
 #[test]
 fn paths_that_leave_the_source_and_names_that_git_refuses_are_errors_at_once() {
-    let text = WHOLE.replace("[policies, workloads]", "[policies, ../other]").replace("name: generated", "name: 'a b'");
+    let text = WHOLE
+        .replace("[policies, workloads]", "[policies, ../other]")
+        .replace("name: generated", "name: 'a b'");
     let (_, found) = resolved(&text);
     let reasons: Vec<&str> = found.iter().map(|found| found.reason).collect();
     assert_eq!(reasons, ["InvalidPath", "InvalidBranch"]);
@@ -116,7 +161,19 @@ fn branch_names_follow_the_rules_of_git() {
     for good in ["generated", "env/prod", "a.b"] {
         assert_eq!(branch_name_problem(good), None, "{good}");
     }
-    for bad in ["", "a b", "-a", "a/", "a..b", "a.lock", "a/.b", "refs/heads/a", "a@{b", "a//b", "a."] {
+    for bad in [
+        "",
+        "a b",
+        "-a",
+        "a/",
+        "a..b",
+        "a.lock",
+        "a/.b",
+        "refs/heads/a",
+        "a@{b",
+        "a//b",
+        "a.",
+    ] {
         assert!(branch_name_problem(bad).is_some(), "{bad}");
     }
 }

@@ -363,6 +363,11 @@ impl Refusal {
             } else {
                 Self::Moved
             }
+        } else if has("atomic transaction failed")
+            && (said("but expected") || said("already exists") || said("file exists"))
+        {
+            // What git says of all refs of an atomic push when one could not be locked: it was moved, made or held meanwhile.
+            Self::Moved
         } else if has("shallow") {
             Self::Shallow
         } else if has("currently checked out") || has("current branch") {
@@ -473,6 +478,32 @@ mod unit {
         ];
         for (reason, wanted) in table {
             assert_eq!(Refusal::classify(reason, &[]), wanted, "{reason}");
+        }
+    }
+
+    #[test]
+    fn a_race_is_told_from_other_failures_of_an_atomic_push() {
+        let table = [
+            (
+                "error: cannot lock ref 'refs/heads/a': is at 1 but expected 2",
+                Refusal::Moved,
+            ),
+            (
+                "error: cannot lock ref 'refs/heads/a': reference already exists",
+                Refusal::Moved,
+            ),
+            (
+                "error: cannot lock ref 'refs/heads/a': Unable to create 'a.lock': File exists.",
+                Refusal::Moved,
+            ),
+            (
+                "error: cannot lock ref 'refs/heads/a': Permission denied",
+                Refusal::Other,
+            ),
+        ];
+        for (said, wanted) in table {
+            let refusal = Refusal::classify("atomic transaction failed", &[said.to_owned()]);
+            assert_eq!(refusal, wanted, "{said}");
         }
     }
 }

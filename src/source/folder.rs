@@ -125,7 +125,7 @@ impl Tree for FolderTree {
         let above = start.parent().unwrap_or(&start);
         let above = above.canonicalize().map_err(missing)?;
         if !path.is_empty() && !above.starts_with(&self.root) {
-            return Err(TreeError::Unreadable {
+            return Err(TreeError::Refused {
                 path: path.to_owned(),
                 problem: "a symbolic link leads out of the source".to_owned(),
             });

@@ -158,6 +158,13 @@ impl fmt::Debug for Texts {
     }
 }
 
+/// Writes bytes as hexadecimal digits.
+pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
+    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    let digits = digits.map(|digit| char::from_digit(u32::from(digit), 16));
+    digits.map(|digit| digit.unwrap_or('0')).collect()
+}
+
 /// Gives the id that git has for a file with these bytes.
 pub(crate) fn blob_id(bytes: &[u8]) -> BlobId {
     use aws_lc_rs::digest::{Context, SHA1_FOR_LEGACY_USE_ONLY};

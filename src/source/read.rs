@@ -66,6 +66,22 @@ pub enum Place {
     },
 }
 
+impl Place {
+    /// Tells whether two places are one, but for the revision.
+    pub(super) fn is_beside(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Folder(one), Self::Folder(another)) => one == another,
+            (
+                Self::Git { location: one, .. },
+                Self::Git {
+                    location: another, ..
+                },
+            ) => one == another,
+            _ => false,
+        }
+    }
+}
+
 /// A source that was read.
 #[derive(Clone, Debug)]
 pub struct ReadSource {
@@ -209,6 +225,12 @@ fn is_damaged(read: &Result<ReadSource, SourceError>) -> bool {
     }
 }
 
+/// Whether the same files would give the same again: whatever is broken is broken in its own bytes.
+fn is_lasting(snapshot: &Snapshot) -> bool {
+    let mut broken = snapshot.broken.iter();
+    broken.all(|file| file.blob.is_some() && file.diagnostic.reason != "Unreadable")
+}
+
 /// Gives the folder for what may be deleted at any time.
 fn cache_folder(request: &SourceRequest) -> PathBuf {
     let user = || dirs::cache_dir().unwrap_or_else(std::env::temp_dir);
@@ -350,7 +372,8 @@ fn read_tree(
         },
         diagnostics,
     };
-    cache.last = Some(LastRead {
+    // What could not be read or built may go well the next time, though the source is the same.
+    cache.last = is_lasting(&read.snapshot).then(|| LastRead {
         request: request.clone(),
         tree: None,
         files: wanted,
@@ -369,7 +392,7 @@ fn refuse_unfollowed(path: &str, found: &Listing) -> Result<(), TreeError> {
         location.is_some_and(|location| location.path.as_str() == path)
     };
     match all.find(is_it) {
-        Some(finding) if found.entries.is_empty() => Err(TreeError::Unreadable {
+        Some(finding) if found.entries.is_empty() => Err(TreeError::Refused {
             path: path.to_owned(),
             problem: finding.message.clone(),
         }),

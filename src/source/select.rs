@@ -88,7 +88,7 @@ fn judge_name(name: &str) -> Verdict {
     if !is_manifest_name(name) {
         return Verdict::Ignore;
     }
-    let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
+    let (stem, ending) = name.rsplit_once('.').unwrap_or((name, ""));
     let lower = stem.to_ascii_lowercase();
     let values = lower == "values" || lower.starts_with("values-") || lower.starts_with("values.");
     match lower.as_str() {
@@ -97,20 +97,21 @@ fn judge_name(name: &str) -> Verdict {
         }
         "kustomization" => Verdict::Skip("a kustomization"),
         "chart" | "requirements" => Verdict::Skip("a Helm chart's description"),
-        "docker-compose" | "compose" => Verdict::Skip("a Compose file"),
-        "package" | "package-lock" | "tsconfig" | "renovate" | "composer" | "deno" => {
+        "docker-compose" => Verdict::Skip("a Compose file"),
+        // Only what cannot be told by its contents: these are often no valid YAML.
+        "mkdocs" | "pnpm-lock" => Verdict::Skip("another tool's configuration"),
+        _ if lower.starts_with("docker-compose.") => Verdict::Skip("a Compose file"),
+        _ if ending == "json" && is_json_configuration(&lower) => {
             Verdict::Skip("another tool's configuration")
         }
-        "skaffold" | "devspace" | "mkdocs" | "cloudbuild" | "azure-pipelines" | "codecov"
-        | "taskfile" | "pnpm-lock" | "pnpm-workspace" | "buf" => {
-            Verdict::Skip("another tool's configuration")
-        }
-        _ if lower.starts_with("docker-compose.") || lower.starts_with("compose.") => {
-            Verdict::Skip("a Compose file")
-        }
-        _ if lower.ends_with(".schema") => Verdict::Skip("a JSON schema"),
         _ => Verdict::Manifest,
     }
+}
+
+/// Recognises JSON files that often hold comments, or more than any manifest.
+fn is_json_configuration(stem: &str) -> bool {
+    let known = ["package", "package-lock", "composer", "deno", "renovate"];
+    known.contains(&stem) || stem.starts_with("tsconfig") || stem.ends_with(".schema")
 }
 
 /// Tells whether a name ends as manifests do.
@@ -205,6 +206,8 @@ mod tests {
             "secret.sops.yaml",
             "apps/valuesets.yaml",
             "stellate.yaml",
+            "package.yaml",
+            "compose.yaml",
         ] {
             assert_eq!(judge(path), Verdict::Manifest, "{path}");
         }
@@ -223,6 +226,7 @@ mod tests {
             "prod.values.yaml",
             "docker-compose.yml",
             "package.json",
+            "web/tsconfig.base.json",
         ] {
             assert!(matches!(judge(path), Verdict::Skip(_)), "{path}");
         }

@@ -99,6 +99,14 @@ pub enum TreeError {
         /// What the system or git said.
         problem: String,
     },
+    /// It is something that is never entered: a link to a folder, a submodule, folders without end.
+    #[error("`{path}` is not read: {problem}")]
+    Refused {
+        /// What was asked for.
+        path: String,
+        /// Why.
+        problem: String,
+    },
 }
 
 impl TreeError {
@@ -107,6 +115,7 @@ impl TreeError {
         match self {
             Self::Missing { .. } => "PathNotFound",
             Self::Unreadable { .. } => "Unreadable",
+            Self::Refused { .. } => "PathNotFollowed",
         }
     }
 
@@ -114,6 +123,7 @@ impl TreeError {
     pub fn help(&self) -> &'static str {
         match self {
             Self::Missing { .. } => "check the spelling of the path, and whether it was moved",
+            Self::Refused { .. } => "name a folder or file of the source itself",
             Self::Unreadable { .. } => "check its permissions, and whether somebody writes it now",
         }
     }

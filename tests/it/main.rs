@@ -10,9 +10,16 @@
 
 mod architecture;
 mod bad_input;
+mod cli;
 mod delivery;
 mod examples;
+mod properties;
 mod servers;
+mod servers_argocd;
+mod servers_examples;
+mod servers_flux;
+mod servers_pipeline;
+mod servers_push;
 mod support;
 
 use std::{fs, path::Path};

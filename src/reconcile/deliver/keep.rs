@@ -2,9 +2,9 @@
 //!
 //! Unknown is not empty: what could not be rendered, placed or read keeps its last good file.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use crate::model::ClusterName;
+use crate::model::{ClusterName, ObjectKey};
 use crate::output::branch::build::KeptFile;
 use crate::output::branch::hash::ObjectId;
 use crate::output::branch::standing::StandingTree;
@@ -48,9 +48,16 @@ pub(super) fn kept_files<E>(
             ));
         }
     }
+    if stand.values().next().is_some() {
+        // Without a rule, what it removes or fills in would go out as it is written.
+        reasons.extend(rendering.unknown_rules.iter().map(|path| {
+            format!("{path} cannot be read, and seems to hold transforms or properties, which change other objects")
+        }));
+    }
     if !rendering.snapshot.is_complete() {
         keep_unknown(rendering, standing, &mut kept)?;
     }
+    keep_namespaces(rendering, standing, &mut kept)?;
     let kept = kept
         .into_iter()
         .map(|((cluster, folder, file), id)| KeptFile {
@@ -63,19 +70,41 @@ pub(super) fn kept_files<E>(
     Ok((kept, reasons))
 }
 
-/// While parts of the source cannot be read, whatever is not in the rendering may be in there, and stays.
+/// What stays in a namespace keeps the Namespace: the WEC would delete everything in it otherwise.
+fn keep_namespaces<E>(
+    rendering: &Rendering,
+    standing: &mut StandingTree<'_, E>,
+    kept: &mut BTreeMap<(usize, String, String), ObjectId>,
+) -> Result<(), E> {
+    let needed: BTreeSet<(usize, ObjectKey)> = kept
+        .keys()
+        .filter(|(_, folder, _)| folder != path::CLUSTER_SCOPED)
+        .map(|(cluster, folder, _)| (*cluster, ObjectKey::new("", "Namespace", "", folder)))
+        .collect();
+    for (cluster, namespace) in needed {
+        let goes_out = rendering.object(&namespace).is_some_and(|object| {
+            let mut variants = object.variants.iter();
+            variants.any(|variant| variant.clusters.contains(cluster))
+        });
+        if goes_out {
+            continue;
+        }
+        let (folder, file) = (path::CLUSTER_SCOPED, path::file_name(&namespace));
+        let name = rendering.rendered.clusters[cluster].as_str();
+        if let Some(id) = standing.file(name, folder, &file)? {
+            kept.insert((cluster, folder.to_owned(), file), id);
+        }
+    }
+    Ok(())
+}
+
+/// While parts of the source cannot be read or used, whatever is not in the rendering may be in there, and stays: a kind
+/// that was misspelt may have been a policy, or a WEC.
 fn keep_unknown<E>(
     rendering: &Rendering,
     standing: &mut StandingTree<'_, E>,
     kept: &mut BTreeMap<(usize, String, String), ObjectId>,
 ) -> Result<(), E> {
-    let unusable: HashSet<(String, String)> = rendering
-        .snapshot
-        .unusable
-        .iter()
-        .map(|key| (path::folder(key).to_owned(), path::file_name(key)))
-        .collect();
-    let all = !rendering.snapshot.broken.is_empty();
     let stand = standing.clusters()?;
     let mut rendered: Vec<HashSet<(&str, String)>> =
         vec![HashSet::new(); rendering.rendered.clusters.len()];
@@ -95,8 +124,7 @@ fn keep_unknown<E>(
         };
         for (folder, &tree) in standing.folders(root)?.iter() {
             for (file, &id) in standing.files(tree)?.iter() {
-                let concerned = all || unusable.contains(&(folder.clone(), file.clone()));
-                if concerned && !rendered[cluster].contains(&(folder.as_str(), file.clone())) {
+                if !rendered[cluster].contains(&(folder.as_str(), file.clone())) {
                     kept.insert((cluster, folder.clone(), file.clone()), id);
                 }
             }

@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use crate::model::kinds::{KindInfo, Kinds};
 use crate::model::{
-    BlobId, Diagnostic, Labels, Location, Object, ObjectKey, Origin, RepoPath, Scope, names,
+    BlobId, Diagnostic, Labels, Location, Object, ObjectKey, Origin, RepoPath, Scope, Severity,
+    names,
 };
 
 use super::parse::{ParsedBlob, ParsedDocument};
@@ -249,7 +250,16 @@ impl Assembly<'_> {
         let mut snapshot = self.snapshot;
         let mut findings = self.findings;
         snapshot.objects = once_each(snapshot.objects, &mut findings);
+        let told = findings.len();
         snapshot.controls = once_each(snapshot.controls, &mut findings);
+        // Of two policies or WECs that differ under one name, nobody can say which one is meant.
+        let doubtful = findings
+            .iter()
+            .skip(told)
+            .filter(|finding| finding.severity == Severity::Error);
+        snapshot
+            .unusable
+            .extend(doubtful.filter_map(|finding| finding.object.clone()));
         snapshot.namespaces = namespaces(&snapshot.objects);
         snapshot.skipped.sort();
         snapshot.skipped.dedup();
@@ -287,10 +297,11 @@ fn unknown_kind(kinds: &Kinds, group: &str, kind: &str, unknown: Unknown) -> Dia
         "" => "the core group".to_owned(),
         _ => format!("group `{group}`"),
     };
-    let mut text = format!("kind `{kind}` in {group_text} is not known");
-    if unknown.count > 1 {
-        text.push_str(&format!(" ({} objects)", unknown.count));
-    }
+    let times = match unknown.count {
+        1 => String::new(),
+        count => format!(" ({count} objects)"),
+    };
+    let text = format!("kind `{kind}` in {group_text} is not known{times}");
     let define = "add its CustomResourceDefinition to the source, or its resource and scope to the configuration";
     let help = kinds.nearest(group, kind).map_or_else(
         || define.to_owned(),

@@ -53,9 +53,10 @@ pub(super) struct LastRead {
 }
 
 impl LastRead {
-    /// Tells whether the same was asked for, of whatever revision.
+    /// Tells whether the same was asked for of the same place, whatever the revision.
     pub(super) fn answers(&self, request: &SourceRequest) -> bool {
-        self.request.paths == request.paths
+        self.request.place.is_beside(&request.place)
+            && self.request.paths == request.paths
             && self.request.kinds == request.kinds
             && self.request.hydrate == request.hydrate
     }
@@ -102,7 +103,7 @@ impl ParsedCache {
         let mut missing: Vec<&(RepoPath, BlobId)> =
             missing.filter(|(_, blob)| seen.insert(*blob)).collect();
         if !missing.is_empty() {
-            self.from_disk(&missing);
+            self.load(&missing);
             missing.retain(|(_, blob)| !self.memory.contains_key(blob));
         }
         let (parsed, unread) = parse_all(&missing, &mut read);
@@ -156,7 +157,7 @@ impl ParsedCache {
     }
 
     /// Takes what the disk has.
-    fn from_disk(&mut self, missing: &[&(RepoPath, BlobId)]) {
+    fn load(&mut self, missing: &[&(RepoPath, BlobId)]) {
         let Some(disk) = &mut self.disk else { return };
         let wanted: Vec<BlobId> = missing.iter().map(|(_, blob)| *blob).collect();
         let payloads = disk.read(&wanted);

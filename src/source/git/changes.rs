@@ -102,7 +102,7 @@ impl Comparison<'_> {
             } else {
                 new.next()
             };
-            self.pair(path, first, second)?;
+            self.pair(path, first.as_ref(), second.as_ref())?;
         }
     }
 
@@ -110,17 +110,14 @@ impl Comparison<'_> {
     fn pair(
         &mut self,
         path: &str,
-        old: Option<Entry>,
-        new: Option<Entry>,
+        old: Option<&Entry>,
+        new: Option<&Entry>,
     ) -> Result<(), GitSourceError> {
-        let Some(either) = old.as_ref().or(new.as_ref()) else {
+        let Some(either) = old.or(new) else {
             return Ok(());
         };
         let inside = select::below(path, &either.name);
-        let (before, after) = (
-            old.as_ref().map(|old| old.id),
-            new.as_ref().map(|new| new.id),
-        );
+        let (before, after) = (old.map(|old| old.id), new.map(|new| new.id));
         if either.folder {
             return self.trees(&inside, before, after);
         }

@@ -184,7 +184,7 @@ impl<'r> GitTree<'r> {
         match mode & KIND {
             _ if !which.enters(name) => {}
             0o040_000 if depth == 0 => {
-                return Err(TreeError::Unreadable {
+                return Err(TreeError::Refused {
                     path: path.to_owned(),
                     problem: "folders are nested too deep".to_owned(),
                 });

@@ -11,9 +11,9 @@ use std::time::UNIX_EPOCH;
 use aws_lc_rs::digest::{Context, SHA256};
 
 use crate::model::BlobId;
-use crate::source::select;
 use crate::source::tool::{self, Budget, ToolError};
 use crate::source::tree::Tree;
+use crate::source::{hexadecimal, select};
 
 use super::{ChartRequest, HydrateOptions, Problem};
 
@@ -309,12 +309,7 @@ fn key(program: &Path, words: &[OsString], job: &Job) -> String {
         add(path.as_bytes());
         add(&blob.0);
     }
-    let digest = hash.finish();
-    digest
-        .as_ref()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    hexadecimal(hash.finish().as_ref())
 }
 
 /// Writes the files of a job below `root`, and nowhere else.

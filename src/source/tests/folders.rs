@@ -93,8 +93,28 @@ fn a_path_that_is_a_link_to_a_folder_is_an_error_and_not_nothing() {
         let mut request = lab.request(place);
         request.paths = vec!["current".into()];
         let error = read_source(&request, &mut ParsedCache::open(None)).expect_err("a link");
-        assert_eq!(error.reason(), "Unreadable");
+        assert_eq!(error.reason(), "PathNotFollowed");
     }
+}
+
+#[test]
+fn a_commit_is_never_taken_for_the_folder_that_equals_it() {
+    let lab = Lab::repository(&[("a.yaml", &config_map("a"))]);
+    let mut cache = ParsedCache::open(None);
+    let location = lab.work().display().to_string();
+    let git = lab.request(Place::Git {
+        location,
+        revision: None,
+    });
+    let commit = read_source(&git, &mut cache).expect("a source");
+    assert!(commit.description.revision.is_some());
+    let folder = lab.request(Place::Folder(lab.work().join(".")));
+    let folder = read_source(&folder, &mut cache).expect("a source");
+    assert_eq!(
+        folder.description.name,
+        lab.work().join(".").display().to_string()
+    );
+    assert_eq!(folder.description.revision, None);
 }
 
 #[test]

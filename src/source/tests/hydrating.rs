@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::source::hydrate::{ChartRequest, HydrateOptions};
-use crate::source::{Place, ReadSource, SourceRequest};
+use crate::source::{ParsedCache, Place, ReadSource, SourceRequest, read_source};
 
 use super::{Lab, config_map, keys, read, reasons};
 
@@ -160,6 +160,21 @@ fn a_missing_tool_makes_the_folder_unknown_and_not_gone() {
     assert!(!source.snapshot.is_complete());
     assert!(source.snapshot.broken[0].covers(&"app/kustomization.yaml (built)".into()));
     assert!(!source.snapshot.broken[0].covers(&"apple.yaml".into()));
+}
+
+#[test]
+fn a_tool_that_was_missing_is_looked_for_again_though_nothing_changed() {
+    let tools = Tools::new(&[("app/kustomization.yaml", "resources: []\n")]);
+    let mut cache = ParsedCache::open(None);
+    let request = tools.request_alone();
+    let source = read_source(&request, &mut cache).expect("a source");
+    assert!(!source.snapshot.is_complete());
+    tools.install(
+        "kustomize",
+        "echo '{apiVersion: v1, kind: Secret, metadata: {name: a}}'\n",
+    );
+    let source = read_source(&request, &mut cache).expect("a source");
+    assert_eq!(keys(&source.snapshot), ["Secret default/a"]);
 }
 
 #[test]

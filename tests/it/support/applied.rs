@@ -48,6 +48,17 @@ pub(crate) fn expect_gone(cluster: &ApiServer, folder: &Path) {
     );
 }
 
+/// The resource version of each object below `folder` that is on `cluster`, by kind, namespace and name: what nobody wrote to
+/// keeps it.
+pub(crate) fn versions(cluster: &ApiServer, folder: &Path) -> BTreeMap<String, String> {
+    let found = found(cluster, folder).unwrap();
+    let version = |object: &Value| object["metadata"]["resourceVersion"].to_string();
+    found
+        .into_iter()
+        .map(|(name, object)| (name, version(&object)))
+        .collect()
+}
+
 type Objects = BTreeMap<String, Value>;
 
 /// The objects below a folder, as kubectl reads them.
@@ -117,6 +128,8 @@ fn difference(written: &Value, live: &Value) -> Option<String> {
             .find_map(|(index, (written, live))| {
                 difference(written, live).map(|at| format!("[{index}]{at}"))
             }),
+        // An API server does not keep an empty map where one may be left out.
+        (Value::Object(written), Value::Null) if written.is_empty() => None,
         _ if written == live => None,
         _ => Some(format!(" is {live}, not {written}")),
     }

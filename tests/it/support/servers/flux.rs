@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{ApiServer, Missing, Server, free_port, program, require, until_ready};
-use crate::support::http;
+use crate::support::{http, wait_for};
 
 /// Running controllers. Dropping it ends them.
 #[derive(Debug)]
@@ -71,7 +71,7 @@ impl Flux {
         })
     }
 
-    /// Makes Flux look at once instead of at its next interval, as a webhook's Receiver would.
+    /// Makes Flux look at once instead of at its next interval, as a webhook's Receiver would, and waits until it has looked.
     pub(crate) fn look_now(&self, kind: &str, name: &str) {
         let now = SystemTime::now()
             .duration_since(UNIX_EPOCH)
@@ -86,5 +86,16 @@ impl Flux {
             name,
             &request,
         ]);
+        wait_for(&format!("Flux looks at {kind} {name}"), || {
+            let found = self
+                .cluster
+                .get(kind, "flux-system", name)
+                .unwrap_or_default();
+            if found["status"]["lastHandledReconcileAt"] == now.to_string() {
+                Ok(())
+            } else {
+                Err(found["status"].to_string())
+            }
+        });
     }
 }

@@ -4,6 +4,7 @@
 //! ApiServer        etcd + kube-apiserver: a WDS, an ITS or a WEC (no nodes)
 //! Gitea            a forge
 //! Flux, ArgoCd     their controllers, working on an ApiServer
+//! SshServer        OpenSSH's sshd, for git over ssh
 //! WorkAgent        Open Cluster Management's agent: from a mailbox in an ITS to a WEC
 //! ```
 //!
@@ -14,12 +15,14 @@ mod api_server;
 mod argocd;
 mod flux;
 mod gitea;
+mod ssh;
 mod work_agent;
 
 pub(crate) use api_server::ApiServer;
 pub(crate) use argocd::ArgoCd;
 pub(crate) use flux::Flux;
 pub(crate) use gitea::Gitea;
+pub(crate) use ssh::SshServer;
 pub(crate) use work_agent::WorkAgent;
 
 use std::{
