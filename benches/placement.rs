@@ -24,7 +24,7 @@ fn main() {
     let (objects, policies, wecs) =
         options.choose((10_000, 1_000, 5_000), (2_000, 200, 1_000), (200, 20, 100));
     let rounds = options.choose(7, 5, 1);
-    let mut table = Table::default();
+    let mut table = Table::new(&options);
     let name = format!("T8 {objects} objects × {policies} policies × {wecs} WECs");
     let facts: Vec<ObjectFacts> = (0..objects).map(|object| facts(object, 0)).collect();
     let written: Vec<_> = (0..policies)

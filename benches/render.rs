@@ -3,7 +3,7 @@
 //! ```text
 //! cargo bench --bench render                 everything, at full size: some 15 minutes
 //! cargo bench --bench render -- --quick      a tenth of it, to see that nothing is grossly wrong
-//! cargo bench --bench render -- t1 t4        some of it
+//! cargo bench --bench render -- t1 t4        some of it; --rounds=N for fewer rounds
 //! ```
 //!
 //! Every big piece of work is a process of its own, so that its memory can be told. Ratios are formed between figures that
@@ -34,9 +34,9 @@ fn main() -> Result<()> {
         .prefix("stellate-bench-")
         .tempdir()?;
     let mut bench = Bench {
-        options,
+        table: Table::new(&options),
         scratch: scratch.path().to_owned(),
-        table: Table::default(),
+        options,
     };
     let big = bench
         .options
@@ -48,7 +48,7 @@ fn main() -> Result<()> {
     bench.changes(big, Mode::Spread)?;
     bench.changes(big, Mode::Grouped)?;
     bench.table.print();
-    if bench.options.quick || bench.options.smoke {
+    if !bench.options.is_full() {
         say("\nSmall sizes: what is fixed weighs more, and the targets are not meant for them.");
     }
     Ok(())
@@ -85,7 +85,7 @@ impl Bench {
         }
         let fleet = Fleet::new(objects, wecs, mode);
         let name = format!("T1 cold {objects} × {wecs} {}", mode.word());
-        let reports = self.cold_rounds(&name, &fleet, self.options.choose(5, 3, 1))?;
+        let reports = self.cold_rounds(&name, &fleet, self.options.rounds())?;
         let of = |figure: fn(&Report) -> f64| median(reports.iter().map(figure).collect());
         let (cpu, wall) = (
             of(|report| report.cpu / report.unit),
@@ -179,7 +179,7 @@ impl Bench {
                 ..Fleet::new(objects, wecs, Mode::Spread)
             };
             let name = format!("T3 {objects} × {wecs}, nothing customised");
-            let reports = self.cold_rounds(&name, &fleet, self.options.choose(5, 3, 1))?;
+            let reports = self.cold_rounds(&name, &fleet, self.options.rounds())?;
             let of = |figure: fn(&Report) -> f64| median(reports.iter().map(figure).collect());
             let (time, peak) = (of(Report::normal), of(|report| report.peak));
             let later = of(|report| report.normal() * (1.0 - stage(report, "read") / report.wall));
@@ -225,7 +225,7 @@ impl Bench {
         say(&format!("T2 {objects} × {wecs} against peers"));
         let folder = tempfile::tempdir_in(&self.scratch)?;
         let source = SourceRepository::create(folder.path().join("source.git"), &fleet)?;
-        let rounds = self.options.choose(5, 3, 1).to_string();
+        let rounds = self.options.rounds().to_string();
         let path = source.path().to_string_lossy().into_owned();
         let arguments = [&path, &objects.to_string(), &wecs.to_string(), &rounds];
         let found: peers::Comparison = cases::run("peers", &arguments.map(String::as_str))?;
@@ -245,7 +245,7 @@ impl Bench {
         say(&format!("T4, T5, T7 {objects} × {wecs} {}", mode.word()));
         let folder = tempfile::tempdir_in(&self.scratch)?;
         let source = SourceRepository::create(folder.path().join("source.git"), &fleet)?;
-        let rounds = self.options.choose(5, 3, 1);
+        let rounds = self.options.rounds();
         let copy = source.copy_to(folder.path().join("memory.git"))?;
         let arguments = [
             &copy.path().to_string_lossy().into_owned(),

@@ -35,7 +35,7 @@ fn main() -> Result<()> {
     let made: Vec<String> = (0..count)
         .map(|object| manifest::text(&fleet, object, 0))
         .collect();
-    let mut table = Table::default();
+    let mut table = Table::new(&options);
     compare(
         &mut table,
         &format!("T6 {count} made-up manifests"),

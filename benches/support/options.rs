@@ -9,6 +9,8 @@ pub(crate) struct Options {
     pub(crate) smoke: bool,
     /// Only the cases with one of these words in their name; all when empty.
     pub(crate) only: Vec<String>,
+    /// `--rounds=N`: so many instead of the usual number.
+    rounds: Option<usize>,
 }
 
 impl Options {
@@ -19,6 +21,9 @@ impl Options {
         Self {
             quick: has("--quick"),
             smoke: !has("--bench") && !has("--quick") && !has("--full"),
+            rounds: words
+                .iter()
+                .find_map(|word| word.strip_prefix("--rounds=")?.parse().ok()),
             only: words
                 .into_iter()
                 .filter(|word| !word.starts_with('-'))
@@ -29,6 +34,16 @@ impl Options {
     /// Tells whether a case is wanted.
     pub(crate) fn wants(&self, case: &str) -> bool {
         self.only.is_empty() || self.only.iter().any(|word| word.eq_ignore_ascii_case(case))
+    }
+
+    /// Tells whether the sizes are those that the targets are meant for.
+    pub(crate) fn is_full(&self) -> bool {
+        !self.quick && !self.smoke
+    }
+
+    /// Gives the number of rounds of the big cases.
+    pub(crate) fn rounds(&self) -> usize {
+        self.rounds.unwrap_or(self.choose(5, 3, 1))
     }
 
     /// Picks what fits how the bench runs.

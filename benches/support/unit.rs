@@ -31,6 +31,8 @@ pub(crate) struct Unit {
 
 /// Measures the unit on the commit that a branch points to.
 pub(crate) fn unit(repository: &Path, branch: &str) -> Result<Unit> {
+    // libgit2 hashes what it reads, with a slower SHA-1 than ours; we compare each digest ourselves.
+    git2::opts::strict_hash_verification(false);
     let repository = Repository::open_bare(repository)?;
     let commit = repository
         .find_reference(&format!("refs/heads/{branch}"))?

@@ -154,7 +154,7 @@ fn missing(cluster: &Cluster, without_policies: bool) -> Vec<Missing> {
         missing.push(Missing {
             what: what.to_owned(),
             fix,
-        })
+        });
     };
     if cluster.deleting {
         add(
@@ -266,10 +266,13 @@ fn text(rows: &[Row], wide: bool, styles: &Styles) -> String {
     for row in rows.iter().filter(|row| !row.missing.is_empty()) {
         text.push('\n');
         for missing in &row.missing {
-            text.push_str(&format!(
+            put!(
+                text,
                 "{warning}{}{warning:#} {}\n  {faint}{}{faint:#}\n",
-                row.name, missing.what, missing.fix
-            ));
+                row.name,
+                missing.what,
+                missing.fix
+            );
         }
     }
     text

@@ -192,10 +192,11 @@ impl Report {
         }
         let mut text = table.text(styles);
         if self.clusters.len() > ROWS {
-            text.push_str(&format!(
+            put!(
+                text,
                 "… and {} more; -o json lists all\n",
                 self.clusters.len() - ROWS
-            ));
+            );
         }
         text
     }

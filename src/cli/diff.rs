@@ -14,7 +14,7 @@ use super::progress::Line;
 use super::scene::SourceArguments;
 use super::table::{Table, count, list};
 use super::terminal::{Styles, Terminal};
-use super::{Ending, data};
+use super::{Ending, data, scene};
 use crate::model::{ClusterName, ObjectKey};
 use crate::output::path;
 use crate::reconcile::Rendering;
@@ -134,7 +134,7 @@ pub(super) fn run(arguments: &Arguments, terminal: &Terminal) -> Result<Ending, 
         .render(&after, &line)
         .map_err(|error| CliError::from(error).context("cannot render what is to come"))?;
     drop(line);
-    scene.report(&new, terminal);
+    scene::report(&new, terminal);
 
     let mut changes = changes(&old, &new);
     if !arguments.wec.is_empty() {
@@ -292,13 +292,14 @@ impl Changes {
             if !text.is_empty() {
                 text.push('\n');
             }
-            text.push_str(&format!(
+            put!(
+                text,
                 "{strong}{}{strong:#} {} on {}: {}\n",
                 change.object,
                 change.change.word(),
                 count(change.clusters.len(), "WEC"),
-                list(&change.clusters, NAMED),
-            ));
+                list(&change.clusters, NAMED)
+            );
             if !change.diff.is_empty() {
                 let (old, new) = match change.change {
                     Kind::Added => ("/dev/null", change.path.as_str()),
@@ -343,16 +344,18 @@ impl Changes {
         let (added, removed) = (styles.added, styles.removed);
         let mut text = String::new();
         if !self.added_clusters.is_empty() {
-            text.push_str(&format!(
+            put!(
+                text,
                 "{added}WECs added{added:#}: {}\n",
                 list(&self.added_clusters, 20)
-            ));
+            );
         }
         if !self.removed_clusters.is_empty() {
-            text.push_str(&format!(
+            put!(
+                text,
                 "{removed}WECs removed{removed:#}: {}\n",
                 list(&self.removed_clusters, 20)
-            ));
+            );
         }
         text
     }

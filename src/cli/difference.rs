@@ -58,7 +58,7 @@ pub(super) fn coloured(hunks: &str, indent: &str, styles: &Styles) -> String {
             Some(b'@') => styles.faint,
             _ => anstyle::Style::new(),
         };
-        text.push_str(&format!("{indent}{style}{line}{style:#}\n"));
+        put!(text, "{indent}{style}{line}{style:#}\n");
     }
     text
 }

@@ -160,7 +160,7 @@ fn is_policy(key: &ObjectKey) -> bool {
     )
 }
 
-/// What a policy resolves to: its WECs and objects; `destinations` in the shape of the first API's SinglePlacementSlice.
+/// What a policy resolves to: its WECs and objects; `destinations` in the shape of the first API's `SinglePlacementSlice`.
 fn policy(rendering: &Rendering, key: &ObjectKey) -> Value {
     let placements = rendering
         .snapshot
@@ -254,14 +254,15 @@ fn policy_text(answer: &Value, key: &ObjectKey, styles: &Styles) -> String {
         list(&clusters, 100)
     );
     if !passed.is_empty() {
-        text.push_str(&format!(
+        put!(
+            text,
             "selected, but no destination: {}\n",
             list(&passed, 100)
-        ));
+        );
     }
-    text.push_str(&format!("{}\n", count(objects.len(), "object")));
+    put!(text, "{}\n", count(objects.len(), "object"));
     for object in objects {
-        text.push_str(&format!("  {object}\n"));
+        put!(text, "  {object}\n");
     }
     text
 }
@@ -300,10 +301,10 @@ fn answer_text(answer: &Answer, rendering: &Rendering, all: bool, styles: &Style
         explanation.object
     );
     if let Some(place) = rendering.location(&explanation.object) {
-        text.push_str(&format!("  written in {place}\n"));
+        put!(text, "  written in {place}\n");
     }
     if let Some(path) = &answer.path {
-        text.push_str(&format!("  goes to {path}\n"));
+        put!(text, "  goes to {path}\n");
     }
     // What selects the object comes first; where nothing does, the first few say enough.
     let selecting = explanation
@@ -319,13 +320,10 @@ fn answer_text(answer: &Answer, rendering: &Rendering, all: bool, styles: &Style
         REASONS
     };
     for because in explanation.because.iter().take(telling) {
-        text.push_str(&format!("  because {because}\n"));
+        put!(text, "  because {because}\n");
     }
     if explanation.cluster.is_none() && !explanation.destinations.is_empty() {
-        text.push_str(&format!(
-            "  WECs: {}\n",
-            list(&explanation.destinations, NAMED)
-        ));
+        put!(text, "  WECs: {}\n", list(&explanation.destinations, NAMED));
     }
     let near = |policy: &&PolicyExplanation| {
         let named = explanation.cluster.is_some();
@@ -339,10 +337,11 @@ fn answer_text(answer: &Answer, rendering: &Rendering, all: bool, styles: &Style
     let hidden = explanation.policies.len() - explanation.policies.iter().filter(near).count();
     if hidden > 0 {
         let faint = styles.faint;
-        text.push_str(&format!(
+        put!(
+            text,
             "\n{faint}{} that do not come near; --all shows them{faint:#}\n",
             count(hidden, "other policy")
-        ));
+        );
     }
     if let Some(way) = &answer.way {
         let on = explanation
@@ -376,29 +375,34 @@ fn policy_explained(
         .map(|place| format!("  {place}"))
         .unwrap_or_default();
     let (strong, faint) = (styles.strong, styles.faint);
-    text.push_str(&format!(
+    put!(
+        text,
         "{strong}policy {}{strong:#}{faint}{place}{faint:#}\n",
         policy.policy
-    ));
+    );
     for problem in &policy.problems {
-        text.push_str(&format!("  {} {problem}\n", mark(false, styles)));
+        put!(text, "  {} {problem}\n", mark(false, styles));
     }
-    match (cluster, policy.selects_cluster) {
-        (Some(cluster), Some(holds)) => text.push_str(&format!(
-            "  {} where: {} WEC {cluster}\n",
-            mark(holds, styles),
-            if holds { "selects" } else { "does not select" }
-        )),
-        _ => text.push_str(&format!(
-            "  {} where: {}\n",
-            mark(policy.matched_clusters > 0, styles),
-            count(policy.matched_clusters, "WEC")
-        )),
+    if let (Some(cluster), Some(holds)) = (cluster, policy.selects_cluster) {
+        let word = if holds { "selects" } else { "does not select" };
+        put!(
+            text,
+            "  {} where: {word} WEC {cluster}\n",
+            mark(holds, styles)
+        );
+    } else {
+        let number = count(policy.matched_clusters, "WEC");
+        put!(
+            text,
+            "  {} where: {number}\n",
+            mark(policy.matched_clusters > 0, styles)
+        );
     }
     for selector in &policy.cluster_selectors {
         selector_text(selector, cluster.is_some(), 4, styles, text);
     }
-    text.push_str(&format!(
+    put!(
+        text,
         "  {} what: {} the object\n",
         mark(policy.selects_object, styles),
         if policy.selects_object {
@@ -406,7 +410,7 @@ fn policy_explained(
         } else {
             "does not select"
         }
-    ));
+    );
     let satisfied = policy.clauses.iter().any(|clause| clause.satisfied);
     for clause in policy
         .clauses
@@ -423,11 +427,12 @@ fn clause_text(clause: &ClauseExplanation, all: bool, styles: &Styles, text: &mu
     } else {
         ""
     };
-    text.push_str(&format!(
+    put!(
+        text,
         "    {} downsync[{}]{once}\n",
         mark(clause.satisfied, styles),
         clause.index
-    ));
+    );
     for criterion in clause
         .criteria
         .iter()
@@ -458,11 +463,12 @@ fn criterion_text(criterion: &CriterionExplanation, styles: &Styles, text: &mut 
     } else {
         &criterion.has
     };
-    text.push_str(&format!(
+    put!(
+        text,
         "      {} {}: wants {wants}, the object has {has}\n",
         mark(criterion.satisfied, styles),
         criterion.field
-    ));
+    );
     for selector in &criterion.selectors {
         selector_text(selector, true, 8, styles, text);
     }
@@ -483,7 +489,7 @@ fn selector_text(
         &selector.text
     };
     if !judged {
-        text.push_str(&format!("{:indent$}· {name}\n", ""));
+        put!(text, "{:indent$}· {name}\n", "");
         return;
     }
     let actual = |requirement: &RequirementOutcome| {
@@ -494,27 +500,30 @@ fn selector_text(
         )
     };
     if let [only] = selector.requirements.as_slice() {
-        text.push_str(&format!(
+        put!(
+            text,
             "{:indent$}{} {name}: {}\n",
             "",
             mark(selector.satisfied, styles),
             actual(only)
-        ));
+        );
         return;
     }
-    text.push_str(&format!(
+    put!(
+        text,
         "{:indent$}{} {name}\n",
         "",
         mark(selector.satisfied, styles)
-    ));
+    );
     for requirement in &selector.requirements {
         let actual = actual(requirement);
-        text.push_str(&format!(
+        put!(
+            text,
             "{:indent$}  {} {}: {actual}\n",
             "",
             mark(requirement.satisfied, styles),
             requirement.text
-        ));
+        );
     }
 }
 
@@ -523,20 +532,21 @@ fn way_text(way: &Way, cluster: Option<&ClusterName>, styles: &Styles, text: &mu
     let on = cluster
         .map(|cluster| format!(" (as on {cluster})"))
         .unwrap_or_default();
-    text.push_str(&format!("\n{strong}on its way{strong:#}{on}\n"));
+    put!(text, "\n{strong}on its way{strong:#}{on}\n");
     for step in &way.steps {
         if step.diff.is_empty() {
-            text.push_str(&format!("  {}: changes nothing\n", step.step));
+            put!(text, "  {}: changes nothing\n", step.step);
         } else {
-            text.push_str(&format!(
+            put!(
+                text,
                 "  {}\n{}",
                 step.step,
                 coloured(&step.diff, "    ", styles)
-            ));
+            );
         }
     }
     for template in &way.templates {
-        text.push_str(&format!("  template in {}\n", template.field));
+        put!(text, "  template in {}\n", template.field);
         for line in template.text.lines() {
             text.push_str(format!("    {line}").trim_end());
             text.push('\n');
@@ -545,19 +555,20 @@ fn way_text(way: &Way, cluster: Option<&ClusterName>, styles: &Styles, text: &mu
             let value = value
                 .as_ref()
                 .map_or_else(|| "not there".to_owned(), |value| format!("{value:?}"));
-            text.push_str(&format!("      reads {name}: {value}\n"));
+            put!(text, "      reads {name}: {value}\n");
         }
         if template.reads_all {
             text.push_str("      may read any property\n");
         }
         if let Some(result) = &template.result {
-            text.push_str(&format!("      gives {result:?}\n"));
+            put!(text, "      gives {result:?}\n");
         }
     }
     if let Some(failed) = &way.failed {
-        text.push_str(&format!(
+        put!(
+            text,
             "  {} cannot be rendered: {failed}\n",
             mark(false, styles)
-        ));
+        );
     }
 }

@@ -11,6 +11,14 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+/// Appends to a text in memory, which does not fail.
+macro_rules! put {
+    ($text:expr, $($argument:tt)*) => {{
+        use std::fmt::Write as _;
+        let _ = write!($text, $($argument)*);
+    }};
+}
+
 mod clusters;
 mod completions;
 mod crds;
@@ -42,6 +50,7 @@ use terminal::Terminal;
 #[derive(Parser)]
 #[command(
     name = "stellate",
+    bin_name = "stellate",
     version,
     arg_required_else_help = true,
     max_term_width = 120

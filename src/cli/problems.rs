@@ -26,6 +26,17 @@ pub(super) fn text(
     text
 }
 
+/// Sorts diagnostics as people go through them: file by file, from the top; what has no place comes last.
+pub(super) fn by_place(found: &mut [&Diagnostic]) {
+    found.sort_by_key(|found| {
+        (
+            found.location.is_none(),
+            found.location.clone(),
+            std::cmp::Reverse(found.severity),
+        )
+    });
+}
+
 fn one(found: &Diagnostic, file: Option<&[u8]>, styles: &Styles, text: &mut String) {
     let (word, style) = match found.severity {
         Severity::Error => ("error", styles.error),

@@ -58,6 +58,22 @@ pub(super) fn address(
     Ok(RemoteUrl::parse_in(&url, base)?)
 }
 
+/// Tells whether the current folder is a work tree of the repository at an address.
+pub(super) fn is_clone_of(url: &str) -> bool {
+    let Ok(repository) = Repository::discover(".") else {
+        return false;
+    };
+    let Ok(wanted) = RemoteUrl::parse_in(url, Path::new(".")) else {
+        return false;
+    };
+    let own = repository.workdir().and_then(|folder| {
+        RemoteUrl::parse_in(&folder.display().to_string(), Path::new(".")).ok()
+    });
+    let named = remotes(&repository);
+    let known = named.iter().filter_map(|name| address(Some(&repository), name).ok());
+    known.chain(own).any(|known| known.same_repository(&wanted))
+}
+
 fn remotes(repository: &Repository) -> Vec<String> {
     let names = repository.remotes();
     let names = names

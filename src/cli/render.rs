@@ -13,8 +13,8 @@ use super::progress::Line;
 use super::scene::{Scene, SourceArguments};
 use super::table::{Table, count, duration};
 use super::terminal::Terminal;
-use super::{Ending, data, problems, remote};
-use crate::config::{ResolvedOutput, branch_name_problem};
+use super::{Ending, data, problems, remote, scene};
+use crate::config::{Login, ResolvedOutput, branch_name_problem};
 use crate::model::ClusterName;
 use crate::model::api::pipeline::Layout;
 use crate::output::branch::publish::Committer;
@@ -30,6 +30,7 @@ const POLL: Duration = Duration::from_secs(30);
 
 /// What `stellate render` is told.
 #[derive(Args)]
+#[allow(clippy::struct_excessive_bools, reason = "flags are what they are")]
 pub(super) struct Arguments {
     #[command(flatten)]
     source: SourceArguments,
@@ -122,6 +123,35 @@ pub(super) fn run(arguments: &Arguments, terminal: &Terminal) -> Result<Ending, 
     Ok(ending)
 }
 
+/// Whether a branch is pushed, and where to.
+enum Push<'a> {
+    /// It stays in the local repository.
+    No,
+    /// To where the source came from.
+    Home,
+    /// To this remote or address.
+    To(&'a str),
+}
+
+impl<'a> Push<'a> {
+    fn new(push: bool, remote: Option<&'a str>) -> Self {
+        match remote {
+            _ if !push => Self::No,
+            None => Self::Home,
+            Some(remote) => Self::To(remote),
+        }
+    }
+
+    /// Gives the remote; `home` is the default. None not to push.
+    fn remote(self, home: &'a str) -> Option<&'a str> {
+        match self {
+            Self::No => None,
+            Self::Home => Some(home),
+            Self::To(remote) => Some(remote),
+        }
+    }
+}
+
 /// A destination with the way to it.
 struct Target {
     destination: Destination,
@@ -150,7 +180,7 @@ impl Arguments {
                 ))
                 .hint("take a name such as `generated`"));
             }
-            let configured = self.configured_branch(scene, name);
+            let configured = configured_branch(scene, name);
             let layout = self
                 .layout
                 .map(Layout::from)
@@ -161,12 +191,12 @@ impl Arguments {
                 Some(login) => self.source.configuration.access(Some(&login))?,
                 None => access,
             };
-            let remote = self.push.then(|| self.remote.clone().or(url));
+            let remote = self.remote.clone().or(url);
             let destination = destination(
                 scene,
                 name,
                 layout.unwrap_or_default(),
-                remote.as_ref().map(Option::as_deref),
+                Push::new(self.push, remote.as_deref()),
                 scratch,
                 terminal,
             )?;
@@ -179,33 +209,6 @@ impl Arguments {
             return self.configured_places(scene, scratch, terminal);
         }
         Ok(Vec::new())
-    }
-
-    /// What the configuration says about a branch of this name.
-    #[allow(
-        clippy::type_complexity,
-        reason = "taken apart at once by its only caller"
-    )]
-    fn configured_branch(
-        &self,
-        scene: &Scene,
-        wanted: &str,
-    ) -> Option<(Layout, Option<String>, Option<crate::config::Login>)> {
-        scene
-            .configured
-            .as_ref()?
-            .outputs
-            .iter()
-            .find_map(|output| match output {
-                ResolvedOutput::Branch {
-                    name,
-                    layout,
-                    url,
-                    credentials,
-                    ..
-                } if name == wanted => Some((*layout, url.clone(), credentials.clone())),
-                _ => None,
-            })
     }
 
     /// All outputs of the configuration.
@@ -239,12 +242,11 @@ impl Arguments {
                     if let Some(login) = credentials {
                         access = self.source.configuration.access(Some(&login))?;
                     }
-                    let remote = push.then_some(url);
                     destination(
                         scene,
                         &name,
                         layout,
-                        remote.as_ref().map(Option::as_deref),
+                        Push::new(push, url.as_deref()),
                         scratch,
                         terminal,
                     )?
@@ -270,7 +272,7 @@ impl Arguments {
         let line = Line::new(terminal);
         let rendering = pipeline.render(&scene.request, &line)?;
         drop(line);
-        scene.report(&rendering, terminal);
+        scene::report(&rendering, terminal);
         let mut timings = rendering.timings.clone();
         let mut ending = Ending::of_errors(rendering.errors());
         for target in targets {
@@ -332,27 +334,47 @@ impl Arguments {
     }
 }
 
+/// What the configuration says about a branch of this name: its layout, its URL, and who pushes.
+fn configured_branch(
+    scene: &Scene,
+    wanted: &str,
+) -> Option<(Layout, Option<String>, Option<Login>)> {
+    scene
+        .configured
+        .as_ref()?
+        .outputs
+        .iter()
+        .find_map(|output| match output {
+            ResolvedOutput::Branch {
+                name,
+                layout,
+                url,
+                credentials,
+                ..
+            } if name == wanted => Some((*layout, url.clone(), credentials.clone())),
+            _ => None,
+        })
+}
+
 /// Finds the repository of a branch, and the address it is pushed to when there is one.
-///
-/// `remote`: none not to push; `Some(None)` for the default.
 fn destination(
     scene: &mut Scene,
     name: &str,
     layout: Layout,
-    remote: Option<Option<&str>>,
+    push: Push<'_>,
     scratch: &Path,
     terminal: &Terminal,
 ) -> Result<Destination, CliError> {
     let location = scene.request.location.clone();
     if scene.remote {
-        let Some(remote) = remote else {
+        let Some(remote) = push.remote(&location) else {
             return Err(CliError::message(format!(
                 "the branch {name} of {} can only be pushed",
                 redacted(&location)
             ))
             .hint("add --push, or write to a folder with --out"));
         };
-        let url = remote::address(None, remote.unwrap_or(&location))?;
+        let url = remote::address(None, remote)?;
         let repository = remote::relay(&url, scene.cache.as_deref(), scratch)?;
         return Ok(Destination::Branch {
             repository,
@@ -368,8 +390,9 @@ fn destination(
         );
     }
     let repository = remote::discover(folder)?;
-    let push = remote
-        .map(|remote| remote::address(Some(&repository), remote.unwrap_or("origin")))
+    let push = push
+        .remote("origin")
+        .map(|remote| remote::address(Some(&repository), remote))
         .transpose()?;
     if !scene.request.committed {
         scene.request.committed = true;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::error::CliError;
-use super::problems;
+use super::{problems, remote};
 use super::terminal::Terminal;
 use crate::config::{self, Login, Place, Resolved, SecretPlace};
 use crate::git::{Access, Credentials, Secret};
@@ -60,7 +60,7 @@ pub(super) struct ConfigurationArguments {
     )]
     cache_dir: Option<PathBuf>,
     /// Keep nothing between runs
-    #[arg(long, conflicts_with = "cache_dir", help_heading = "Cache")]
+    #[arg(long, help_heading = "Cache")]
     no_cache: bool,
     /// Say how long each stage took
     #[arg(long)]
@@ -122,7 +122,6 @@ impl SourceArguments {
                 inventory: self.inventory.clone(),
                 settings,
                 access: self.configuration.access(login.as_ref())?,
-                ..Request::default()
             },
             configured,
             remote,
@@ -139,11 +138,11 @@ impl SourceArguments {
         if let Some(location) = &self.location {
             return (location.clone(), None, false);
         }
-        // Without --config, the file was found in the folder that it stands in, and that folder is meant.
-        if self.configuration.config.is_none() {
-            return (here(), None, false);
-        }
-        match configured.and_then(|resolved| resolved.place.clone()) {
+        let place = configured.and_then(|resolved| resolved.place.clone());
+        // The file stands in the work tree of the repository that it names: that work tree is meant.
+        let is_here = |url: &str| self.configuration.config.is_none() && remote::is_clone_of(url);
+        match place {
+            Some(Place::Git(url)) if is_here(&url) => (here(), None, false),
             Some(Place::Git(url)) => {
                 let revision = configured.and_then(|resolved| resolved.revision.clone());
                 (url, revision, true)
@@ -270,10 +269,10 @@ impl Scene {
                 terminal.talk(),
             ));
         }
-        match all.iter().any(|found| found.severity == Severity::Error) {
-            false => Ok(()),
-            true => Err(CliError::message("the configuration cannot be used")),
+        if all.iter().any(|found| found.severity == Severity::Error) {
+            return Err(CliError::message("the configuration cannot be used"));
         }
+        Ok(())
     }
 
     /// Gives the configuration's text for a diagnostic about it.
@@ -281,23 +280,6 @@ impl Scene {
         let (shown, text) = self.text.as_ref()?;
         let place = found.location.as_ref()?;
         (place.path.as_str() == shown).then(|| text.clone())
-    }
-
-    /// Says what was found while rendering: errors and warnings in full, and how many there are.
-    pub(super) fn report(&self, rendering: &Rendering, terminal: &Terminal) {
-        let grave = rendering
-            .diagnostics
-            .iter()
-            .filter(|found| found.severity > Severity::Note);
-        let grave: Vec<&Diagnostic> = grave.collect();
-        if !grave.is_empty() {
-            let text = problems::text(
-                &grave,
-                &|found| problems::source_text(rendering, found),
-                terminal.talk(),
-            );
-            terminal.say(&format!("{text}\n"));
-        }
     }
 
     /// Says how long the stages took, when that was asked for.
@@ -314,6 +296,24 @@ impl Scene {
             table.row([(*stage).to_owned(), super::table::duration(*time)]);
         }
         terminal.say(&table.text(terminal.talk()));
+    }
+}
+
+/// Says what was found while rendering: errors and warnings in full, and how many there are.
+pub(super) fn report(rendering: &Rendering, terminal: &Terminal) {
+    let grave = rendering
+        .diagnostics
+        .iter()
+        .filter(|found| found.severity > Severity::Note);
+    let mut grave: Vec<&Diagnostic> = grave.collect();
+    problems::by_place(&mut grave);
+    if !grave.is_empty() {
+        let text = problems::text(
+            &grave,
+            &|found| problems::source_text(rendering, found),
+            terminal.talk(),
+        );
+        terminal.say(&format!("{text}\n"));
     }
 }
 

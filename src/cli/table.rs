@@ -58,9 +58,9 @@ impl Table {
                 line.push_str("  ");
             }
             if self.numbers.contains(&column) {
-                line.push_str(&format!("{cell:>width$}"));
+                put!(line, "{cell:>width$}");
             } else {
-                line.push_str(&format!("{cell:<width$}"));
+                put!(line, "{cell:<width$}");
             }
         }
         line.truncate(line.trim_end().len());

@@ -2,7 +2,7 @@
 //!
 //! Nothing else in the crate writes to either. Texts are made elsewhere, with [`Styles`] that may be empty.
 
-use std::io::{ErrorKind, IsTerminal as _, Write as _};
+use std::io::{ErrorKind, IsTerminal as _, Stderr, Stdout, Write as _};
 
 use anstyle::{AnsiColor, Style};
 
@@ -10,6 +10,8 @@ use super::error::CliError;
 
 /// Standard output and standard error.
 pub(super) struct Terminal {
+    stdout: Stdout,
+    stderr: Stderr,
     out: Styles,
     talk: Styles,
     talks_to_a_person: bool,
@@ -60,6 +62,8 @@ impl Terminal {
             }
         };
         Self {
+            stdout: std::io::stdout(),
+            stderr: std::io::stderr(),
             out: styles(anstream::AutoStream::choice(&std::io::stdout())),
             talk: styles(anstream::AutoStream::choice(&std::io::stderr())),
             talks_to_a_person: std::io::stderr().is_terminal(),
@@ -86,7 +90,7 @@ impl Terminal {
     /// # Errors
     /// A reader that went away is [`CliError::is_broken_pipe`].
     pub(super) fn print(&self, data: impl AsRef<[u8]>) -> Result<(), CliError> {
-        let mut out = std::io::stdout().lock();
+        let mut out = self.stdout.lock();
         let written = out.write_all(data.as_ref()).and_then(|()| out.flush());
         written.map_err(|error| match error.kind() {
             ErrorKind::BrokenPipe => CliError::broken_pipe(),
@@ -98,7 +102,7 @@ impl Terminal {
 
     /// Talks. Whether anybody listens changes nothing.
     pub(super) fn say(&self, text: &str) {
-        let mut talk = std::io::stderr().lock();
+        let mut talk = self.stderr.lock();
         let line = if text.is_empty() || text.ends_with('\n') {
             ""
         } else {

@@ -53,11 +53,12 @@ pub(super) fn run(arguments: &Arguments, terminal: &Terminal) -> Result<Ending, 
     let line = Line::new(terminal);
     let rendering = scene.start().render(&scene.request, &line)?;
     drop(line);
-    let all: Vec<&Diagnostic> = scene
+    let mut all: Vec<&Diagnostic> = scene
         .diagnostics
         .iter()
         .chain(&rendering.diagnostics)
         .collect();
+    problems::by_place(&mut all);
     let text = match arguments.output {
         Form::Text => {
             let text_of = |found: &Diagnostic| {

@@ -105,19 +105,21 @@ pub(super) fn run(arguments: &Arguments, terminal: &Terminal) -> Result<Ending, 
             )
         };
         for difference in verified.differences.iter().take(LISTED) {
-            text.push_str(&format!("  {difference}\n"));
+            put!(text, "  {difference}\n");
         }
         if verified.differences.len() > LISTED {
-            text.push_str(&format!(
+            put!(
+                text,
                 "  … and {} more; -o json lists all\n",
                 grouped(verified.differences.len() - LISTED)
-            ));
+            );
         }
         if verified.kept > 0 {
-            text.push_str(&format!(
+            put!(
+                text,
                 "{} were kept from before an error, and are taken as given\n",
                 count(verified.kept, "file")
-            ));
+            );
         }
         text.into_bytes()
     });

@@ -17,11 +17,13 @@ use crate::model::api::pipeline::{
 };
 use crate::model::api::{ApiObject as _, ReadError, read};
 use crate::model::{Diagnostic, Location, PathPart, RepoPath};
-use crate::reconcile::Settings;
 use crate::yaml::{self, Limits};
 
+mod settings;
 #[cfg(test)]
 mod tests;
+
+pub use settings::Settings;
 
 /// The name of the file that is used when it is there.
 pub const FILE: &str = "stellate.yaml";
@@ -252,7 +254,7 @@ impl Resolver<'_> {
         };
         match &spec.inventory {
             Some(Inventory::Its(_)) => {
-                self.not_used("inventory.its", &["spec", "inventory", "its"])
+                self.not_used("inventory.its", &["spec", "inventory", "its"]);
             }
             // The inventory is found by kind; its folder only has to be among those that are read.
             Some(Inventory::Files(files)) if !paths.is_empty() && !covered(&paths, &files.path) => {

@@ -1,6 +1,6 @@
 //! One rendering: source, inventory, placement and transform in a row, with everything that is worth remembering.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,14 +12,14 @@ use crate::git::{RemoteUrl, Scheme};
 use crate::inventory::{self, Inventory};
 use crate::model::api::pipeline::Hydrate;
 use crate::model::kinds::{Kinds, made_by_the_server, never_downsynced};
-use crate::model::{ClusterName, Diagnostic, Object, ObjectKey, PolicyName, Severity};
+use crate::model::{ClusterName, ClusterSet, Diagnostic, Object, ObjectKey, RepoPath, Severity};
 use crate::output::branch::build::{BranchState, KeptFile};
 use crate::output::branch::hash::{ObjectId, hex, sha256};
 use crate::output::path;
 use crate::placement::{Explanation, ObjectFacts, Placer, Plan, Policy};
 use crate::source::hydrate::{ChartRequest, HydrateOptions};
 use crate::source::{
-    Control, ParsedCache, Place, ReadSource, Snapshot, SourceDescription, SourceError,
+    BrokenFile, Control, ParsedCache, Place, ReadSource, Snapshot, SourceDescription, SourceError,
     SourceRequest, read_source,
 };
 use crate::transform::compile::{Form, FormKey};
@@ -40,7 +40,6 @@ pub struct Pipeline {
     parsed: HashMap<String, ParsedCache>,
     placer: Placer,
     transformer: Transformer,
-    good_policies: BTreeMap<PolicyName, Arc<Policy>>,
     namespaces: HashMap<String, Arc<[Variant]>>,
     /// What was rendered last.
     last: Option<Rendering>,
@@ -118,6 +117,7 @@ impl Pipeline {
         }
         let mut found = source.diagnostics;
         let mut inventory_complete = source.snapshot.broken.is_empty();
+        let mut unknown_rules = unknown_rules(&source.snapshot);
         let inventory = match &request.inventory {
             None => self.inventory(
                 &source.snapshot.controls,
@@ -128,6 +128,7 @@ impl Pipeline {
                 let place = Place::Folder(place.clone());
                 let read = self.read(place, request).map_err(RenderError::Inventory)?;
                 inventory_complete = read.snapshot.broken.is_empty();
+                unknown_rules.extend(self::unknown_rules(&read.snapshot));
                 found.extend(read.diagnostics);
                 self.inventory(&read.snapshot.controls, &mut found, &mut inventory_complete)
             }
@@ -138,6 +139,7 @@ impl Pipeline {
                 snapshot: source.snapshot,
                 inventory,
                 inventory_complete,
+                unknown_rules,
                 found,
             },
             &request.settings,
@@ -190,10 +192,11 @@ impl Pipeline {
             snapshot,
             inventory,
             inventory_complete,
+            unknown_rules,
             mut found,
         } = input;
         clock.stage("place");
-        let (policies, more) = policies::read(&snapshot.controls, &self.good_policies);
+        let (policies, more) = policies::read(&snapshot.controls);
         found.extend(more);
         let (plan, more) = self.place(&snapshot, &policies, &inventory);
         found.extend(more);
@@ -230,6 +233,7 @@ impl Pipeline {
             diagnostics: found,
             timings: clock.timings,
             inventory_complete,
+            unknown_rules,
             settings: settings.clone(),
         }
     }
@@ -273,26 +277,30 @@ impl Pipeline {
         self.placer.set_namespaces(&snapshot.namespaces);
         self.placer.set_objects(facts.collect());
         self.placer.set_policies(policies.to_vec());
-        let (plan, diagnostics) = self.placer.plan();
-        let faulty: BTreeSet<PolicyName> = self
-            .placer
-            .problems()
-            .map(|(policy, _)| policy.name.clone())
-            .collect();
-        let known: BTreeSet<&PolicyName> = policies.iter().map(|policy| &policy.name).collect();
-        self.good_policies.retain(|name, _| known.contains(name));
-        for policy in policies
-            .iter()
-            .filter(|policy| !faulty.contains(&policy.name))
-        {
-            let good = Policy {
-                last_good: None,
-                ..policy.clone()
-            };
-            self.good_policies
-                .insert(policy.name.clone(), Arc::new(good));
-        }
+        let (plan, mut diagnostics) = self.placer.plan();
+        // Told already, with the field, where the policy was read.
+        diagnostics.retain(|found| found.reason != "UnreadablePolicy");
+        self.point_at_fields(&snapshot.controls, &mut diagnostics);
         (plan, diagnostics)
+    }
+
+    /// Placement knows the fields of its policies, and not their texts: here the two come together.
+    fn point_at_fields(&self, controls: &[Control], diagnostics: &mut [Diagnostic]) {
+        for (policy, problem) in self.placer.problems() {
+            let control = controls.iter().find(|control| {
+                *control.key.name == *policy.name.as_str()
+                    && Some(&control.location) == policy.location.as_ref()
+            });
+            let found = diagnostics.iter_mut().find(|found| {
+                found.field.is_none()
+                    && found.reason == problem.reason
+                    && found.policy.as_ref() == Some(&policy.name)
+            });
+            if let (Some(control), Some(found)) = (control, found) {
+                found.object = Some(control.key.clone());
+                found.field = Some((control.origin, problem.path.clone()));
+            }
+        }
     }
 
     /// Adds the bare Namespaces that namespaced objects need.
@@ -301,7 +309,11 @@ impl Pipeline {
         for (name, clusters) in &plan.implied_namespaces {
             let last = self.namespaces.remove(name);
             let variants = last.filter(|last| last[0].clusters == *clusters).unwrap_or_else(|| {
-                let value = serde_json::json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
+                let value = serde_json::json!({
+                        "apiVersion": "v1",
+                        "kind": "Namespace",
+                        "metadata": {"name": name, "annotations": never_pruned()},
+                    });
                 let prepared = Prepared { text: yaml::emit(&value).into(), holes: [].into() };
                 [Variant { clusters: Arc::clone(clusters), content: Content::Shared(Arc::new(prepared)) }].into()
             });
@@ -336,12 +348,32 @@ pub(super) struct Input {
     pub(super) snapshot: Arc<Snapshot>,
     pub(super) inventory: Arc<Inventory>,
     pub(super) inventory_complete: bool,
+    pub(super) unknown_rules: Vec<RepoPath>,
     pub(super) found: Vec<Diagnostic>,
+}
+
+/// Finds the files that cannot be read and may hold what changes other objects: transforms, customizers, properties.
+///
+/// Judged by their words, since nothing better is known of them: whoever breaks a file rarely breaks the name of its kind.
+fn unknown_rules(snapshot: &Snapshot) -> Vec<RepoPath> {
+    const WORDS: [&str; 3] = ["Transform", "Customizer", "customization-properties"];
+    let steers = |file: &&BrokenFile| {
+        let text = file
+            .blob
+            .and_then(|blob| snapshot.texts.read(&file.path, blob));
+        text.is_some_and(|text| {
+            let text = String::from_utf8_lossy(&text);
+            WORDS.iter().any(|word| text.contains(word))
+        })
+    };
+    let found = snapshot.broken.iter().filter(steers);
+    found.map(|file| file.path.clone()).collect()
 }
 
 /// Tells where the source is.
 fn source_place(request: &Request) -> Place {
-    let remote = RemoteUrl::parse(&request.location).is_ok_and(|url| url.scheme() != Scheme::Local);
+    let remote = request.location.starts_with("file://")
+        || RemoteUrl::parse(&request.location).is_ok_and(|url| url.scheme() != Scheme::Local);
     if remote || request.committed || request.revision.is_some() {
         let location = request.location.clone();
         return Place::Git {
@@ -424,6 +456,14 @@ fn refuse_secrets<'a>(
     (objects, plan, refused)
 }
 
+/// What keeps Argo CD and Flux from pruning an implied Namespace: others may have objects in it.
+fn never_pruned() -> serde_json::Value {
+    serde_json::json!({
+        "argocd.argoproj.io/sync-options": "Prune=false",
+        "kustomize.toolkit.fluxcd.io/prune": "disabled",
+    })
+}
+
 /// An implied Namespace and a delivered one of the same name go to different WECs: they become variants of one object.
 fn merge_namespaces(objects: &mut Vec<RenderedObject>) {
     objects.dedup_by(|later, earlier| {
@@ -443,39 +483,42 @@ fn merge_namespaces(objects: &mut Vec<RenderedObject>) {
     });
 }
 
-/// Two objects with one path: the first stays, the second is held back and said so.
+/// Two objects with one path: both are held back, so that neither takes the file from the other, and said so.
 fn drop_clashes(rendered: &mut Rendered, found: &mut Vec<Diagnostic>) {
-    let mut paths: HashMap<(String, String), ObjectKey> =
+    let place = |key: &ObjectKey| (path::folder(key).to_owned(), path::file_name(key));
+    let mut owners: HashMap<(String, String), ObjectKey> =
         HashMap::with_capacity(rendered.objects.len());
-    let mut refused: Vec<ObjectKey> = Vec::new();
-    rendered.objects.retain(|object| {
-        let place = (
-            path::folder(&object.key).to_owned(),
-            path::file_name(&object.key),
-        );
-        match paths.entry(place) {
-            std::collections::hash_map::Entry::Vacant(free) => {
-                free.insert(object.key.clone());
-                true
-            }
-            std::collections::hash_map::Entry::Occupied(taken) => {
-                let place = taken.key();
-                found.push(
-                    Diagnostic::error(
-                        "PathClash",
-                        format!(
-                            "its file {}/{} is that of {}",
-                            place.0,
-                            place.1,
-                            taken.get()
-                        ),
-                    )
-                    .object(object.key.clone())
-                    .help("rename one of the two objects; this one is not delivered"),
-                );
-                refused.push(object.key.clone());
-                false
-            }
+    let mut clashing: BTreeMap<ObjectKey, ObjectKey> = BTreeMap::new();
+    for object in &rendered.objects {
+        if let Some(first) = owners.insert(place(&object.key), object.key.clone()) {
+            clashing.insert(object.key.clone(), first.clone());
+            clashing.insert(first, object.key.clone());
         }
+    }
+    if clashing.is_empty() {
+        return;
+    }
+    rendered.objects.retain(|object| {
+        let Some(other) = clashing.get(&object.key) else {
+            return true;
+        };
+        let (folder, file) = place(&object.key);
+        found.push(
+            Diagnostic::error(
+                "PathClash",
+                format!("its file {folder}/{file} would be that of {other}, too"),
+            )
+            .object(object.key.clone())
+            .help("rename one of the two objects; until then neither is delivered anew"),
+        );
+        let mut clusters = ClusterSet::default();
+        for variant in object.variants.iter() {
+            clusters.union_with(&variant.clusters);
+        }
+        rendered.quarantined.push(Quarantined {
+            key: object.key.clone(),
+            clusters: Arc::new(clusters),
+        });
+        false
     });
 }

@@ -11,13 +11,13 @@ use crate::model::{Diagnostic, PolicyName};
 use crate::placement::{Clause, Policy};
 use crate::source::Control;
 
-/// Reads all policies, sorted by name; `good` holds the last version of each that was without faults.
+/// Reads all policies, sorted by name.
+///
+/// No earlier version stands in for a faulty one: a process that has just begun knows none, and would come to another
+/// result. What the policy placed last is in what was delivered last, and stays there.
 ///
 /// Two policies of one name (a BindingPolicy and an EdgePlacement) cannot be told apart: the second is an error.
-pub fn read(
-    controls: &[Control],
-    good: &BTreeMap<PolicyName, Arc<Policy>>,
-) -> (Vec<Policy>, Vec<Diagnostic>) {
+pub fn read(controls: &[Control]) -> (Vec<Policy>, Vec<Diagnostic>) {
     let mut policies: BTreeMap<PolicyName, Policy> = BTreeMap::new();
     let mut diagnostics = Vec::new();
     for control in controls {
@@ -36,12 +36,17 @@ pub fn read(
         };
         let name = PolicyName::new(Arc::clone(&control.key.name));
         let policy = match spec {
-            Ok(spec) => policy(control, name.clone(), spec, good),
+            Ok(spec) => policy(control, name.clone(), spec),
             Err(error) => {
-                let policy = unreadable(control, name.clone(), &error, good);
+                let policy = unreadable(control, name.clone(), &error);
                 let path = error.path.clone();
                 let found = error.diagnostic(control.location.clone());
                 let found = found.object(control.key.clone()).policy(name.clone());
+                let found = match found.help {
+                    Some(_) => found,
+                    None => found
+                        .help("until it can be read, nothing that it may have placed is removed"),
+                };
                 diagnostics.push(found.in_field(control.origin, path));
                 policy
             }
@@ -65,12 +70,7 @@ pub fn read(
     (policies.into_values().collect(), diagnostics)
 }
 
-fn policy(
-    control: &Control,
-    name: PolicyName,
-    spec: BindingPolicySpec,
-    good: &BTreeMap<PolicyName, Arc<Policy>>,
-) -> Policy {
+fn policy(control: &Control, name: PolicyName, spec: BindingPolicySpec) -> Policy {
     let clauses = spec.downsync.into_iter().map(|clause| Clause {
         api_group: clause.api_group,
         resources: clause.resources,
@@ -87,23 +87,18 @@ fn policy(
         location: Some(control.location.clone()),
         cluster_selectors: spec.cluster_selectors,
         clauses: clauses.collect(),
-        last_good: good.get(&name).cloned(),
+        last_good: None,
         unreadable: None,
         name,
     }
 }
 
-fn unreadable(
-    control: &Control,
-    name: PolicyName,
-    error: &ReadError,
-    good: &BTreeMap<PolicyName, Arc<Policy>>,
-) -> Policy {
+fn unreadable(control: &Control, name: PolicyName, error: &ReadError) -> Policy {
     Policy {
         location: Some(control.location.clone()),
         cluster_selectors: Vec::new(),
         clauses: Vec::new(),
-        last_good: good.get(&name).cloned(),
+        last_good: None,
         unreadable: Some(error.to_string()),
         name,
     }

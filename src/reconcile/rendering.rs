@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::pipeline::Timings;
 use super::request::Settings;
 use crate::inventory::Inventory;
-use crate::model::{ClusterName, ClusterSet, Diagnostic, Location, ObjectKey, Severity};
+use crate::model::{ClusterName, ClusterSet, Diagnostic, Location, ObjectKey, RepoPath, Severity};
 use crate::placement::{Plan, Policy};
 use crate::source::{Snapshot, SourceDescription};
 use crate::transform::template::Reads;
@@ -37,6 +37,8 @@ pub struct Rendering {
     pub timings: Timings,
     /// Whether WECs may be missing from the inventory because a file could not be read.
     pub inventory_complete: bool,
+    /// Files that cannot be read and may hold what changes other objects.
+    pub unknown_rules: Vec<RepoPath>,
     /// What the configuration said.
     pub settings: Settings,
 }

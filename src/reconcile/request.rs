@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
+pub use crate::config::Settings;
 use crate::git::Access;
-use crate::model::api::pipeline::{Guard, Hydrate, Kind};
 use crate::source::SourceError;
 
 /// What to render.
@@ -21,21 +21,6 @@ pub struct Request {
     pub settings: Settings,
     /// How remotes are reached.
     pub access: Access,
-}
-
-/// What a configuration says about rendering.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Settings {
-    /// Folders of the source that are read; empty for all.
-    pub paths: Vec<String>,
-    /// Folders that are built by kustomize or helm first.
-    pub hydrate: Vec<Hydrate>,
-    /// Kinds that are neither built in nor defined in the source.
-    pub kinds: Vec<Kind>,
-    /// Whether one error holds everything.
-    pub strict: bool,
-    /// What is held back.
-    pub guard: Guard,
 }
 
 /// Hears how far a long piece of work is.

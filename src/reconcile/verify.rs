@@ -172,6 +172,7 @@ impl Pipeline {
             snapshot: source.snapshot,
             inventory: Arc::new(facts::inventory(&lock.clusters)),
             inventory_complete: true,
+            unknown_rules: Vec::new(),
             found: source.diagnostics,
         };
         Ok(self.render_snapshot(input, &request.settings, clock))

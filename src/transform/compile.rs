@@ -85,6 +85,9 @@ pub enum CompileError {
     /// The annotation names a Customizer that is not there.
     #[error("there is no Customizer {0:?} in the object's namespace")]
     NoCustomizer(String),
+    /// Rules have turned the object into another.
+    #[error("after the rules that apply to it, its {0} is another")]
+    Identity(&'static str),
     /// The object is larger than any output takes.
     #[error("the object takes more than 4 GiB")]
     TooLarge,
@@ -249,13 +252,43 @@ pub fn steps(
         annotate(value, FLUX_CREATE_ONLY);
         seen("createOnly", value);
     }
-    if object
-        .value
-        .get("metadata")
-        .is_some_and(|metadata| metadata.get("namespace").is_none())
-        && !object.key.namespace.is_empty()
+    name_namespace(object, value);
+    check_identity(object, value)
+}
+
+/// Writes down the namespace that the object lives in by default.
+fn name_namespace(object: &Object, value: &mut Value) {
+    let unnamed = |metadata: &Value| metadata.get("namespace").is_none();
+    if !object.key.namespace.is_empty()
+        && object.value.get("metadata").is_some_and(unnamed)
+        && let Some(metadata) = value.get_mut("metadata").and_then(Value::as_object_mut)
     {
-        value["metadata"]["namespace"] = json!(&*object.key.namespace);
+        metadata.insert("namespace".to_owned(), json!(&*object.key.namespace));
+    }
+}
+
+/// Refuses what would be delivered under a name that is not its own.
+fn check_identity(object: &Object, value: &Value) -> Result<(), CompileError> {
+    let key = &object.key;
+    let text = |pointer: &str| {
+        value
+            .pointer(pointer)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+    };
+    let api_version = text("/apiVersion");
+    let group = api_version.split_once('/').map_or("", |(group, _)| group);
+    for (what, found, wanted) in [
+        ("API group", group, &key.group),
+        ("kind", text("/kind"), &key.kind),
+        ("namespace", text("/metadata/namespace"), &key.namespace),
+        ("name", text("/metadata/name"), &key.name),
+    ] {
+        // A namespace that is written in a cluster-scoped object means nothing.
+        let meaningless = what == "namespace" && wanted.is_empty();
+        if found != &**wanted && !meaningless {
+            return Err(CompileError::Identity(what));
+        }
     }
     Ok(())
 }

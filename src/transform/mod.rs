@@ -19,6 +19,9 @@ pub mod render;
 pub mod rules;
 pub mod template;
 
+#[cfg(test)]
+mod render_tests;
+
 pub use prepared::{Fillings, Prepared};
 pub use render::Transformer;
 pub use rules::Rules;

@@ -484,7 +484,7 @@ fn divide(
 fn reason(error: &CompileError) -> &'static str {
     match error {
         CompileError::Template { .. } => "TemplateInvalid",
-        CompileError::Step { .. } => "TransformFailed",
+        CompileError::Step { .. } | CompileError::Identity(_) => "TransformFailed",
         CompileError::NoCustomizer(_) => "CustomizerMissing",
         CompileError::TooLarge => "ObjectTooLarge",
     }

@@ -319,7 +319,10 @@ fn words(code: &str) -> impl Iterator<Item = &str> {
 fn code(text: &str) -> String {
     let tests = text.match_indices("#[cfg(test)]\n").find(|(start, _)| {
         let rest = &text[*start..];
-        rest.contains("\nmod ") && rest.find(['{', ';']).is_some_and(|at| rest[at..].starts_with('{'))
+        rest.contains("\nmod ")
+            && rest
+                .find(['{', ';'])
+                .is_some_and(|at| rest[at..].starts_with('{'))
     });
     let text = tests.map_or(text, |(start, _)| &text[..start]);
     let lines = text.lines().map(|line| match line.find("//") {
@@ -341,7 +344,8 @@ fn sources() -> Vec<(String, String)> {
             let stem = part.trim_end_matches(".rs");
             stem == "tests" || stem.ends_with("_tests")
         });
-        (!tests && shown.ends_with(".rs")).then(|| (shown, fs::read_to_string(&path).unwrap()))
+        (!tests && path.extension().is_some_and(|extension| extension == "rs"))
+            .then(|| (shown, fs::read_to_string(&path).unwrap()))
     });
     sources.collect()
 }

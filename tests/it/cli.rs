@@ -7,11 +7,8 @@ fn transcripts_say_what_the_program_says() {
     // Nothing of this machine may be seen: no colours, no configuration of git, no cache.
     let home = tempfile::tempdir().unwrap();
     trycmd::TestCases::new()
-        .env(
-            "STELLATE_CACHE_DIR",
-            home.path().join("cache").to_string_lossy(),
-        )
         .env("HOME", home.path().to_string_lossy())
+        .env("XDG_CACHE_HOME", home.path().to_string_lossy())
         .env("XDG_CONFIG_HOME", home.path().to_string_lossy())
         .env("GIT_CONFIG_GLOBAL", "/dev/null")
         .env("NO_COLOR", "1")

@@ -23,14 +23,24 @@ fn a_folder_holds_exactly_the_tree_of_the_branch() {
     let delivery = to_folder(&mut site, &out);
     assert_eq!(delivery.outcome, Outcome::Written);
     let whole = support::folder("whole");
-    let clone = ["clone", "--quiet", "--branch", GENERATED, ".", whole.to_str().unwrap()];
+    let clone = [
+        "clone",
+        "--quiet",
+        "--branch",
+        GENERATED,
+        ".",
+        whole.to_str().unwrap(),
+    ];
     site.repository.git(&clone);
     let mut wanted = files_in(&whole);
     wanted.retain(|path, _| !path.starts_with(".git/"));
     let mut written = files_in(&out);
     // What says where the tree comes from may differ; what the WECs get may not.
     for name in ["hydrator.metadata", "stellate.lock"] {
-        assert!(wanted.remove(name).is_some() && written.remove(name).is_some(), "{name}");
+        assert!(
+            wanted.remove(name).is_some() && written.remove(name).is_some(),
+            "{name}"
+        );
     }
     assert_eq!(written, wanted);
 }
@@ -113,7 +123,11 @@ fn a_source_commit_that_changes_nothing_moves_the_note_and_not_the_branch() {
     let source = site.change(&[("README.md", "hello\n")]);
     let (_, delivery) = site.deliver();
     assert_eq!(site.tip(), tip);
-    assert!(first != site.noted() && site.noted().contains(&source), "{}", site.noted());
+    assert!(
+        first != site.noted() && site.noted().contains(&source),
+        "{}",
+        site.noted()
+    );
     assert!(delivery.change.is_empty());
     assert!(matches!(&delivery.commits[..], [(_, id, false)] if id.to_string() == tip));
     let (_, again) = site.deliver();
@@ -138,21 +152,29 @@ fn each_wec_can_have_a_branch_of_its_own() {
     };
     assert_eq!(deliver(&mut site).commits.len(), 2);
     let wanted = site.generated();
-    let tips = |site: &Site| ["fleet/fra", "fleet/iad"].map(|name| site.repository.git(&["rev-parse", name]));
+    let tips = |site: &Site| {
+        ["fleet/fra", "fleet/iad"].map(|name| site.repository.git(&["rev-parse", name]))
+    };
     let before = tips(&site);
     for cluster in ["fra", "iad"] {
         let own = files_at(site.repository.path(), &format!("fleet/{cluster}"));
         let mut part = wanted.clone();
         part.retain(|path, _| path.starts_with(&format!("{cluster}/")));
         assert_eq!(own, part);
-        assert_eq!(site.verify(&format!("fleet/{cluster}")).differences, [""; 0]);
+        assert_eq!(
+            site.verify(&format!("fleet/{cluster}")).differences,
+            [""; 0]
+        );
     }
     assert_eq!(deliver(&mut site).outcome, Outcome::Unchanged);
 
     site.edit("workloads/shop.yaml", "text: hello", "text: bye");
     deliver(&mut site);
     let after = tips(&site);
-    assert!(after[0] == before[0] && after[1] != before[1], "only iad has the note");
+    assert!(
+        after[0] == before[0] && after[1] != before[1],
+        "only iad has the note"
+    );
     site.restart();
     assert_eq!(deliver(&mut site).outcome, Outcome::Unchanged);
     site.repository.git(&["fsck", "--strict", "--no-dangling"]);
@@ -164,9 +186,16 @@ fn somebody_elses_commit_is_told_put_right_and_stays_reachable() {
     let wanted = site.generated();
     let foreign = commit_on_generated(&site.repository, &format!("clusters/{PAGE}"), "mine: yes\n");
     let (_, delivery) = site.deliver();
-    let told: Vec<_> = delivery.diagnostics.iter().map(|found| found.reason).collect();
+    let told: Vec<_> = delivery
+        .diagnostics
+        .iter()
+        .map(|found| found.reason)
+        .collect();
     assert_eq!(told, ["ForeignCommit"]);
-    assert!(delivery.diagnostics[0].message.contains(&foreign) && delivery.diagnostics[0].help.is_some());
+    assert!(
+        delivery.diagnostics[0].message.contains(&foreign)
+            && delivery.diagnostics[0].help.is_some()
+    );
     assert_eq!(site.generated(), wanted);
     assert_eq!(site.repository.git(&["rev-parse", "generated^"]), foreign);
     site.expect_sound();
@@ -227,16 +256,23 @@ fn two_that_deliver_at_once_end_with_one_history() {
                 })
             })
             .collect();
-        running.into_iter().map(|thread| thread.join().unwrap()).collect()
+        running
+            .into_iter()
+            .map(|thread| thread.join().unwrap())
+            .collect()
     });
     assert!(outcomes.contains(&Ok(Outcome::Written)), "{outcomes:?}");
     for outcome in &outcomes {
         assert!(
-            matches!(outcome, Ok(Outcome::Written | Outcome::Unchanged)) || *outcome == Err("BranchMoved".into()),
+            matches!(outcome, Ok(Outcome::Written | Outcome::Unchanged))
+                || *outcome == Err("BranchMoved".into()),
             "{outcomes:?}"
         );
     }
-    assert_eq!(site.repository.git(&["rev-list", "--count", GENERATED]), "2");
+    assert_eq!(
+        site.repository.git(&["rev-list", "--count", GENERATED]),
+        "2"
+    );
     site.expect_sound();
 }
 
@@ -246,16 +282,33 @@ fn a_push_brings_branch_and_note_to_a_remote_in_one_go() {
     site.repository.commit("Begin", &SMALL);
     let remote = bare("remote");
     // Whoever updates branch or note must update the other one, too.
-    hook(&remote, "reference-transaction", "[ \"$1\" = prepared ] || exit 0\n[ $(grep -c 'refs/\\(heads/generated\\|notes/hydrator.metadata\\)') -ne 1 ]");
+    hook(
+        &remote,
+        "reference-transaction",
+        "[ \"$1\" = prepared ] || exit 0\n[ $(grep -c 'refs/\\(heads/generated\\|notes/hydrator.metadata\\)') -ne 1 ]",
+    );
     let delivery = push(&mut site, &remote).unwrap();
     assert_eq!(delivery.outcome, Outcome::Written);
     assert!(delivery.pushed.is_some());
     let wanted = site.render().summary().files;
     assert_eq!(files_at(&remote, GENERATED).len(), wanted);
-    let note = git::git(&remote, &["notes", "--ref=hydrator.metadata", "show", GENERATED]);
-    assert!(note.contains(&site.repository.git(&["rev-parse", "HEAD"])), "{note}");
-    assert!(!git::output(site.repository.path(), &["rev-parse", "--verify", "--quiet", "refs/heads/generated"]).status.success(),
-        "the local branch is left alone");
+    let note = git::git(
+        &remote,
+        &["notes", "--ref=hydrator.metadata", "show", GENERATED],
+    );
+    assert!(
+        note.contains(&site.repository.git(&["rev-parse", "HEAD"])),
+        "{note}"
+    );
+    assert!(
+        !git::output(
+            site.repository.path(),
+            &["rev-parse", "--verify", "--quiet", "refs/heads/generated"]
+        )
+        .status
+        .success(),
+        "the local branch is left alone"
+    );
     git::git(&remote, &["fsck", "--strict", "--no-dangling"]);
 }
 
@@ -266,7 +319,10 @@ fn a_second_push_sends_only_what_is_new() {
     let remote = bare("remote");
     push(&mut site, &remote).unwrap();
     let objects = || -> usize {
-        let listed = git::git(&remote, &["cat-file", "--batch-all-objects", "--batch-check"]);
+        let listed = git::git(
+            &remote,
+            &["cat-file", "--batch-all-objects", "--batch-check"],
+        );
         listed.lines().count()
     };
     let before = objects();
@@ -279,12 +335,22 @@ fn a_second_push_sends_only_what_is_new() {
         let delivery = push(&mut site, &remote).unwrap();
         let statistics = delivery.statistics;
         assert_eq!(statistics.blobs, 1, "restarted: {restarted}");
-        assert!(statistics.trees <= if restarted { 6 } else { 3 }, "{statistics:?}");
+        assert!(
+            statistics.trees <= if restarted { 6 } else { 3 },
+            "{statistics:?}"
+        );
     }
     // Each time: a blob; trees of the namespace, the WEC, all WECs, and the root; metadata; commit; note, its tree and commit.
-    assert!(objects() - before <= 2 * 11, "{} new objects", objects() - before);
+    assert!(
+        objects() - before <= 2 * 11,
+        "{} new objects",
+        objects() - before
+    );
     site.restart();
-    assert_eq!(push(&mut site, &remote).unwrap().outcome, Outcome::Unchanged);
+    assert_eq!(
+        push(&mut site, &remote).unwrap().outcome,
+        Outcome::Unchanged
+    );
     git::git(&remote, &["fsck", "--strict", "--no-dangling"]);
 }
 
@@ -296,9 +362,22 @@ fn a_push_onto_somebody_elses_commit_keeps_it_reachable() {
     push(&mut site, &remote).unwrap();
     let wanted = files_at(&remote, GENERATED);
     let clone = support::folder("clone");
-    git::git(&clone, &["clone", "--quiet", "--branch", GENERATED, remote.to_str().unwrap(), "."]);
+    git::git(
+        &clone,
+        &[
+            "clone",
+            "--quiet",
+            "--branch",
+            GENERATED,
+            remote.to_str().unwrap(),
+            ".",
+        ],
+    );
     support::write_files(&clone, &[(&format!("clusters/{PAGE}"), "mine: yes\n")]);
-    git::git(&clone, &["commit", "--quiet", "--all", "--message", "By hand"]);
+    git::git(
+        &clone,
+        &["commit", "--quiet", "--all", "--message", "By hand"],
+    );
     git::git(&clone, &["push", "--quiet", "origin", GENERATED]);
     let foreign = git::git(&clone, &["rev-parse", "HEAD"]);
     let delivery = push(&mut site, &remote).unwrap();
@@ -314,7 +393,11 @@ fn a_hook_that_says_no_is_quoted_and_nothing_moves() {
     let remote = bare("remote");
     push(&mut site, &remote).unwrap();
     let tip = git::git(&remote, &["rev-parse", GENERATED]);
-    hook(&remote, "pre-receive", "echo 'frozen for the holidays' >&2; exit 1");
+    hook(
+        &remote,
+        "pre-receive",
+        "echo 'frozen for the holidays' >&2; exit 1",
+    );
     site.edit("workloads/shop.yaml", "color: red", "color: blue");
     let error = push(&mut site, &remote).unwrap_err();
     assert!(error.contains("hook"), "{error}");
@@ -332,7 +415,10 @@ fn a_branch_that_is_checked_out_is_refused() {
     site.repository.git(&["checkout", "--quiet", GENERATED]);
     let tip = site.tip();
     let (to, options) = (site.branch(), DeliveryOptions::default());
-    let error = site.pipeline.deliver(&rendering, &to, &options, &Silent).unwrap_err();
+    let error = site
+        .pipeline
+        .deliver(&rendering, &to, &options, &Silent)
+        .unwrap_err();
     assert_eq!(error.reason(), "BranchCheckedOut");
     assert!(error.help().is_some());
     assert_eq!(site.tip(), tip);
@@ -346,7 +432,10 @@ fn what_a_killed_process_left_behind_is_passed_over() {
     fs::write(pack.join("tmp_idx_stellate_x1y2z3"), b"").unwrap();
     let out = support::folder("out").join("tree");
     to_folder(&mut site, &out);
-    support::write_files(out.parent().unwrap(), &[(".stellate-half/clusters/fra/x.yaml", "half")]);
+    support::write_files(
+        out.parent().unwrap(),
+        &[(".stellate-half/clusters/fra/x.yaml", "half")],
+    );
     site.restart();
     site.edit("workloads/shop.yaml", "color: red", "color: blue");
     assert_eq!(site.deliver().1.outcome, Outcome::Written);
@@ -367,14 +456,19 @@ fn a_folder_outside_git_cannot_become_a_commit() {
     let rendering = site.pipeline.render(&request, &Silent).unwrap();
     assert_eq!(found(&rendering, "EmptyInventory").len(), 0);
     let (to, options) = (site.branch(), DeliveryOptions::default());
-    let error = site.pipeline.deliver(&rendering, &to, &options, &Silent).unwrap_err();
+    let error = site
+        .pipeline
+        .deliver(&rendering, &to, &options, &Silent)
+        .unwrap_err();
     assert_eq!(error.reason(), "NoSourceCommit");
 }
 
 fn to_folder(site: &mut Site, out: &Path) -> Delivery {
     let rendering = site.render();
     let to = Destination::Folder(out.to_owned());
-    site.pipeline.deliver(&rendering, &to, &site.options, &Silent).unwrap()
+    site.pipeline
+        .deliver(&rendering, &to, &site.options, &Silent)
+        .unwrap()
 }
 
 fn push(site: &mut Site, remote: &Path) -> Result<Delivery, String> {
@@ -392,7 +486,10 @@ fn push(site: &mut Site, remote: &Path) -> Result<Delivery, String> {
 
 fn bare(name: &str) -> std::path::PathBuf {
     let folder = support::folder(name);
-    git::git(&folder, &["init", "--quiet", "--bare", "--initial-branch=main"]);
+    git::git(
+        &folder,
+        &["init", "--quiet", "--bare", "--initial-branch=main"],
+    );
     folder
 }
 

@@ -44,11 +44,11 @@ fn the_fleet_gives_the_tree_whose_digest_is_committed() {
         "the excerpt names WECs of the fleet: {:?}",
         files.keys().take(3).collect::<Vec<_>>()
     );
-    let listing: String = files
+    let listing: Vec<String> = files
         .iter()
         .map(|(path, text)| format!("{path}\n{text}"))
         .collect();
-    excerpt.insert("digest".into(), format!("{}\n", digest(&listing)));
+    excerpt.insert("digest".into(), format!("{}\n", digest(&listing.concat())));
     expect_golden(FLEET, &excerpt);
 }
 
@@ -61,7 +61,12 @@ fn the_shop_has_the_numbers_of_its_readme() {
         (workload.len(), summary.files, summary.clusters.len()),
         (45, 331, 12)
     );
-    assert_eq!((summary.errors, summary.warnings), (0, 0), "{:?}", rendering.diagnostics);
+    assert_eq!(
+        (summary.errors, summary.warnings),
+        (0, 0),
+        "{:?}",
+        rendering.diagnostics
+    );
     let objects = |name: &str| {
         let found = summary
             .clusters
@@ -140,7 +145,11 @@ fn the_classic_scenario_gives_its_published_result_in_both_forms() {
         for (cluster, env) in [("florin", "prod"), ("guilder", "prod")] {
             let common = format!("{cluster}/commonstuff");
             let page = text(&format!("{common}/configmap-httpd-htdocs.yaml"));
-            assert!(page.contains(&format!("running in {cluster}")) || page.contains(&format!("Running in {cluster}.")), "{page}");
+            assert!(
+                page.contains(&format!("running in {cluster}"))
+                    || page.contains(&format!("Running in {cluster}.")),
+                "{page}"
+            );
             let web = text(&format!("{common}/replicaset.apps-commond.yaml"));
             assert!(web.contains(&format!("env is {env}")), "{web}");
             assert_eq!(
@@ -168,7 +177,9 @@ fn the_classic_scenario_gives_its_published_result_in_both_forms() {
             "guilder/_cluster/apiservice.apiregistration.k8s.io-v1090.example.my.yaml"
         ));
         assert_eq!(
-            has("guilder/_cluster/customresourcedefinition.apiextensions.k8s.io-crontabs.stable.example.com.yaml"),
+            has(
+                "guilder/_cluster/customresourcedefinition.apiextensions.k8s.io-crontabs.stable.example.com.yaml"
+            ),
             definition
         );
         assert!(
@@ -275,9 +286,18 @@ fn expect_golden(example: &str, files: &Files) {
         }
     }
     let wanted = files_in(&golden);
-    let lost: Vec<_> = wanted.keys().filter(|path| !files.contains_key(*path)).collect();
-    let new: Vec<_> = files.keys().filter(|path| !wanted.contains_key(*path)).collect();
-    assert!(lost.is_empty() && new.is_empty(), "{example}: lost {lost:?}, new {new:?}");
+    let lost: Vec<_> = wanted
+        .keys()
+        .filter(|path| !files.contains_key(*path))
+        .collect();
+    let new: Vec<_> = files
+        .keys()
+        .filter(|path| !wanted.contains_key(*path))
+        .collect();
+    assert!(
+        lost.is_empty() && new.is_empty(),
+        "{example}: lost {lost:?}, new {new:?}"
+    );
     for (path, text) in files {
         assert_eq!(text, &wanted[path], "{example}: {path}");
     }

@@ -10,9 +10,10 @@
 
 mod architecture;
 mod bad_input;
+mod cli;
 mod delivery;
 mod examples;
-mod cli;
+mod properties;
 mod servers;
 mod servers_argocd;
 mod servers_examples;

@@ -28,4 +28,6 @@ pub mod standing;
 #[cfg(test)]
 mod build_tests;
 #[cfg(test)]
+mod publish_tests;
+#[cfg(test)]
 mod tests;

@@ -17,8 +17,10 @@ use crate::output::path::CLUSTERS;
 pub struct Target {
     /// The full name: `refs/heads/generated`.
     pub reference: String,
-    /// What stands there.
+    /// What stands there, here or where it was last published; the parent of the next commit.
     pub tip: Option<Tip>,
+    /// Where the reference itself is; none when it is not there yet.
+    pub from: Option<ObjectId>,
     /// The tree for `clusters/`.
     pub clusters: ObjectId,
     /// The facts that it was rendered from.
@@ -100,7 +102,7 @@ pub fn commit(
         noted.push((id, metadata::note(provenance.commit.id)));
         commits.moves.push(Move {
             reference: target.reference.clone(),
-            from: target.tip.as_ref().map(|tip| tip.commit),
+            from: target.from,
             to: id,
         });
     }

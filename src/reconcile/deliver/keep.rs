@@ -2,9 +2,9 @@
 //!
 //! Unknown is not empty: what could not be rendered, placed or read keeps its last good file.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use crate::model::ClusterName;
+use crate::model::{ClusterName, ObjectKey};
 use crate::output::branch::build::KeptFile;
 use crate::output::branch::hash::ObjectId;
 use crate::output::branch::standing::StandingTree;
@@ -48,9 +48,16 @@ pub(super) fn kept_files<E>(
             ));
         }
     }
+    if stand.values().next().is_some() {
+        // Without a rule, what it removes or fills in would go out as it is written.
+        reasons.extend(rendering.unknown_rules.iter().map(|path| {
+            format!("{path} cannot be read, and seems to hold transforms or properties, which change other objects")
+        }));
+    }
     if !rendering.snapshot.is_complete() {
         keep_unknown(rendering, standing, &mut kept)?;
     }
+    keep_namespaces(rendering, standing, &mut kept)?;
     let kept = kept
         .into_iter()
         .map(|((cluster, folder, file), id)| KeptFile {
@@ -61,6 +68,34 @@ pub(super) fn kept_files<E>(
         })
         .collect();
     Ok((kept, reasons))
+}
+
+/// What stays in a namespace keeps the Namespace: the WEC would delete everything in it otherwise.
+fn keep_namespaces<E>(
+    rendering: &Rendering,
+    standing: &mut StandingTree<'_, E>,
+    kept: &mut BTreeMap<(usize, String, String), ObjectId>,
+) -> Result<(), E> {
+    let needed: BTreeSet<(usize, ObjectKey)> = kept
+        .keys()
+        .filter(|(_, folder, _)| folder != path::CLUSTER_SCOPED)
+        .map(|(cluster, folder, _)| (*cluster, ObjectKey::new("", "Namespace", "", folder)))
+        .collect();
+    for (cluster, namespace) in needed {
+        let goes_out = rendering.object(&namespace).is_some_and(|object| {
+            let mut variants = object.variants.iter();
+            variants.any(|variant| variant.clusters.contains(cluster))
+        });
+        if goes_out {
+            continue;
+        }
+        let (folder, file) = (path::CLUSTER_SCOPED, path::file_name(&namespace));
+        let name = rendering.rendered.clusters[cluster].as_str();
+        if let Some(id) = standing.file(name, folder, &file)? {
+            kept.insert((cluster, folder.to_owned(), file), id);
+        }
+    }
+    Ok(())
 }
 
 /// While parts of the source cannot be read, whatever is not in the rendering may be in there, and stays.

@@ -105,7 +105,7 @@ impl GitSource {
         let inside = top.as_deref().and_then(|top| folder.strip_prefix(top).ok());
         let prefix = inside.map(|inside| inside.to_string_lossy().replace('\\', "/"));
         Ok(Self {
-            name: folder.display().to_string(),
+            name: published_name(&repository, &folder),
             remote: None,
             prefix: prefix.unwrap_or_default(),
             repository,
@@ -326,4 +326,21 @@ fn create(folder: &Path) -> Result<(), GitSourceError> {
         path: folder.display().to_string(),
         problem: error.to_string(),
     })
+}
+
+/// Names a local repository as others know it: by the address of its `origin`, without credentials; by its folder's
+/// name when it has none. The path on this machine is nobody else's business, and would make equal commits differ.
+fn published_name(repository: &Repository, folder: &Path) -> String {
+    let origin = repository.find_remote("origin").ok();
+    let address = origin.and_then(|origin| {
+        let text = String::from_utf8_lossy(origin.url_bytes()).into_owned();
+        let base = repository.workdir().unwrap_or_else(|| repository.path());
+        RemoteUrl::parse_in(&text, base).ok()
+    });
+    let own = || {
+        let top = repository.workdir().unwrap_or(folder);
+        let name = top.file_name().map(|name| name.to_string_lossy().into_owned());
+        name.unwrap_or_else(|| "repository".to_owned())
+    };
+    address.map_or_else(own, |address| address.redacted())
 }

@@ -173,12 +173,8 @@ impl Site {
 
     /// The source commit that the note on the tip names.
     pub(crate) fn noted(&self) -> String {
-        self.repository.git(&[
-            "notes",
-            "--ref=hydrator.metadata",
-            "show",
-            GENERATED,
-        ])
+        self.repository
+            .git(&["notes", "--ref=hydrator.metadata", "show", GENERATED])
     }
 
     /// Renders the tip again, and compares.
