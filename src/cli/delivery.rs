@@ -22,6 +22,9 @@ pub(super) struct Report {
     /// Why it is held.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     held_because: Vec<String>,
+    /// Whether a release lifts that.
+    #[serde(skip)]
+    releasable: bool,
     /// Where it goes.
     destination: String,
     /// The source and its commit.
@@ -131,6 +134,7 @@ impl Report {
                 Outcome::Held(_) => "held",
             },
             held_because,
+            releasable: delivery.releasable,
             destination: destination_text(destination),
             source_commit: rendering
                 .source
@@ -181,7 +185,10 @@ impl Report {
             ];
             let state = match cluster.quarantined {
                 0 => cluster.state.to_owned(),
-                number => format!("{}, {number} kept as they were", cluster.state),
+                number => format!(
+                    "{}, {number} not rendered: what was there stays",
+                    cluster.state
+                ),
             };
             let cells = std::iter::once(cluster.name.to_string());
             table.row(
@@ -204,7 +211,7 @@ impl Report {
     /// Says what came of it: the commit, where it was pushed, how long it took; or why it is held.
     pub(super) fn last_line(&self, time: Duration, styles: &Styles) -> String {
         let size = format!(
-            "{} for {}, {} different",
+            "{} for {}, {} distinct",
             count(self.files, "file"),
             count(
                 self.clusters
@@ -223,11 +230,13 @@ impl Report {
                 .iter()
                 .map(|reason| format!("{error}held{error:#}: {reason}\n"))
                 .collect();
-            return format!(
-                "{}{note}hint{note:#}: nothing was written; if it is meant, add --allow-removals, or the trailer \
-                 `Stellate-Allow-Removals: yes` to the source commit\n",
-                reasons.concat()
-            );
+            let hint = if self.releasable {
+                "nothing was written; if it is meant, add --allow-removals, or the trailer \
+                 `Stellate-Allow-Removals: yes` to the source commit"
+            } else {
+                "nothing was written; mend what is said above, nothing else releases it"
+            };
+            return format!("{}{note}hint{note:#}: {hint}\n", reasons.concat());
         }
         let good = styles.good;
         let where_to = match (self.commits.as_slice(), &self.pushed) {
@@ -258,9 +267,14 @@ impl Report {
         let from = from
             .map(|commit| format!(" from {commit}"))
             .unwrap_or_default();
+        let noted = self.outcome == "written" && self.commits.iter().all(|commit| !commit.new);
+        let outcome = if noted && !self.commits.is_empty() {
+            "unchanged, noted for the new source commit:"
+        } else {
+            self.outcome
+        };
         format!(
-            "{good}{}{good:#} {where_to}{from}: {size}, in {}",
-            self.outcome,
+            "{good}{outcome}{good:#} {where_to}{from}: {size}, in {}",
             duration(time)
         )
     }

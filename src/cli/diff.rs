@@ -181,6 +181,8 @@ fn changes(old: &Rendering, new: &Rendering) -> Changes {
     for (key, clusters) in new.kept() {
         kept.entry(key).or_default().extend(clusters.iter());
     }
+    // While parts of the source cannot be read, what is not in it may be in there, and stays.
+    let unknown = !new.snapshot.is_complete();
     let mut keys: Vec<&ObjectKey> = old
         .rendered
         .objects
@@ -215,7 +217,7 @@ fn changes(old: &Rendering, new: &Rendering) -> Changes {
             };
             let (one, two) = (text(old), text(new));
             if one != two {
-                let is_kept = two.is_none() && held.contains(&name);
+                let is_kept = two.is_none() && (unknown || held.contains(&name));
                 pairs
                     .entry((one, two, is_kept))
                     .or_default()

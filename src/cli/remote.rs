@@ -66,11 +66,13 @@ pub(super) fn is_clone_of(url: &str) -> bool {
     let Ok(wanted) = RemoteUrl::parse_in(url, Path::new(".")) else {
         return false;
     };
-    let own = repository.workdir().and_then(|folder| {
-        RemoteUrl::parse_in(&folder.display().to_string(), Path::new(".")).ok()
-    });
+    let own = repository
+        .workdir()
+        .and_then(|folder| RemoteUrl::parse_in(&folder.display().to_string(), Path::new(".")).ok());
     let named = remotes(&repository);
-    let known = named.iter().filter_map(|name| address(Some(&repository), name).ok());
+    let known = named
+        .iter()
+        .filter_map(|name| address(Some(&repository), name).ok());
     known.chain(own).any(|known| known.same_repository(&wanted))
 }
 

@@ -15,8 +15,8 @@ use super::table::{Table, count, duration};
 use super::terminal::Terminal;
 use super::{Ending, data, problems, remote, scene};
 use crate::config::{Login, ResolvedOutput, branch_name_problem};
-use crate::model::ClusterName;
 use crate::model::api::pipeline::Layout;
+use crate::model::{ClusterName, ObjectKey};
 use crate::output::branch::publish::Committer;
 use crate::output::path;
 use crate::reconcile::{DeliveryOptions, Destination, Pipeline, Rendering};
@@ -461,7 +461,9 @@ fn stream(rendering: &Rendering, chosen: &[usize], terminal: &Terminal) -> Resul
     let mut text = Vec::with_capacity(CHUNK + (64 << 10));
     for &cluster in chosen {
         let name = &rendering.rendered.clusters[cluster];
-        for object in rendering.objects_on(cluster) {
+        let mut objects: Vec<_> = rendering.objects_on(cluster).collect();
+        objects.sort_by_key(|object| rank(&object.key));
+        for object in objects {
             text.extend_from_slice(format!("---\n# {}\n", file_path(name, &object.key)).as_bytes());
             for variant in object.variants.iter() {
                 variant.bytes_into(cluster, &mut text);
@@ -473,6 +475,15 @@ fn stream(rendering: &Rendering, chosen: &[usize], terminal: &Terminal) -> Resul
         }
     }
     terminal.print(&text)
+}
+
+/// Puts first what others need to be there: `kubectl apply` takes the stream in its order.
+fn rank(key: &ObjectKey) -> u8 {
+    match (&*key.group, &*key.kind) {
+        ("", "Namespace") => 0,
+        ("apiextensions.k8s.io", "CustomResourceDefinition") => 1,
+        _ => 2,
+    }
 }
 
 /// Writes a `List` for each WEC: `{"clusters": {"fra1": {"kind": "List", "items": […]}, …}}`.

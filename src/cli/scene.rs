@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::error::CliError;
-use super::{problems, remote};
 use super::terminal::Terminal;
+use super::{problems, remote};
 use crate::config::{self, Login, Place, Resolved, SecretPlace};
 use crate::git::{Access, Credentials, Secret};
 use crate::model::{Diagnostic, Severity};

@@ -102,6 +102,7 @@ impl Terminal {
 
     /// Talks. Whether anybody listens changes nothing.
     pub(super) fn say(&self, text: &str) {
+        let text = without_logins(text);
         let mut talk = self.stderr.lock();
         let line = if text.is_empty() || text.ends_with('\n') {
             ""
@@ -115,5 +116,52 @@ impl Terminal {
     pub(super) fn warn(&self, text: &str) {
         let warning = self.talk.warning;
         self.say(&format!("{warning}warning{warning:#}: {text}"));
+    }
+}
+
+/// Hides logins in whatever looks like an address, and tokens in its query: a text that was not understood as an address
+/// may still be one.
+pub(super) fn without_logins(text: &str) -> String {
+    let mut hidden = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find("://") {
+        let (before, after) = rest.split_at(at + 3);
+        hidden.push_str(before);
+        let end = after
+            .find(|letter: char| letter.is_whitespace() || matches!(letter, '"' | '\'' | '`'))
+            .unwrap_or(after.len());
+        let (address, behind) = after.split_at(end);
+        let address = match address.rfind('@') {
+            Some(login) => format!("***{}", &address[login..]),
+            None => address.to_owned(),
+        };
+        match address.find("token=") {
+            Some(token) => hidden.push_str(&format!("{}token=***", &address[..token])),
+            None => hidden.push_str(&address),
+        }
+        rest = behind;
+    }
+    hidden.push_str(rest);
+    hidden
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_login_reaches_the_screen_whatever_was_mistyped() {
+        for text in [
+            "ssh://user:s3cr3t@127.0.0.1:1/x cannot be read",
+            "url: \"https://user:p/s3cr3t@h/x\", bogus",
+            "https://h/x?access_token=s3cr3t gone",
+            "ftp://s3cr3t@h",
+        ] {
+            assert!(!without_logins(text).contains("s3cr3t"), "{text}");
+        }
+        assert_eq!(
+            without_logins("see https://example.com/a b"),
+            "see https://example.com/a b"
+        );
     }
 }

@@ -478,6 +478,8 @@ pub fn branch_name_problem(name: &str) -> Option<&'static str> {
     };
     if name.is_empty() {
         Some("it is empty")
+    } else if matches!(name, "HEAD" | "@") {
+        Some("git means something else by it")
     } else if name.contains(forbidden) || name.contains("..") || name.contains("@{") {
         Some("it has characters that git does not allow")
     } else if name.starts_with(['-', '/']) || name.ends_with(['/', '.']) || name.contains("//") {

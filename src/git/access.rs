@@ -29,7 +29,7 @@ impl Default for Access {
         Self {
             credentials: Credentials::default(),
             connect_timeout: Duration::from_secs(20),
-            idle_timeout: Duration::from_secs(120),
+            idle_timeout: Duration::from_secs(60),
             ca_file: None,
             ssh_command: None,
             environment: BTreeMap::new(),

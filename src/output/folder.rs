@@ -14,6 +14,11 @@ use super::branch::object::{EntryMode, Tree, TreeEntry, TreeError};
 use super::branch::repository::LOCK;
 use super::path::CLUSTERS;
 
+/// How the folders begin that are made beside the one that is written.
+const PREFIX: &str = ".stellate-";
+/// After this long, such a folder belongs to a run that was killed.
+const STALE: std::time::Duration = std::time::Duration::from_secs(3600);
+
 /// Why a folder could not be written.
 #[derive(Debug, thiserror::Error)]
 pub enum FolderError {
@@ -152,8 +157,9 @@ pub fn write(folder: &Path, files: impl Iterator<Item = File>) -> Result<(), Fol
         _ => PathBuf::from("."),
     };
     fs::create_dir_all(&parent).map_err(at(&parent))?;
+    sweep(&parent);
     let next = tempfile::Builder::new()
-        .prefix(".stellate-")
+        .prefix(PREFIX)
         .tempdir_in(&parent)
         .map_err(at(&parent))?;
     let mut made: Option<PathBuf> = None;
@@ -175,6 +181,25 @@ pub fn write(folder: &Path, files: impl Iterator<Item = File>) -> Result<(), Fol
     set_folder_mode(next.path());
     swap(next.path(), folder)?;
     Ok(())
+}
+
+/// Removes what killed runs left behind, once no run can still be at it.
+fn sweep(parent: &Path) {
+    let old = |entry: &fs::DirEntry| {
+        let age = entry.metadata().and_then(|metadata| metadata.modified());
+        let age = age.ok().and_then(|modified| modified.elapsed().ok());
+        entry.file_name().to_string_lossy().starts_with(PREFIX)
+            && age.is_some_and(|age| age > STALE)
+    };
+    for entry in fs::read_dir(parent)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter(old)
+    {
+        // Somebody else may have swept it meanwhile.
+        drop(fs::remove_dir_all(entry.path()));
+    }
 }
 
 /// Temporary folders are private; the result shall be as readable as any new folder.

@@ -116,7 +116,7 @@ impl Pipeline {
             return Ok(last);
         }
         let mut found = source.diagnostics;
-        let mut inventory_complete = source.snapshot.broken.is_empty();
+        let mut inventory_complete = source.snapshot.is_complete();
         let mut unknown_rules = unknown_rules(&source.snapshot);
         let inventory = match &request.inventory {
             None => self.inventory(
@@ -127,7 +127,7 @@ impl Pipeline {
             Some(place) => {
                 let place = Place::Folder(place.clone());
                 let read = self.read(place, request).map_err(RenderError::Inventory)?;
-                inventory_complete = read.snapshot.broken.is_empty();
+                inventory_complete = read.snapshot.is_complete();
                 unknown_rules.extend(self::unknown_rules(&read.snapshot));
                 found.extend(read.diagnostics);
                 self.inventory(&read.snapshot.controls, &mut found, &mut inventory_complete)
@@ -308,15 +308,24 @@ impl Pipeline {
         let mut known = HashMap::with_capacity(plan.implied_namespaces.len());
         for (name, clusters) in &plan.implied_namespaces {
             let last = self.namespaces.remove(name);
-            let variants = last.filter(|last| last[0].clusters == *clusters).unwrap_or_else(|| {
-                let value = serde_json::json!({
+            let variants = last
+                .filter(|last| last[0].clusters == *clusters)
+                .unwrap_or_else(|| {
+                    let value = serde_json::json!({
                         "apiVersion": "v1",
                         "kind": "Namespace",
                         "metadata": {"name": name, "annotations": never_pruned()},
                     });
-                let prepared = Prepared { text: yaml::emit(&value).into(), holes: [].into() };
-                [Variant { clusters: Arc::clone(clusters), content: Content::Shared(Arc::new(prepared)) }].into()
-            });
+                    let prepared = Prepared {
+                        text: yaml::emit(&value).into(),
+                        holes: [].into(),
+                    };
+                    [Variant {
+                        clusters: Arc::clone(clusters),
+                        content: Content::Shared(Arc::new(prepared)),
+                    }]
+                    .into()
+                });
             known.insert(name.clone(), Arc::clone(&variants));
             rendered.objects.push(RenderedObject {
                 key: ObjectKey::new("", "Namespace", "", name),

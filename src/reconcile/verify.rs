@@ -8,18 +8,20 @@ use std::sync::Arc;
 
 use git2::Repository;
 
+use super::deliver::source_commit;
 use super::pipeline::{Clock, Input, Pipeline};
 use super::request::{Progress, RenderError, Request};
 use super::{facts, settings};
 use crate::git::Access;
 use crate::output::branch::build::{self, KeptFile};
 use crate::output::branch::change::{FileChange, change};
-use crate::output::branch::hash::ObjectId;
+use crate::output::branch::hash::{ObjectId, ObjectKind, object_id};
 use crate::output::branch::lock::{Lock, LockError};
-use crate::output::branch::metadata::Trailers;
+use crate::output::branch::metadata::{HYDRATOR_METADATA, Provenance, Trailers, hydrator_metadata};
 use crate::output::branch::object::TreeError;
-use crate::output::branch::repository::{BranchRepository, RepositoryError};
+use crate::output::branch::repository::{BranchRepository, LOCK, RepositoryError};
 use crate::output::branch::standing::StandingTree;
+use crate::output::path::CLUSTERS;
 
 /// What came of a verification.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -142,6 +144,33 @@ pub fn verify(
         }
         if differences.is_empty() {
             differences.push("clusters/ has another tree than its files should have".to_owned());
+        }
+    }
+    let root = branch.tree(ObjectId(
+        found.tree_id().as_bytes().try_into().unwrap_or_default(),
+    ))?;
+    let ours = [CLUSTERS, HYDRATOR_METADATA, LOCK].map(str::as_bytes);
+    differences.extend(
+        root.entries()
+            .filter(|entry| !ours.contains(&entry.name))
+            .map(|entry| {
+                format!(
+                    "{} should not be in the commit",
+                    String::from_utf8_lossy(entry.name)
+                )
+            }),
+    );
+    if let Some(source) = source_commit(&rendering) {
+        let provenance = Provenance {
+            repository: trailers.repository.clone(),
+            reference: trailers.reference.clone(),
+            commit: source,
+            inventory_digest: trailers.inventory_digest.clone(),
+        };
+        let wanted = object_id(ObjectKind::Blob, &[&hydrator_metadata(&provenance)]);
+        let mut entries = root.entries();
+        if !entries.any(|entry| entry.name == HYDRATOR_METADATA.as_bytes() && entry.id == wanted) {
+            differences.push(format!("{HYDRATOR_METADATA} has other bytes in the commit"));
         }
     }
     if trailers.inventory_digest != lock.inventory_digest() {

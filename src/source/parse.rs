@@ -303,6 +303,11 @@ impl Reader {
                 let inherited = inherited.map(|kind| (api_version.as_str(), kind));
                 for (number, item) in items.into_iter().enumerate() {
                     self.place.items.push(number);
+                    if !item.is_object() {
+                        self.problem(Problem::shape(&[], "is a member of a list and no object"));
+                        self.place.items.pop();
+                        continue;
+                    }
                     self.document(item, depth - 1, inherited);
                     self.place.items.pop();
                 }
@@ -374,8 +379,8 @@ fn list_items(value: &mut Value) -> Option<(Vec<Value>, String, String)> {
     }
     let items = match map.get_mut("items") {
         Some(Value::Array(items)) => std::mem::take(items),
-        Some(Value::Null) => Vec::new(),
-        None if kind == "List" && api_version == "v1" => Vec::new(),
+        // Told as a member that is no object: a list without members is written `items: []`.
+        None | Some(Value::Null) if kind == "List" && api_version == "v1" => vec![Value::Null],
         _ => return None,
     };
     Some((items, api_version, kind))

@@ -61,6 +61,7 @@ impl Site {
         let tip = branch.resolve(reference).unwrap();
         Target {
             reference: reference.to_owned(),
+            from: tip,
             tip: tip.map(|tip| branch.tip(tip, notes).unwrap()),
             clusters,
             lock: mk_lock(),

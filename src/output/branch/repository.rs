@@ -54,6 +54,14 @@ pub enum RepositoryError {
         /// Where it is.
         found: Option<ObjectId>,
     },
+    /// Another process holds the reference, or died while it did.
+    #[error("{reference} is locked by another process")]
+    Locked {
+        /// The reference.
+        reference: String,
+        /// The file that locks it.
+        path: PathBuf,
+    },
     /// The branch is checked out in a work tree, whose files would then lie.
     #[error("branch {0} is checked out in a work tree")]
     CheckedOut(String),
@@ -103,6 +111,22 @@ impl<'a> BranchRepository<'a> {
             Err(error) if error.code() == ErrorCode::NotFound => Ok(None),
             Err(error) => Err(self.error(error)),
         }
+    }
+
+    /// Finds the last commit that Stellate wrote, from a commit on along first parents; none when there is none.
+    pub fn last_written(&self, commit: ObjectId) -> Result<Option<ObjectId>, RepositoryError> {
+        let mut next = Some(to_oid(commit));
+        while let Some(id) = next {
+            let found = self
+                .repository
+                .find_commit(id)
+                .map_err(|error| self.error(error))?;
+            if metadata::trailers(&String::from_utf8_lossy(found.message_bytes())).is_some() {
+                return Ok(Some(from_oid(id)));
+            }
+            next = found.parent_id(0).ok();
+        }
+        Ok(None)
     }
 
     /// Gives every reference whose name begins with `prefix`, and where it points.
@@ -281,10 +305,12 @@ impl<'a> BranchRepository<'a> {
         for change in moves {
             transaction.lock_ref(&change.reference).map_err(|error| {
                 if error.code() == ErrorCode::Locked {
-                    RepositoryError::Moved {
+                    RepositoryError::Locked {
                         reference: change.reference.clone(),
-                        expected: change.from,
-                        found: None,
+                        path: self
+                            .repository
+                            .commondir()
+                            .join(format!("{}.lock", change.reference)),
                     }
                 } else {
                     self.error(error)

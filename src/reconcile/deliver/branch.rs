@@ -9,7 +9,7 @@ use git2::Repository;
 
 use super::keep::kept_files;
 use super::{
-    ATTEMPTS, DeliverError, Delivery, DeliveryOptions, Outcome, hold, lock, provenance,
+    ATTEMPTS, DeliverError, Delivery, DeliveryOptions, Outcome, hold, is_strict, lock, provenance,
     source_commit,
 };
 use crate::git::{self, RefUpdate, RemoteUrl, Want, Wanted};
@@ -39,11 +39,18 @@ pub(super) struct Branch<'a> {
     pub(super) options: &'a DeliveryOptions,
 }
 
+/// How long a reference that another process holds is left alone, the first time.
+const LOCK_PAUSE: std::time::Duration = std::time::Duration::from_millis(50);
+
 /// What stands at the destination, and how to read it.
 struct Stand {
     tips: BTreeMap<String, Tip>,
+    /// Where the references themselves are; a branch may stand only where it was published.
+    from: BTreeMap<String, ObjectId>,
     notes: Option<ObjectId>,
     clusters: Option<ObjectId>,
+    /// What Stellate itself wrote last: only that counts as good.
+    good: Option<ObjectId>,
 }
 
 /// Delivers; starts over when somebody else moves the branch meanwhile.
@@ -54,10 +61,15 @@ pub(super) fn deliver(
     progress: &dyn Progress,
 ) -> Result<Delivery, DeliverError> {
     let mut clock = Clock::new(progress);
-    for _ in 0..ATTEMPTS {
+    let mut locked = None;
+    for number in 0..ATTEMPTS {
         match attempt(pipeline, rendering, branch, &mut clock) {
             Err(DeliverError::Push(error)) if error.is_moved() => {}
             Err(DeliverError::Repository(RepositoryError::Moved { .. })) => {}
+            Err(error @ DeliverError::Repository(RepositoryError::Locked { .. })) => {
+                std::thread::sleep(LOCK_PAUSE * u32::try_from(number + 1).unwrap_or(1));
+                locked = Some(error);
+            }
             Ok(mut delivery) => {
                 clock.stop();
                 delivery.timings = clock.timings;
@@ -66,7 +78,7 @@ pub(super) fn deliver(
             Err(error) => return Err(error),
         }
     }
-    Err(DeliverError::Contended(branch.name.to_owned()))
+    Err(locked.unwrap_or_else(|| DeliverError::Contended(branch.name.to_owned())))
 }
 
 fn attempt(
@@ -87,7 +99,9 @@ fn attempt(
     clock.stage("build");
     let mut read = |id| repository.tree(id);
     let mut tree = StandingTree::new(stand.clusters, &mut read);
-    let (kept, mut reasons) = kept_files(rendering, &mut tree)?;
+    let mut read_good = |id| repository.tree(id);
+    let mut good = StandingTree::new(stand.good, &mut read_good);
+    let (kept, mut reasons) = kept_files(rendering, &mut good)?;
     if let Some(commit) = standing(pipeline, rendering, branch, &stand, &kept)
         && reasons.is_empty()
         && stand.tips.values().all(|tip| tip.source == Some(revision))
@@ -100,6 +114,7 @@ fn attempt(
     let (built, change) = build_on(pipeline, rendering, branch, &stand, &kept, &mut tree)?;
     let mut delivery = Delivery::new(change, built.statistics);
     delivery.diagnostics.extend(foreign(branch, &stand));
+    delivery.releasable = reasons.is_empty() && !is_strict(rendering, branch.options);
     reasons.extend(hold(rendering, &delivery.change, branch.options));
     if !reasons.is_empty() {
         delivery.outcome = Outcome::Held(reasons);
@@ -225,18 +240,39 @@ impl Branch<'_> {
                 (names, repository.resolve(NOTES_REFERENCE)?)
             }
         };
+        let from = branches.clone();
+        let mut branches = branches;
+        if self.push.is_none() && branches.is_empty() && self.layout == Layout::Directories {
+            // In a fresh clone the branch stands only where it was cloned from.
+            let published = format!("refs/remotes/origin/{}", self.name);
+            let published = repository.resolve(&published)?;
+            branches.extend(published.map(|id| (self.reference(None), id)));
+        }
         let mut tips = BTreeMap::new();
+        let mut good = None;
         for (reference, id) in branches {
+            let written = repository.last_written(id)?;
+            if written.is_none() {
+                return Err(DeliverError::NotGenerated(reference));
+            }
+            good = written;
             tips.insert(reference, repository.tip(id, notes)?);
         }
         let clusters = match self.layout {
             Layout::Directories => tips.values().next().and_then(|tip| tip.clusters),
             Layout::Branches => Self::united(repository, &tips)?,
         };
+        let good = match self.layout {
+            Layout::Directories => good.map(|id| repository.tip(id, None)).transpose()?,
+            Layout::Branches => None,
+        };
+        let good = good.map_or(clusters, |tip| tip.clusters);
         Ok(Stand {
             tips,
+            from,
             notes,
             clusters,
+            good,
         })
     }
 
@@ -321,6 +357,7 @@ impl Branch<'_> {
             let tip = stand.tips.get(&reference).cloned();
             return Ok((
                 vec![Target {
+                    from: stand.from.get(&reference).copied(),
                     reference,
                     tip,
                     clusters: root,
@@ -338,6 +375,7 @@ impl Branch<'_> {
             let tree = clusters_tree(std::iter::once((name.as_bytes(), folder)))?;
             let reference = self.reference(Some(name));
             targets.push(Target {
+                from: stand.from.get(&reference).copied(),
                 tip: stand.tips.get(&reference).cloned(),
                 reference,
                 clusters: objects.add(ObjectKind::Tree, tree.as_bytes()),

@@ -5,7 +5,8 @@ use std::path::Path;
 
 use super::keep::kept_files;
 use super::{
-    DeliverError, Delivery, DeliveryOptions, Outcome, hold, lock, provenance, source_commit,
+    DeliverError, Delivery, DeliveryOptions, Outcome, hold, is_strict, lock, provenance,
+    source_commit,
 };
 use crate::output::branch::build::{self, BranchState, KeptFile};
 use crate::output::branch::change::change;
@@ -37,6 +38,7 @@ pub(super) fn deliver(
     let change = change(&mut tree, &built.state)?;
     let lock = lock(rendering, &kept).to_bytes();
     let mut delivery = Delivery::new(change, built.statistics);
+    delivery.releasable = reasons.is_empty() && !is_strict(rendering, options);
     reasons.extend(hold(rendering, &delivery.change, options));
     if !reasons.is_empty() {
         delivery.outcome = Outcome::Held(reasons);

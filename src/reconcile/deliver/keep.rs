@@ -98,19 +98,13 @@ fn keep_namespaces<E>(
     Ok(())
 }
 
-/// While parts of the source cannot be read, whatever is not in the rendering may be in there, and stays.
+/// While parts of the source cannot be read or used, whatever is not in the rendering may be in there, and stays: a kind
+/// that was misspelt may have been a policy, or a WEC.
 fn keep_unknown<E>(
     rendering: &Rendering,
     standing: &mut StandingTree<'_, E>,
     kept: &mut BTreeMap<(usize, String, String), ObjectId>,
 ) -> Result<(), E> {
-    let unusable: HashSet<(String, String)> = rendering
-        .snapshot
-        .unusable
-        .iter()
-        .map(|key| (path::folder(key).to_owned(), path::file_name(key)))
-        .collect();
-    let all = !rendering.snapshot.broken.is_empty();
     let stand = standing.clusters()?;
     let mut rendered: Vec<HashSet<(&str, String)>> =
         vec![HashSet::new(); rendering.rendered.clusters.len()];
@@ -130,8 +124,7 @@ fn keep_unknown<E>(
         };
         for (folder, &tree) in standing.folders(root)?.iter() {
             for (file, &id) in standing.files(tree)?.iter() {
-                let concerned = all || unusable.contains(&(folder.clone(), file.clone()));
-                if concerned && !rendered[cluster].contains(&(folder.as_str(), file.clone())) {
+                if !rendered[cluster].contains(&(folder.as_str(), file.clone())) {
                     kept.insert((cluster, folder.clone(), file.clone()), id);
                 }
             }

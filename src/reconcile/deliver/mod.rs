@@ -73,6 +73,8 @@ pub struct DeliveryOptions {
 pub struct Delivery {
     /// Whether it went out.
     pub outcome: Outcome,
+    /// Whether a release lifts what holds it: then only the guard's limits on removals do.
+    pub releasable: bool,
     /// What changes, against what stood there.
     pub change: Change,
     /// For each branch: its name, the commit that now stands for the source commit, and whether it is new.
@@ -104,6 +106,9 @@ pub enum DeliverError {
     /// The source is no commit, so that a generated commit could not say where it comes from.
     #[error("a generated commit needs a source commit, and the source is a folder outside git")]
     NoSourceCommit,
+    /// The branch holds what people wrote.
+    #[error("{0} was not generated: no commit on it is by Stellate")]
+    NotGenerated(String),
     /// The repository cannot be opened.
     #[error("{}: {}", path.display(), source.message())]
     Open {
@@ -140,6 +145,7 @@ impl DeliverError {
     pub fn reason(&self) -> &'static str {
         match self {
             Self::NoSourceCommit => "NoSourceCommit",
+            Self::NotGenerated(_) => "NotGenerated",
             Self::Open { .. } => "RepositoryUnreadable",
             Self::Tree(_) => "InvalidPath",
             Self::Repository(RepositoryError::CheckedOut(_)) => "BranchCheckedOut",
@@ -157,6 +163,13 @@ impl DeliverError {
             Self::NoSourceCommit => {
                 Some("render a git repository, or write to a folder with --out".into())
             }
+            Self::NotGenerated(_) => Some(
+                "name a branch of its own with --branch: a generated branch holds nothing that people write".into(),
+            ),
+            Self::Repository(RepositoryError::Locked { path, .. }) => Some(format!(
+                "wait for the other process; when there is none, it was killed: remove {}",
+                path.display()
+            )),
             Self::Repository(RepositoryError::CheckedOut(_)) => {
                 Some("check out another branch, or name another one with --branch".into())
             }
@@ -212,6 +225,7 @@ impl Delivery {
     fn new(change: Change, statistics: Statistics) -> Self {
         Self {
             outcome: Outcome::Unchanged,
+            releasable: false,
             change,
             commits: Vec::new(),
             pushed: None,
@@ -222,18 +236,17 @@ impl Delivery {
     }
 }
 
+/// Tells whether errors hold everything.
+fn is_strict(rendering: &Rendering, options: &DeliveryOptions) -> bool {
+    let mut found = rendering.diagnostics.iter();
+    options.strict && found.any(|found| found.severity == Severity::Error)
+}
+
 /// Gives the reasons for which a change is held.
 fn hold(rendering: &Rendering, change: &Change, options: &DeliveryOptions) -> Vec<String> {
     let mut reasons = Vec::new();
-    if options.strict {
-        let errors = rendering
-            .diagnostics
-            .iter()
-            .filter(|found| found.severity == Severity::Error);
-        let count = errors.count();
-        if count > 0 {
-            reasons.push(format!("strict: there are {count} errors"));
-        }
+    if is_strict(rendering, options) {
+        reasons.push(format!("strict: there are {} errors", rendering.errors()));
     }
     let released = options.allow_removals
         || source_commit(rendering).is_some_and(|commit| {

@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use crate::model::kinds::{KindInfo, Kinds};
 use crate::model::{
-    BlobId, Diagnostic, Labels, Location, Object, ObjectKey, Origin, RepoPath, Scope, names,
+    BlobId, Diagnostic, Labels, Location, Object, ObjectKey, Origin, RepoPath, Scope, Severity,
+    names,
 };
 
 use super::parse::{ParsedBlob, ParsedDocument};
@@ -249,7 +250,16 @@ impl Assembly<'_> {
         let mut snapshot = self.snapshot;
         let mut findings = self.findings;
         snapshot.objects = once_each(snapshot.objects, &mut findings);
+        let told = findings.len();
         snapshot.controls = once_each(snapshot.controls, &mut findings);
+        // Of two policies or WECs that differ under one name, nobody can say which one is meant.
+        let doubtful = findings
+            .iter()
+            .skip(told)
+            .filter(|finding| finding.severity == Severity::Error);
+        snapshot
+            .unusable
+            .extend(doubtful.filter_map(|finding| finding.object.clone()));
         snapshot.namespaces = namespaces(&snapshot.objects);
         snapshot.skipped.sort();
         snapshot.skipped.dedup();

@@ -142,12 +142,12 @@ impl Disk {
             return Ok(());
         }
         fs::create_dir_all(&self.folder)?;
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(self.path())?;
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false);
+        // Sources may hold Secrets: what is kept of them is nobody else's business.
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let mut file = options.open(self.path())?;
         // Released when the file is closed.
         file.lock()?;
         self.catch_up(&mut file)?;

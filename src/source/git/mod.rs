@@ -339,7 +339,9 @@ fn published_name(repository: &Repository, folder: &Path) -> String {
     });
     let own = || {
         let top = repository.workdir().unwrap_or(folder);
-        let name = top.file_name().map(|name| name.to_string_lossy().into_owned());
+        let name = top
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned());
         name.unwrap_or_else(|| "repository".to_owned())
     };
     address.map_or_else(own, |address| address.redacted())
