@@ -281,7 +281,15 @@ fn settle(wec: &ApiServer, folder: &Path) {
                 "currentRevision": "1", "updateRevision": "1",
             }),
             "DaemonSet" => json!({"observedGeneration": generation}),
-            "Job" => json!({"startTime": "2025-01-01T00:00:00Z"}),
+            "Job" => {
+                let time = "2025-01-01T00:00:00Z";
+                let condition =
+                    |kind| json!({"type": kind, "status": "True", "lastTransitionTime": time});
+                json!({
+                    "startTime": time, "completionTime": time, "succeeded": 1, "ready": 0,
+                    "conditions": [condition("SuccessCriteriaMet"), condition("Complete")],
+                })
+            }
             _ => continue,
         };
         let patch = format!("--patch={}", json!({"status": status}));
