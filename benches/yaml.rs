@@ -1,4 +1,4 @@
-//! Reading and writing manifests, against the serde_yaml family: target T6.
+//! Reading and writing manifests, against the `serde_yaml` family: target T6.
 //!
 //! ```text
 //! cargo bench --bench yaml [-- --quick]
@@ -127,14 +127,14 @@ fn compare(
             }
         });
         note(4, &mut || {
-            values
-                .iter()
-                .for_each(|value| drop(black_box(serde_yaml::to_string(value))))
+            for value in &values {
+                drop(black_box(serde_yaml::to_string(value)));
+            }
         });
         note(5, &mut || {
-            values
-                .iter()
-                .for_each(|value| drop(black_box(serde_json::to_vec(value))))
+            for value in &values {
+                drop(black_box(serde_json::to_vec(value)));
+            }
         });
     }
     let ratio = |over: usize, under: usize| {

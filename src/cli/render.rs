@@ -522,7 +522,7 @@ fn said(rendering: &Rendering, time: Duration) -> String {
         .map(|tally| format!("; {tally}"))
         .unwrap_or_default();
     format!(
-        "{} for {}: {}, {} different, in {}{problems}",
+        "{} for {}: {}, {} distinct, in {}{problems}",
         count(summary.objects, "object"),
         count(summary.clusters.len(), "WEC"),
         count(summary.files, "file"),

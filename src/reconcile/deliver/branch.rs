@@ -233,15 +233,13 @@ impl Branch<'_> {
 
     /// Reads what stands, from the remote when there is one.
     fn stand(&self, repository: &BranchRepository<'_>) -> Result<Stand, DeliverError> {
-        let (branches, notes) = match self.push {
-            Some(url) => self.fetch(url)?,
-            None => {
-                let names = self.local_names(repository)?;
-                (names, repository.resolve(NOTES_REFERENCE)?)
-            }
+        let (mut branches, notes) = if let Some(url) = self.push {
+            self.fetch(url)?
+        } else {
+            let names = self.local_names(repository)?;
+            (names, repository.resolve(NOTES_REFERENCE)?)
         };
         let from = branches.clone();
-        let mut branches = branches;
         if self.push.is_none() && branches.is_empty() && self.layout == Layout::Directories {
             // In a fresh clone the branch stands only where it was cloned from.
             let published = format!("refs/remotes/origin/{}", self.name);
