@@ -7,6 +7,10 @@ use stellate::config;
 fuzz_target!(|text: &[u8]| {
     if let Err(found) = config::load("stellate.yaml", text) {
         assert!(!found.is_empty());
-        assert!(found.iter().all(|diagnostic| !diagnostic.message.is_empty()));
+        assert!(
+            found
+                .iter()
+                .all(|diagnostic| !diagnostic.message.is_empty())
+        );
     }
 });

@@ -10,7 +10,10 @@ fuzz_target!(|text: &str| {
     let path = match RemovalPath::parse(path) {
         Ok(path) => path,
         Err(error) => {
-            assert!(error.offset() <= text.len(), "an error behind the end: {error}");
+            assert!(
+                error.offset() <= text.len(),
+                "an error behind the end: {error}"
+            );
             return;
         }
     };
@@ -24,5 +27,9 @@ fuzz_target!(|text: &str| {
     });
     let mut after = before.clone();
     let removed = path.remove_from(&mut after);
-    assert_eq!(removed == 0, before == after, "{removed} values were removed");
+    assert_eq!(
+        removed == 0,
+        before == after,
+        "{removed} values were removed"
+    );
 });

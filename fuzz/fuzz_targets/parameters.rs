@@ -17,11 +17,19 @@ fuzz_target!(|text: &str| {
         Err(error) => assert!(names.contains(&error.name), "{error}"),
     }
     // What a property brings in is not expanded again.
-    properties.extend(names.iter().map(|name| (name.clone(), format!("%({name})"))));
-    assert_eq!(expand_parameters(template, &properties).as_deref(), Ok(template));
+    properties.extend(
+        names
+            .iter()
+            .map(|name| (name.clone(), format!("%({name})"))),
+    );
+    assert_eq!(
+        expand_parameters(template, &properties).as_deref(),
+        Ok(template)
+    );
 
     if let Ok(replacement) = Replacement::parse(path, value) {
-        let before = json!({"a": {"b": [1, {"c": "d"}], "0": true}, "list": [[], null], "text": "x"});
+        let before =
+            json!({"a": {"b": [1, {"c": "d"}], "0": true}, "list": [[], null], "text": "x"});
         let mut once = before.clone();
         if replacement.apply_to(&mut once).is_err() {
             assert_eq!(once, before, "a replacement that fails changes nothing");

@@ -23,12 +23,26 @@ fuzz_target!(|text: &[u8]| {
     for (number, document) in documents.iter().enumerate() {
         assert_eq!(lenient[number].value, document.value);
         let written = emit(&document.value);
-        let limits = Limits { bytes: 1 << 24, nodes: 100_000, ..LIMITS };
+        let limits = Limits {
+            bytes: 1 << 24,
+            nodes: 100_000,
+            ..LIMITS
+        };
         let again = load(&written, &limits).unwrap_or_else(|error| {
-            panic!("{error} in what was written:\n{}", String::from_utf8_lossy(&written))
+            panic!(
+                "{error} in what was written:\n{}",
+                String::from_utf8_lossy(&written)
+            )
         });
-        let again = again.first().map_or(Value::Null, |document| document.value.clone());
-        assert_eq!(again, document.value, "{}", String::from_utf8_lossy(&written));
+        let again = again
+            .first()
+            .map_or(Value::Null, |document| document.value.clone());
+        assert_eq!(
+            again,
+            document.value,
+            "{}",
+            String::from_utf8_lossy(&written)
+        );
         assert_eq!(emit(&again), written);
         if let Value::Object(members) = &document.value {
             for key in members.keys().take(4) {
