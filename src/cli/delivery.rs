@@ -116,6 +116,13 @@ impl Report {
                 });
             clusters[position].count(files.values());
         }
+        for (name, files) in &delivery.change.fresh {
+            let found = clusters.binary_search_by(|cluster| cluster.name.cmp(name));
+            if let Some(cluster) = found.ok().and_then(|position| clusters.get_mut(position)) {
+                cluster.added = usize::try_from(*files).unwrap_or(usize::MAX);
+                cluster.state = "new";
+            }
+        }
         for cluster in &mut clusters {
             if !held_because.is_empty() && cluster.state != "unchanged" {
                 cluster.state = "held";

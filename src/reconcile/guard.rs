@@ -65,6 +65,7 @@ mod tests {
         Change {
             clusters: [("c".into(), Arc::new(files))].into(),
             emptied: Vec::new(),
+            fresh: BTreeMap::new(),
             clusters_before: 4,
             files_before: before,
         }

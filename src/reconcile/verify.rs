@@ -132,7 +132,14 @@ pub fn verify(
     if tip.clusters != Some(built.tree) {
         let mut read = |id| branch.tree(id);
         let mut standing = StandingTree::new(tip.clusters, &mut read);
-        for (cluster, files) in &change(&mut standing, &built.state)?.clusters {
+        let found = change(&mut standing, &built.state)?;
+        differences.extend(
+            found
+                .fresh
+                .keys()
+                .map(|cluster| format!("clusters/{cluster}/ is missing in the commit")),
+        );
+        for (cluster, files) in &found.clusters {
             differences.extend(files.iter().map(|(file, change)| {
                 let what = match change {
                     FileChange::Added(_) => "is missing in the commit",

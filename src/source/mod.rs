@@ -6,7 +6,7 @@
 //! ```
 //!
 //! Inputs are file names with blob ids and the parsed documents of each blob; output is one `Snapshot` with diagnostics.
-//! This file, [`assemble`], [`parse`] and [`select`] are pure; [`folder`] and [`git`] read files and repositories,
+//! This file, [`mod@assemble`], [`parse`] and [`select`] are pure; [`folder`] and [`git`] read files and repositories,
 //! [`cache`] keeps what was parsed, [`hydrate`] runs the user's tools, and [`read`] is the chain of them all.
 //!
 //! What cannot be read is unknown, never gone: [`Snapshot::is_complete`] tells the difference.

@@ -106,7 +106,8 @@ fn clean_metadata(metadata: &mut Map<String, Value>) {
     }
 }
 
-fn drop_emptied(metadata: &mut Map<String, Value>) {
+/// Drops maps of annotations and labels that hold nothing: an API server would, and a tool would see a difference for ever.
+pub(super) fn drop_emptied(metadata: &mut Map<String, Value>) {
     for name in ["annotations", "labels"] {
         let empty = match metadata.get(name) {
             Some(Value::Object(map)) => map.is_empty(),

@@ -253,6 +253,9 @@ pub fn steps(
         seen("createOnly", value);
     }
     name_namespace(object, value);
+    if let Some(metadata) = value.get_mut("metadata").and_then(Value::as_object_mut) {
+        clean::drop_emptied(metadata);
+    }
     check_identity(object, value)
 }
 

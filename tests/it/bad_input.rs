@@ -344,7 +344,7 @@ spec:
         "apiVersion: example.com/v1\nkind: Widget\nmetadata: {name: one, namespace: gadgets}\n",
     ));
     let told = after_in(&files, |root| {
-        fs::remove_file(root.join("definition.yaml")).unwrap()
+        fs::remove_file(root.join("definition.yaml")).unwrap();
     });
     told.told("UnknownKind");
     told.kept_on_both("gadgets/widget.example.com-one.yaml");

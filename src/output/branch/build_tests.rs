@@ -455,7 +455,25 @@ fn check_change(
         .iter()
         .map(|(cluster, files)| (cluster.to_string(), (**files).clone()))
         .collect();
-    assert_eq!(listed, wanted);
+    let stood = |cluster: &str| {
+        files
+            .keys()
+            .any(|path| path.split_once('/').unwrap().0 == cluster)
+    };
+    let (old, new): (BTreeMap<_, _>, BTreeMap<_, _>) = wanted
+        .clone()
+        .into_iter()
+        .partition(|(cluster, _)| stood(cluster));
+    assert_eq!(listed, old);
+    let fresh: BTreeMap<String, u64> = found
+        .fresh
+        .iter()
+        .map(|(cluster, files)| (cluster.to_string(), *files))
+        .collect();
+    let counted = new
+        .into_iter()
+        .map(|(cluster, files)| (cluster, files.len() as u64));
+    assert_eq!(fresh, counted.collect());
     let count = |wanted_change: fn(&FileChange) -> bool| {
         wanted
             .values()

@@ -31,6 +31,9 @@ pub type FileChanges = BTreeMap<String, FileChange>;
 pub struct Change {
     /// The WECs whose folders change.
     pub clusters: BTreeMap<ClusterName, Arc<FileChanges>>,
+    /// The WECs that had no folder, with the number of their files: all are new, and a list of them would be a list of
+    /// everything.
+    pub fresh: BTreeMap<ClusterName, u64>,
     /// WECs that had objects and have none any more.
     pub emptied: Vec<ClusterName>,
     /// WECs that had objects before.
@@ -42,7 +45,7 @@ pub struct Change {
 impl Change {
     /// Counts files that are added, removed and changed, over all WECs.
     pub fn counts(&self) -> (u64, u64, u64) {
-        let mut counts = (0, 0, 0);
+        let mut counts = (self.fresh.values().sum(), 0, 0);
         for change in self.clusters.values().flat_map(|files| files.values()) {
             match change {
                 FileChange::Added(_) => counts.0 += 1,
@@ -55,7 +58,7 @@ impl Change {
 
     /// Tells whether nothing changes.
     pub fn is_empty(&self) -> bool {
-        self.clusters.is_empty()
+        self.clusters.is_empty() && self.fresh.is_empty()
     }
 }
 
@@ -78,6 +81,10 @@ pub fn change<E>(standing: &mut StandingTree<'_, E>, after: &BranchState) -> Res
     for name in old.keys().map(String::as_str).chain(after.cluster_names()) {
         let pair = (old.get(name).copied(), after.root(name));
         if pair.0 == pair.1 || change.clusters.contains_key(name) {
+            continue;
+        }
+        if pair.0.is_none() {
+            change.add_fresh(name, after);
             continue;
         }
         let files = match shared.get(&pair) {
@@ -105,6 +112,10 @@ pub fn change_between(before: &BranchState, after: &BranchState) -> Change {
         if pair.0 == pair.1 || change.clusters.contains_key(name) {
             continue;
         }
+        if pair.0.is_none() {
+            change.add_fresh(name, after);
+            continue;
+        }
         let files = shared.entry(pair).or_insert_with(|| {
             let positions = (before.position(name), after.position(name));
             Arc::new(compare_built(&folders, positions))
@@ -120,6 +131,13 @@ pub fn change_between(before: &BranchState, after: &BranchState) -> Change {
 type Shared = HashMap<(Option<ObjectId>, Option<ObjectId>), Arc<FileChanges>>;
 
 impl Change {
+    /// Takes note of a WEC that had no folder.
+    fn add_fresh(&mut self, name: &str, after: &BranchState) {
+        if after.has_files(name) {
+            self.fresh.insert(name.into(), after.files_on(name) as u64);
+        }
+    }
+
     /// Takes note of a WEC that had this many files.
     fn count(&mut self, name: &str, files: u64, after: &BranchState) {
         self.files_before += files;
