@@ -50,13 +50,13 @@ fn addresses_are_read_as_git_reads_them() {
 #[test]
 fn a_relative_path_is_taken_from_its_base() {
     let near = |text| {
-        RemoteUrl::parse_in(text, Path::new("/work/repo"))
+        RemoteUrl::parse_in(text, Path::new("/srv/repo"))
             .expect(text)
             .to_string()
     };
-    assert_eq!(near("../other"), "/work/other");
+    assert_eq!(near("../other"), "/srv/other");
     assert_eq!(near("/abs"), "/abs");
-    assert_eq!(near("."), "/work/repo");
+    assert_eq!(near("."), "/srv/repo");
     assert_eq!(near("https://h/r"), "https://h/r");
 }
 

@@ -74,14 +74,6 @@ fn generated_templates_give_what_go_gives() {
     assert!(agrees_with_go(include_str!("go-text-template.jsonl")) > 300);
 }
 
-/// `TEMPLATE_ROWS` names a table with the rows' shape, of any length.
-#[test]
-#[ignore = "needs a table made with Go"]
-fn a_table_from_elsewhere_agrees() {
-    let path = std::env::var("TEMPLATE_ROWS").unwrap();
-    agrees_with_go(&std::fs::read_to_string(path).unwrap());
-}
-
 #[test]
 fn a_missing_property_is_named_with_its_place() {
     let position = Position { line: 2, column: 5 };
