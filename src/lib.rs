@@ -17,6 +17,7 @@
 //! | [`placement`] | a [`placement::Plan`]: which object goes to which WEC, and why |
 //! | [`transform`] | prepared objects: cleaned and emitted once, with holes for what differs per WEC |
 //! | [`output`] | the tree of the generated branch, and its adapters: folder and git |
+//! | [`status`] | where each commit stands on each WEC, and in which words the forge hears of it |
 //! | [`config`] | `stellate.yaml`, raw and resolved |
 //! | [`reconcile`] | the chain of all stages |
 //! | [`cli`] | one file a verb; the only place that prints |
@@ -30,5 +31,6 @@ pub mod output;
 pub mod placement;
 pub mod reconcile;
 pub mod source;
+pub mod status;
 pub mod transform;
 pub mod yaml;

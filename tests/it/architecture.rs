@@ -12,7 +12,7 @@ use std::{
 use crate::support::project;
 
 /// What each part of the crate may name, itself aside.
-const ARROWS: [(&str, &[&str]); 11] = [
+const ARROWS: [(&str, &[&str]); 13] = [
     ("model", &[]),
     ("yaml", &["model"]),
     ("git", &["model"]),
@@ -35,6 +35,19 @@ const ARROWS: [(&str, &[&str]); 11] = [
             "transform",
         ],
     ),
+    (
+        "status",
+        &[
+            "model",
+            "yaml",
+            "git",
+            "source",
+            "inventory",
+            "placement",
+            "transform",
+            "output",
+        ],
+    ),
     ("config", &["model", "yaml", "git"]),
     (
         "reconcile",
@@ -47,7 +60,24 @@ const ARROWS: [(&str, &[&str]); 11] = [
             "placement",
             "transform",
             "output",
+            "status",
             "config",
+        ],
+    ),
+    (
+        "server",
+        &[
+            "model",
+            "yaml",
+            "git",
+            "source",
+            "inventory",
+            "placement",
+            "transform",
+            "output",
+            "status",
+            "config",
+            "reconcile",
         ],
     ),
     (
@@ -61,14 +91,16 @@ const ARROWS: [(&str, &[&str]); 11] = [
             "placement",
             "transform",
             "output",
+            "status",
             "config",
             "reconcile",
+            "server",
         ],
     ),
 ];
 
 /// The core: the same inputs give the same bytes. A folder stands for all that is in it.
-const PURE: [&str; 26] = [
+const PURE: [&str; 30] = [
     "lib.rs",
     "model",
     "yaml",
@@ -92,6 +124,10 @@ const PURE: [&str; 26] = [
     "output/branch/notes.rs",
     "output/branch/object.rs",
     "output/branch/standing.rs",
+    "status/mod.rs",
+    "status/board.rs",
+    "status/state.rs",
+    "status/summarise.rs",
     "reconcile/guard.rs",
     "reconcile/policies.rs",
     "reconcile/secrets.rs",

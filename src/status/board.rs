@@ -1,0 +1,195 @@
+//! The board: where every pipeline, commit and WEC stands. What the API and the page show, and what statuses are made of. Pure data.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::Phase;
+use super::state::{ClusterState, Observation};
+use crate::model::{ClusterName, Diagnostic};
+
+/// The most commits that a pipeline remembers.
+pub const COMMITS: usize = 50;
+
+/// Everything that a service knows.
+#[derive(Clone, Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Board {
+    /// The pipelines by name.
+    pub pipelines: BTreeMap<String, PipelineBoard>,
+}
+
+/// One pipeline.
+#[derive(Clone, Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PipelineBoard {
+    /// Where the source is, without credentials.
+    pub source: String,
+    /// The branch or tag that is followed; none for the source's HEAD.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reference: Option<String>,
+    /// Where results go, in words: `branch generated on https://…`.
+    pub outputs: Vec<String>,
+    /// Whether a source and an inventory were read at least once since the start.
+    pub ready: bool,
+    /// What it is doing.
+    pub activity: Activity,
+    /// What keeps it from working; none when all is well.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem: Option<Problem>,
+    /// The WECs of the inventory that was used last.
+    pub clusters: Vec<ClusterName>,
+    /// The newest commits, the newest first.
+    pub commits: VecDeque<CommitBoard>,
+}
+
+/// What a pipeline is doing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase", tag = "state")]
+pub enum Activity {
+    /// Nothing: it waits to be told, or for its interval.
+    #[default]
+    Idle,
+    /// A stage of its work.
+    Working {
+        /// The stage: `read`, `place`, `transform`, `build`, `push` …
+        stage: String,
+        /// Since when.
+        since: Timestamp,
+    },
+    /// It tries again later.
+    BackingOff {
+        /// When.
+        until: Timestamp,
+        /// How often it failed in a row.
+        failures: u32,
+    },
+}
+
+/// Something that is wrong with a pipeline as a whole.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Problem {
+    /// A fixed word.
+    pub reason: String,
+    /// A sentence.
+    pub message: String,
+    /// What to do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub help: Option<String>,
+    /// Since when it is so.
+    pub since: Timestamp,
+}
+
+/// One source commit of one pipeline.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CommitBoard {
+    /// Its id.
+    pub id: String,
+    /// The first line of its message.
+    pub subject: String,
+    /// Who wrote it.
+    pub author: String,
+    /// When it was written.
+    pub written: Timestamp,
+    /// When it was first seen here.
+    pub seen: Timestamp,
+    /// The generated commit that stands for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub generated: Option<String>,
+    /// What it changed: files over all WECs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub change: Option<ChangeCounts>,
+    /// The commit as a whole: rendered, held, published, failed, superseded.
+    pub whole: ClusterState,
+    /// Where each WEC stands.
+    pub clusters: BTreeMap<ClusterName, ClusterState>,
+    /// By which WECs share a status, when that is configured.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub groups: BTreeMap<ClusterName, String>,
+    /// What was found while rendering.
+    #[serde(default, skip_deserializing)]
+    pub diagnostics: Vec<Diagnostic>,
+    /// Milliseconds of each stage, in order.
+    #[serde(default, skip_deserializing)]
+    pub timings: Vec<(String, f64)>,
+}
+
+/// Numbers of files over all WECs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ChangeCounts {
+    /// New.
+    pub added: u64,
+    /// Gone.
+    pub removed: u64,
+    /// Different.
+    pub changed: u64,
+    /// WECs for which something changed.
+    pub clusters: usize,
+}
+
+impl CommitBoard {
+    /// Gives one phase for all: the commit's own end, else the worst of its WECs, else the slowest.
+    pub fn phase(&self) -> Phase {
+        match self.whole.phase() {
+            own @ (Phase::Pending
+            | Phase::Rendered
+            | Phase::Held
+            | Phase::Failed
+            | Phase::Superseded) => return own,
+            _ => {}
+        }
+        let phases = || self.clusters.values().map(ClusterState::phase);
+        for bad in [
+            Phase::Failed,
+            Phase::Degraded,
+            Phase::Held,
+            Phase::Quarantined,
+        ] {
+            if phases().any(|phase| phase == bad) {
+                return bad;
+            }
+        }
+        phases()
+            .filter(|phase| *phase != Phase::Superseded)
+            .min()
+            .unwrap_or(self.whole.phase())
+    }
+
+    /// Tells whether nothing more is waited for.
+    pub fn is_over(&self) -> bool {
+        self.whole.is_over() && self.clusters.values().all(ClusterState::is_over)
+    }
+
+    /// Takes in what concerns the commit and all its WECs.
+    pub fn observe_all(&mut self, observation: &Observation, now: Timestamp) -> bool {
+        let mut changed = self.whole.observe(observation.clone(), now);
+        for state in self.clusters.values_mut() {
+            changed |= state.observe(observation.clone(), now);
+        }
+        changed
+    }
+}
+
+impl PipelineBoard {
+    /// Finds a commit by its id or the beginning of it, at least 7 characters.
+    pub fn commit(&self, id: &str) -> Option<&CommitBoard> {
+        let fits = |commit: &&CommitBoard| id.len() >= 7 && commit.id.starts_with(id);
+        self.commits.iter().find(fits)
+    }
+
+    /// Finds a commit to change it.
+    pub fn commit_mut(&mut self, id: &str) -> Option<&mut CommitBoard> {
+        self.commits.iter_mut().find(|commit| commit.id == id)
+    }
+
+    /// Puts a commit in front; what is too old goes.
+    pub fn push(&mut self, commit: CommitBoard) {
+        self.commits.retain(|older| older.id != commit.id);
+        self.commits.push_front(commit);
+        self.commits.truncate(COMMITS);
+    }
+}

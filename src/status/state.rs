@@ -1,0 +1,386 @@
+//! The state of one commit on one WEC: observations in any order → facets → one [`Phase`]. Pure and total.
+//!
+//! A state is a set of facets, and its phase follows from them alone: no order of observations leads astray. What ends a state:
+//! a fault, a hold, an objects' quarantine, the WEC's word, the deadline, or a commit that takes its place.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{Health, ObjectReport, Phase, Progress, Report};
+use crate::model::ObjectKey;
+
+/// The most generated commits that one state answers to.
+const REVISIONS: usize = 64;
+
+/// One thing that was seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Observation {
+    /// Work on the commit begins, for the first time or again.
+    Begun,
+    /// It was rendered: so many objects, and those that could not be.
+    Rendered {
+        /// The WEC's objects.
+        objects: usize,
+        /// Those that keep their last good output, with the reason.
+        quarantined: BTreeMap<ObjectKey, String>,
+    },
+    /// The guard, or strictness, holds it back.
+    Held(Vec<String>),
+    /// It is where the WEC will find it.
+    Published {
+        /// The generated commit, or the mailboxes' digest.
+        revision: String,
+        /// Whether the WEC has been given the same bytes before: then what it says of them still holds.
+        same_as: Option<Box<ClusterState>>,
+    },
+    /// It could not be rendered or published.
+    Failed {
+        /// A fixed word.
+        reason: String,
+        /// A sentence, with the way out.
+        message: String,
+    },
+    /// The WEC, or who acts for it, says something.
+    Reported(Report),
+    /// The WEC did not come to an end in the time that it has.
+    Overdue {
+        /// That time, as people write it.
+        after: String,
+    },
+    /// Another commit took its place.
+    Superseded {
+        /// That commit.
+        by: String,
+    },
+}
+
+/// What is known of one commit on one WEC.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ClusterState {
+    /// Where it stands; follows from everything else.
+    phase: Phase,
+    /// Since when it stands there.
+    since: Timestamp,
+    /// Whether the WEC is expected to say something.
+    expects_report: bool,
+    /// The WEC's objects, once rendered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    objects: Option<usize>,
+    /// Objects that could not be rendered.
+    #[serde(with = "pairs", skip_serializing_if = "BTreeMap::is_empty", default)]
+    quarantined: BTreeMap<ObjectKey, String>,
+    /// Why it is held.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    held: Vec<String>,
+    /// The generated commits that hold these bytes for the WEC; the newest last.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    revisions: Vec<String>,
+    /// What failed: reason and sentence.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    failed: Option<(String, String)>,
+    /// The last word of each reporter.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty", default)]
+    reports: BTreeMap<String, Report>,
+    /// The time that ran out.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    overdue: Option<String>,
+    /// The commit that took its place.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    superseded: Option<String>,
+}
+
+impl ClusterState {
+    /// Begins.
+    pub fn new(expects_report: bool, now: Timestamp) -> Self {
+        Self {
+            phase: Phase::Pending,
+            since: now,
+            expects_report,
+            objects: None,
+            quarantined: BTreeMap::new(),
+            held: Vec::new(),
+            revisions: Vec::new(),
+            failed: None,
+            reports: BTreeMap::new(),
+            overdue: None,
+            superseded: None,
+        }
+    }
+
+    /// Takes an observation in; tells whether anything changed that people see.
+    pub fn observe(&mut self, observation: Observation, now: Timestamp) -> bool {
+        let before = (self.phase, self.why());
+        match observation {
+            Observation::Begun => self.begin(),
+            Observation::Rendered {
+                objects,
+                quarantined,
+            } => {
+                self.objects = Some(objects);
+                self.quarantined = quarantined;
+                self.failed = None;
+            }
+            Observation::Held(reasons) => self.held = reasons,
+            Observation::Published { revision, same_as } => self.publish(revision, same_as),
+            Observation::Failed { reason, message } => self.failed = Some((reason, message)),
+            Observation::Reported(report) => self.report(report),
+            Observation::Overdue { after } => self.overdue = Some(after),
+            Observation::Superseded { by } => {
+                if !self.is_over() {
+                    self.superseded = Some(by);
+                }
+            }
+        }
+        self.phase = self.derive();
+        if self.phase != before.0 {
+            self.since = now;
+        }
+        (self.phase, self.why()) != before
+    }
+
+    /// Another attempt: what failed, was held or was overtaken before counts no more; what the WEC said of bytes that it has, does.
+    fn begin(&mut self) {
+        self.failed = None;
+        self.held = Vec::new();
+        self.overdue = None;
+        self.superseded = None;
+    }
+
+    fn publish(&mut self, revision: String, same_as: Option<Box<Self>>) {
+        self.held = Vec::new();
+        self.failed = None;
+        if let Some(before) = same_as {
+            let known: BTreeSet<String> = self.revisions.iter().cloned().collect();
+            let older = before
+                .revisions
+                .into_iter()
+                .filter(|older| !known.contains(older));
+            self.revisions.splice(0..0, older);
+            for (reporter, report) in before.reports {
+                self.reports.entry(reporter).or_insert(report);
+            }
+            self.expects_report |= before.expects_report;
+        }
+        if self.revisions.last() != Some(&revision) {
+            self.revisions.retain(|older| *older != revision);
+            self.revisions.push(revision);
+        }
+        let excess = self.revisions.len().saturating_sub(REVISIONS);
+        self.revisions.drain(..excess);
+        let revisions = &self.revisions;
+        self.reports
+            .retain(|_, report| speaks_of(report, revisions));
+    }
+
+    fn report(&mut self, report: Report) {
+        if self.revisions.is_empty() || speaks_of(&report, &self.revisions) {
+            self.expects_report = true;
+            self.reports.insert(report.reporter.clone(), report);
+        }
+    }
+
+    /// The phase is a function of the facets.
+    fn derive(&self) -> Phase {
+        if self.superseded.is_some() {
+            return Phase::Superseded;
+        }
+        if self.failed.is_some() {
+            return Phase::Failed;
+        }
+        if !self.held.is_empty() {
+            return Phase::Held;
+        }
+        if self.revisions.is_empty() {
+            return match self.objects {
+                None => Phase::Pending,
+                Some(_) => Phase::Rendered,
+            };
+        }
+        let reported = self.reported();
+        match reported {
+            Phase::Degraded => Phase::Degraded,
+            _ if !self.quarantined.is_empty() => Phase::Quarantined,
+            Phase::Healthy => Phase::Healthy,
+            _ if self.overdue.is_some() => Phase::Degraded,
+            other => other,
+        }
+    }
+
+    /// What the WEC's reporters say together: the worst of them counts.
+    fn reported(&self) -> Phase {
+        let mut phase = None;
+        for report in self.reports.values() {
+            let one = match (report.progress, report.health) {
+                (Progress::Refused, _) | (_, Health::Degraded) => return Phase::Degraded,
+                (Progress::Applied, Health::Healthy | Health::Suspended) => Phase::Healthy,
+                (Progress::Applied, _) => Phase::Applied,
+                (Progress::Delivered, _) => Phase::Delivered,
+            };
+            phase = Some(phase.map_or(one, |worst: Phase| worst.min(one)));
+        }
+        phase.unwrap_or(Phase::Published)
+    }
+
+    /// Where it stands.
+    pub fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    /// Since when.
+    pub fn since(&self) -> Timestamp {
+        self.since
+    }
+
+    /// Tells whether it has come to an end: nothing more is waited for.
+    pub fn is_over(&self) -> bool {
+        match self.phase {
+            Phase::Pending | Phase::Rendered | Phase::Delivered | Phase::Applied => false,
+            Phase::Published => !self.expects_report,
+            Phase::Healthy
+            | Phase::Degraded
+            | Phase::Held
+            | Phase::Quarantined
+            | Phase::Failed
+            | Phase::Superseded => true,
+        }
+    }
+
+    /// Says why, in one sentence; empty when the phase says it all.
+    pub fn why(&self) -> String {
+        match self.phase {
+            Phase::Superseded => format!(
+                "by {}",
+                short(self.superseded.as_deref().unwrap_or_default())
+            ),
+            Phase::Failed => self
+                .failed
+                .as_ref()
+                .map(|(_, message)| message.clone())
+                .unwrap_or_default(),
+            Phase::Held => self.held.join("; "),
+            Phase::Quarantined => {
+                let (object, reason) = match self.quarantined.first_key_value() {
+                    Some(first) => first,
+                    None => return String::new(),
+                };
+                let more = match self.quarantined.len() - 1 {
+                    0 => String::new(),
+                    more => format!(" (and {more} more)"),
+                };
+                format!("{object} keeps its last good output: {reason}{more}")
+            }
+            Phase::Degraded => self.worst(),
+            Phase::Published if self.expects_report => "no report from the WEC yet".into(),
+            Phase::Published => "nobody reports from the WEC".into(),
+            Phase::Delivered | Phase::Applied => self.message(),
+            Phase::Pending | Phase::Rendered | Phase::Healthy => String::new(),
+        }
+    }
+
+    fn worst(&self) -> String {
+        if let Some(object) = self.unhealthy().next() {
+            let rest = match object.message.as_str() {
+                "" => String::new(),
+                message => format!(": {message}"),
+            };
+            return format!("{}{rest}", object.object);
+        }
+        let bad = self.reports.values().find(|report| {
+            report.health == Health::Degraded || report.progress == Progress::Refused
+        });
+        match (bad, &self.overdue) {
+            (Some(report), _) => report.message.clone(),
+            (None, Some(after)) if self.reports.is_empty() => format!("no report within {after}"),
+            (None, Some(after)) => format!("not healthy within {after}: {}", self.message()),
+            (None, None) => String::new(),
+        }
+    }
+
+    fn message(&self) -> String {
+        let open = self
+            .reports
+            .values()
+            .find(|report| report.health != Health::Healthy && !report.message.is_empty());
+        open.map(|report| report.message.clone())
+            .unwrap_or_default()
+    }
+
+    /// The objects that do not work, by all reporters.
+    pub fn unhealthy(&self) -> impl Iterator<Item = &ObjectReport> {
+        let objects = self.reports.values().flat_map(|report| &report.objects);
+        objects.filter(|object| object.health == Health::Degraded)
+    }
+
+    /// Everything that is said of single objects.
+    pub fn object_reports(&self) -> impl Iterator<Item = &ObjectReport> {
+        self.reports.values().flat_map(|report| &report.objects)
+    }
+
+    /// The last word of each reporter, by name.
+    pub fn reports(&self) -> impl Iterator<Item = &Report> {
+        self.reports.values()
+    }
+
+    /// Objects that could not be rendered, with the reason.
+    pub fn quarantined(&self) -> &BTreeMap<ObjectKey, String> {
+        &self.quarantined
+    }
+
+    /// The WEC's objects; none before they were rendered.
+    pub fn objects(&self) -> Option<usize> {
+        self.objects
+    }
+
+    /// The generated commit that holds it for the WEC.
+    pub fn revision(&self) -> Option<&str> {
+        self.revisions.last().map(String::as_str)
+    }
+
+    /// Tells whether a report is waited for.
+    pub fn expects_report(&self) -> bool {
+        self.expects_report
+    }
+}
+
+/// Tells whether a report is about one of these revisions; one that names none speaks of what is there.
+fn speaks_of(report: &Report, revisions: &[String]) -> bool {
+    let Some(revision) = &report.revision else {
+        return true;
+    };
+    revisions.iter().any(|known| known == revision)
+}
+
+/// The first characters of a commit id.
+pub fn short(id: &str) -> &str {
+    id.get(..10).unwrap_or(id)
+}
+
+/// Object keys as they are written, since JSON's keys are text.
+mod pairs {
+    use std::collections::BTreeMap;
+
+    use serde::{Deserialize, Deserializer, Serialize as _, Serializer};
+
+    use crate::model::ObjectKey;
+
+    pub(super) fn serialize<S: Serializer>(
+        map: &BTreeMap<ObjectKey, String>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        map.iter().collect::<Vec<_>>().serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<BTreeMap<ObjectKey, String>, D::Error> {
+        let pairs: Vec<(ObjectKey, String)> = Vec::deserialize(deserializer)?;
+        Ok(pairs.into_iter().collect())
+    }
+}
+
+#[cfg(test)]
+#[path = "state_tests.rs"]
+mod tests;
