@@ -1,6 +1,7 @@
 //! The board: where every pipeline, commit and WEC stands. What the API and the page show, and what statuses are made of. Pure data.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -40,8 +41,8 @@ pub struct PipelineBoard {
     pub problem: Option<Problem>,
     /// The WECs of the inventory that was used last.
     pub clusters: Vec<ClusterName>,
-    /// The newest commits, the newest first.
-    pub commits: VecDeque<CommitBoard>,
+    /// The newest commits, the newest first; shared, so that a copy of the board is cheap.
+    pub commits: VecDeque<Arc<CommitBoard>>,
 }
 
 /// What a pipeline is doing.
@@ -177,19 +178,20 @@ impl CommitBoard {
 impl PipelineBoard {
     /// Finds a commit by its id or the beginning of it, at least 7 characters.
     pub fn commit(&self, id: &str) -> Option<&CommitBoard> {
-        let fits = |commit: &&CommitBoard| id.len() >= 7 && commit.id.starts_with(id);
-        self.commits.iter().find(fits)
+        let fits = |commit: &&Arc<CommitBoard>| id.len() >= 7 && commit.id.starts_with(id);
+        self.commits.iter().find(fits).map(AsRef::as_ref)
     }
 
     /// Finds a commit to change it.
     pub fn commit_mut(&mut self, id: &str) -> Option<&mut CommitBoard> {
-        self.commits.iter_mut().find(|commit| commit.id == id)
+        let found = self.commits.iter_mut().find(|commit| commit.id == id);
+        found.map(Arc::make_mut)
     }
 
     /// Puts a commit in front; what is too old goes.
     pub fn push(&mut self, commit: CommitBoard) {
         self.commits.retain(|older| older.id != commit.id);
-        self.commits.push_front(commit);
+        self.commits.push_front(Arc::new(commit));
         self.commits.truncate(COMMITS);
     }
 }

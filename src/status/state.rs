@@ -3,7 +3,7 @@
 //! A state is a set of facets, and its phase follows from them alone: no order of observations leads astray. What ends a state:
 //! a fault, a hold, an objects' quarantine, the WEC's word, the deadline, or a commit that takes its place.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -32,7 +32,7 @@ pub enum Observation {
     Published {
         /// The generated commit, or the mailboxes' digest.
         revision: String,
-        /// Whether the WEC has been given the same bytes before: then what it says of them still holds.
+        /// The state of the commit that gave the WEC the same bytes: what the WEC said of them still holds. None when they are new to it.
         same_as: Option<Box<ClusterState>>,
     },
     /// It could not be rendered or published.
@@ -78,6 +78,9 @@ pub struct ClusterState {
     /// The generated commits that hold these bytes for the WEC; the newest last.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     revisions: Vec<String>,
+    /// When the WEC was first given these bytes.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    given: Option<Timestamp>,
     /// What failed: reason and sentence.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     failed: Option<(String, String)>,
@@ -103,6 +106,7 @@ impl ClusterState {
             quarantined: BTreeMap::new(),
             held: Vec::new(),
             revisions: Vec::new(),
+            given: None,
             failed: None,
             reports: BTreeMap::new(),
             overdue: None,
@@ -124,7 +128,9 @@ impl ClusterState {
                 self.failed = None;
             }
             Observation::Held(reasons) => self.held = reasons,
-            Observation::Published { revision, same_as } => self.publish(revision, same_as),
+            Observation::Published { revision, same_as } => {
+                self.publish(revision, same_as.map(|before| *before), now);
+            }
             Observation::Failed { reason, message } => self.failed = Some((reason, message)),
             Observation::Reported(report) => self.report(report),
             Observation::Overdue { after } => self.overdue = Some(after),
@@ -149,20 +155,26 @@ impl ClusterState {
         self.superseded = None;
     }
 
-    fn publish(&mut self, revision: String, same_as: Option<Box<Self>>) {
+    fn publish(&mut self, revision: String, same_as: Option<Self>, now: Timestamp) {
         self.held = Vec::new();
         self.failed = None;
-        if let Some(before) = same_as {
-            let known: BTreeSet<String> = self.revisions.iter().cloned().collect();
-            let older = before
-                .revisions
-                .into_iter()
-                .filter(|older| !known.contains(older));
-            self.revisions.splice(0..0, older);
-            for (reporter, report) in before.reports {
-                self.reports.entry(reporter).or_insert(report);
+        match same_as {
+            Some(before) => {
+                self.revisions = before.revisions;
+                self.given = before.given;
+                self.reports = before.reports;
+                self.expects_report |= before.expects_report;
             }
-            self.expects_report |= before.expects_report;
+            None if self.revisions.contains(&revision) => {}
+            None => {
+                self.revisions = Vec::new();
+                self.reports = BTreeMap::new();
+                self.overdue = None;
+            }
+        }
+        self.given.get_or_insert(now);
+        if self.revisions.is_empty() {
+            self.given = Some(now);
         }
         if self.revisions.last() != Some(&revision) {
             self.revisions.retain(|older| *older != revision);
@@ -170,9 +182,6 @@ impl ClusterState {
         }
         let excess = self.revisions.len().saturating_sub(REVISIONS);
         self.revisions.drain(..excess);
-        let revisions = &self.revisions;
-        self.reports
-            .retain(|_, report| speaks_of(report, revisions));
     }
 
     fn report(&mut self, report: Report) {
@@ -337,6 +346,11 @@ impl ClusterState {
     /// The generated commit that holds it for the WEC.
     pub fn revision(&self) -> Option<&str> {
         self.revisions.last().map(String::as_str)
+    }
+
+    /// When the WEC was first given these bytes: from then on its time runs.
+    pub fn given(&self) -> Option<Timestamp> {
+        self.given
     }
 
     /// Tells whether a report is waited for.
