@@ -38,7 +38,7 @@ pub struct Written {
 }
 
 /// What a pipeline means for a rendering.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Resolved {
     /// Its name.
     pub name: String,
@@ -64,7 +64,7 @@ pub enum Place {
 }
 
 /// Where results go.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ResolvedOutput {
     /// A generated branch.
     Branch {

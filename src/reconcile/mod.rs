@@ -15,6 +15,7 @@ pub mod policies;
 pub mod rendering;
 pub mod request;
 pub mod secrets;
+pub mod service;
 pub mod settings;
 pub mod verify;
 

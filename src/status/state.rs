@@ -348,6 +348,11 @@ impl ClusterState {
         self.revisions.last().map(String::as_str)
     }
 
+    /// Tells whether a generated commit holds these bytes for the WEC.
+    pub fn answers_to(&self, revision: &str) -> bool {
+        self.revisions.iter().any(|known| known == revision)
+    }
+
     /// When the WEC was first given these bytes: from then on its time runs.
     pub fn given(&self) -> Option<Timestamp> {
         self.given

@@ -1,0 +1,594 @@
+//! The service: pipelines that run until they are told to stop.
+//!
+//! ```text
+//! webhooks, polls, watches ─▶ Wake ─▶ worker (one thread a pipeline): fetch → render → publish ─▶ board ─▶ clerk ─▶ sinks, journal
+//! reports of the WECs ──────────────────────────────────────────────────────────────────────────▶ board ─┘
+//! ```
+//!
+//! No pipeline waits for another. What a worker does not know it finds in git; what the clerk writes down is a cache.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::watch;
+
+use super::Pipeline;
+use crate::config::{Place, Resolved, ResolvedOutput};
+use crate::git::RemoteUrl;
+use crate::model::{ClusterName, ObjectKey};
+use crate::placement::Explanation;
+use crate::status::board::{Board, CommitBoard, PipelineBoard};
+use crate::status::state::Observation;
+use crate::status::summarise::{Style, statuses};
+use crate::status::{CommitStatus, Report};
+
+mod access;
+mod clerk;
+mod journal;
+mod queue;
+mod record;
+mod schedule;
+#[cfg(test)]
+mod tests;
+mod worker;
+
+pub use access::access;
+pub use queue::{Orders, Wake};
+
+/// The most reports that wait for the commit that they speak of.
+const EARLY: usize = 4096;
+
+/// One pipeline as the service runs it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    /// What the configuration says.
+    pub resolved: Resolved,
+    /// How often the source is looked at without being told.
+    pub interval: Duration,
+    /// Whether WECs are expected to report.
+    pub reports: Expectation,
+    /// How long a WEC has to report that all is well.
+    pub deadline: Duration,
+    /// How statuses are named and linked.
+    pub style: Style,
+    /// The label by which WECs share a status when there are too many.
+    pub group_by: Option<String>,
+}
+
+/// Whether WECs are expected to report.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Expectation {
+    /// Those that did so before.
+    #[default]
+    Auto,
+    /// All.
+    Required,
+    /// None.
+    Never,
+}
+
+/// Where commit statuses go. The adapter posts what differs from what is there, in its own time.
+pub trait Sink: Send + Sync {
+    /// Replaces what is wanted for a commit.
+    fn want(&self, commit: &str, statuses: Vec<CommitStatus>);
+    /// Closes what was left pending on a commit that nothing is known of any more.
+    fn close(&self, commit: &str, style: &Style, by: &str);
+}
+
+/// Everything that is shared by workers, clerk and server.
+pub struct Service {
+    board: Mutex<Board>,
+    version: watch::Sender<u64>,
+    running: Mutex<BTreeMap<String, Running>>,
+    clerk: clerk::Clerk,
+    options: Options,
+}
+
+/// What concerns all pipelines.
+pub struct Options {
+    /// The folder for what may be deleted at any time.
+    pub cache: PathBuf,
+    /// Gives where the commit statuses of a pipeline go.
+    pub sinks: Box<dyn Fn(&Plan) -> Vec<Arc<dyn Sink>> + Send + Sync>,
+}
+
+/// A pipeline at work.
+struct Running {
+    plan: Arc<Plan>,
+    wake: Arc<Wake>,
+    memory: Arc<Mutex<Pipeline>>,
+    sinks: Vec<Arc<dyn Sink>>,
+    /// Reports that came before the commit that they speak of.
+    early: VecDeque<Report>,
+    /// WECs that reported once.
+    talkative: std::collections::BTreeSet<ClusterName>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// Why a question cannot be answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unanswered {
+    /// There is no such pipeline.
+    #[error("there is no pipeline of that name")]
+    NoPipeline,
+    /// Nothing was rendered yet.
+    #[error("the pipeline has rendered nothing yet")]
+    NothingRendered,
+}
+
+/// Locks; a thread that panicked while it held the lock left plain data behind, which is still good.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Service {
+    /// Starts without pipelines.
+    pub fn new(options: Options) -> Arc<Self> {
+        let service = Arc::new(Self {
+            board: Mutex::new(Board::default()),
+            version: watch::Sender::new(0),
+            running: Mutex::new(BTreeMap::new()),
+            clerk: clerk::Clerk::new(options.cache.join("journal")),
+            options,
+        });
+        clerk::start(&service);
+        service
+    }
+
+    /// Runs exactly these pipelines from now on: new ones start, changed ones start again, others stop.
+    pub fn run(self: &Arc<Self>, plans: Vec<Plan>) {
+        let wanted: BTreeMap<String, Plan> = plans
+            .into_iter()
+            .map(|plan| (plan.resolved.name.clone(), plan))
+            .collect();
+        let names: Vec<String> = lock(&self.running).keys().cloned().collect();
+        for name in names {
+            let unchanged = wanted.get(&name).is_some_and(|plan| {
+                let running = lock(&self.running);
+                running.get(&name).is_some_and(|known| *known.plan == *plan)
+            });
+            if !unchanged {
+                self.stop_pipeline(&name);
+            }
+            if !wanted.contains_key(&name) {
+                lock(&self.board).pipelines.remove(&name);
+                tracing::info!(pipeline = name, "stopped: it is no longer configured");
+            }
+        }
+        for (name, plan) in wanted {
+            if !lock(&self.running).contains_key(&name) {
+                self.start_pipeline(name, plan);
+            }
+        }
+        self.changed();
+    }
+
+    fn start_pipeline(self: &Arc<Self>, name: String, plan: Plan) {
+        tracing::info!(pipeline = name, source = plan.source(), "starting");
+        let mut board = PipelineBoard {
+            source: plan.source(),
+            reference: plan.resolved.revision.clone(),
+            outputs: plan.outputs(),
+            ..PipelineBoard::default()
+        };
+        let known = journal::read(&self.clerk.folder(&name));
+        let mut talkative = std::collections::BTreeSet::new();
+        for commit in known {
+            let spoke = commit
+                .clusters
+                .iter()
+                .filter(|(_, state)| state.reports().next().is_some());
+            talkative.extend(spoke.map(|(name, _)| name.clone()));
+            board.commits.push_back(Arc::new(commit));
+        }
+        lock(&self.board).pipelines.insert(name.clone(), board);
+        let wake = Arc::new(Wake::default());
+        let memory = Arc::new(Mutex::new(Pipeline::new(Some(self.options.cache.clone()))));
+        let plan = Arc::new(plan);
+        let sinks = (self.options.sinks)(&plan);
+        let thread = worker::start(
+            self,
+            Arc::clone(&plan),
+            Arc::clone(&wake),
+            Arc::clone(&memory),
+        );
+        let running = Running {
+            plan,
+            wake,
+            memory,
+            sinks,
+            early: VecDeque::new(),
+            talkative,
+            thread: Some(thread),
+        };
+        lock(&self.running).insert(name.clone(), running);
+        self.tell_again(&name);
+    }
+
+    /// What was known before the start is told again: the sinks find out what of it was never posted.
+    fn tell_again(&self, pipeline: &str) {
+        let commits: Vec<String> = lock(&self.board)
+            .pipelines
+            .get(pipeline)
+            .map(|board| {
+                board
+                    .commits
+                    .iter()
+                    .take(5)
+                    .map(|commit| commit.id.clone())
+                    .collect()
+            })
+            .unwrap_or_default();
+        for commit in commits {
+            self.clerk.note(pipeline, &commit);
+        }
+    }
+
+    fn stop_pipeline(&self, name: &str) {
+        let Some(mut running) = lock(&self.running).remove(name) else {
+            return;
+        };
+        running.wake.ask(|orders| orders.stop = true);
+        if let Some(thread) = running.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!(pipeline = name, "its worker had panicked");
+        }
+    }
+
+    /// Stops all pipelines, each after the push it is in, and writes down what is known.
+    pub fn stop(&self) {
+        let names: Vec<String> = lock(&self.running).keys().cloned().collect();
+        for running in lock(&self.running).values() {
+            running.wake.ask(|orders| orders.stop = true);
+        }
+        // What is still to be told needs the pipelines' sinks: they go last.
+        for name in &names {
+            let thread = lock(&self.running)
+                .get_mut(name)
+                .and_then(|running| running.thread.take());
+            if thread.is_some_and(|thread| thread.join().is_err()) {
+                tracing::error!(pipeline = name, "its worker had panicked");
+            }
+        }
+        self.tell();
+        self.clerk.stop();
+        lock(&self.running).clear();
+    }
+
+    /// Gives what is known at this moment. Cheap: commits are shared.
+    pub fn board(&self) -> Board {
+        lock(&self.board).clone()
+    }
+
+    /// Changes whenever the board does.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.version.subscribe()
+    }
+
+    fn changed(&self) {
+        self.version.send_modify(|version| *version += 1);
+    }
+
+    /// Names the pipelines that follow a reference of a repository under one of these addresses.
+    pub fn following(&self, urls: &[RemoteUrl], reference: &str) -> Vec<String> {
+        let running = lock(&self.running);
+        let follows = running.iter().filter(|(_, running)| {
+            let plan = &running.plan;
+            let same = plan
+                .url()
+                .is_some_and(|own| urls.iter().any(|url| url.same_repository(&own)));
+            same && plan.follows(reference)
+        });
+        follows.map(|(name, _)| name.clone()).collect()
+    }
+
+    /// Asks a pipeline to look at its source now. `head` is where a push says that it moved to.
+    pub fn wake(&self, pipeline: &str, head: Option<&str>) -> bool {
+        self.order(pipeline, |orders| orders.push(head))
+    }
+
+    /// Asks a pipeline for a pass that relies on nothing that it remembers.
+    pub fn wake_fully(&self, pipeline: &str) -> bool {
+        self.order(pipeline, |orders| {
+            orders.run = true;
+            orders.full = true;
+        })
+    }
+
+    /// Lets a commit remove as much as it does: the guard's limits on removals are off for it.
+    pub fn release(&self, pipeline: &str, commit: &str) -> bool {
+        tracing::warn!(pipeline, commit, "removals were released by hand");
+        self.order(pipeline, |orders| {
+            orders.run = true;
+            orders.release = Some(commit.to_owned());
+        })
+    }
+
+    fn order(&self, pipeline: &str, change: impl FnOnce(&mut Orders)) -> bool {
+        let running = lock(&self.running);
+        let found = running.get(pipeline);
+        if let Some(running) = found {
+            running.wake.ask(change);
+        }
+        found.is_some()
+    }
+
+    /// Takes in what WECs say. Reports of a commit that is not published yet wait for it.
+    pub fn report(&self, pipeline: &str, reports: Vec<Report>) -> bool {
+        let now = Timestamp::now();
+        let mut touched = Vec::new();
+        {
+            let mut running = lock(&self.running);
+            let Some(running) = running.get_mut(pipeline) else {
+                return false;
+            };
+            let mut board = lock(&self.board);
+            let Some(board) = board.pipelines.get_mut(pipeline) else {
+                return false;
+            };
+            for report in reports {
+                running.talkative.insert(report.cluster.clone());
+                match deliver_report(board, &report, now) {
+                    Some(commit) => touched.extend(commit),
+                    None => {
+                        running.early.push_back(report);
+                        let excess = running.early.len().saturating_sub(EARLY);
+                        running.early.drain(..excess);
+                    }
+                }
+            }
+        }
+        for commit in touched {
+            self.clerk.note(pipeline, &commit);
+        }
+        true
+    }
+
+    /// Says why an object is, or is not, on a WEC, by the last rendering.
+    ///
+    /// # Errors
+    /// When there is no such pipeline, or nothing was rendered yet.
+    pub fn explain(
+        &self,
+        pipeline: &str,
+        object: &ObjectKey,
+        cluster: Option<&ClusterName>,
+    ) -> Result<Explanation, Unanswered> {
+        let memory = lock(&self.running)
+            .get(pipeline)
+            .map(|running| Arc::clone(&running.memory));
+        let memory = memory.ok_or(Unanswered::NoPipeline)?;
+        let ready = lock(&self.board)
+            .pipelines
+            .get(pipeline)
+            .is_some_and(|board| board.ready);
+        if !ready {
+            return Err(Unanswered::NothingRendered);
+        }
+        Ok(lock(&memory).explain(object, cluster))
+    }
+
+    /// Gives the repository that holds a pipeline's generated commits.
+    pub fn repository(&self, pipeline: &str) -> Option<PathBuf> {
+        let plan = lock(&self.running)
+            .get(pipeline)
+            .map(|running| Arc::clone(&running.plan))?;
+        worker::repository(&plan, &self.options.cache)
+    }
+
+    /// Changes a pipeline's board, and tells whoever watches.
+    fn update<T>(&self, pipeline: &str, change: impl FnOnce(&mut PipelineBoard) -> T) -> Option<T> {
+        let answer = lock(&self.board).pipelines.get_mut(pipeline).map(change);
+        self.changed();
+        answer
+    }
+
+    /// Changes one commit, and has it told and written down.
+    fn observe(&self, pipeline: &str, commit: &str, change: impl FnOnce(&mut CommitBoard)) {
+        self.update(pipeline, |board| board.commit_mut(commit).map(change));
+        self.clerk.note(pipeline, commit);
+    }
+
+    /// Delivers reports that came early, now that their commit may be there.
+    fn replay(&self, pipeline: &str) {
+        let early = lock(&self.running)
+            .get_mut(pipeline)
+            .map(|running| std::mem::take(&mut running.early));
+        if let Some(early) = early.filter(|early| !early.is_empty()) {
+            self.report(pipeline, early.into());
+        }
+    }
+
+    /// Tells whether a WEC is expected to report.
+    fn expects(&self, pipeline: &str, cluster: &ClusterName) -> bool {
+        let running = lock(&self.running);
+        running
+            .get(pipeline)
+            .is_some_and(|running| match running.plan.reports {
+                Expectation::Required => true,
+                Expectation::Never => false,
+                Expectation::Auto => running.talkative.contains(cluster),
+            })
+    }
+
+    /// Takes what is to be told from the clerk, and hands it to sinks and journal. Called by the clerk's thread, and at the end.
+    fn tell(&self) {
+        let now = Timestamp::now();
+        self.run_out(now);
+        for (pipeline, commit) in self.clerk.take() {
+            let found = lock(&self.board)
+                .pipelines
+                .get(&pipeline)
+                .and_then(|board| {
+                    board
+                        .commits
+                        .iter()
+                        .find(|known| known.id == commit)
+                        .cloned()
+                });
+            let Some(found) = found else {
+                continue;
+            };
+            let told = lock(&self.running)
+                .get(&pipeline)
+                .map(|running| (Arc::clone(&running.plan), running.sinks.clone()));
+            if let Some((plan, sinks)) = told {
+                let wanted = statuses(&found, &plan.style);
+                for sink in sinks {
+                    sink.want(&found.id, wanted.clone());
+                }
+            }
+            if let Err(error) = journal::write(&self.clerk.folder(&pipeline), &found) {
+                tracing::warn!(pipeline, commit, %error, "the journal cannot be written; it is a cache");
+            }
+            self.changed();
+        }
+    }
+
+    /// The time of WECs that were given something and say nothing runs out.
+    fn run_out(&self, now: Timestamp) {
+        let deadlines: Vec<(String, Duration)> = lock(&self.running)
+            .iter()
+            .map(|(name, running)| (name.clone(), running.plan.deadline))
+            .collect();
+        for (name, deadline) in deadlines {
+            let mut touched = Vec::new();
+            if let Some(board) = lock(&self.board).pipelines.get_mut(&name) {
+                for commit in &mut board.commits {
+                    if overdue(commit, deadline, now) {
+                        let changed = Arc::make_mut(commit);
+                        for state in changed.clusters.values_mut() {
+                            if is_overdue(state, deadline, now) {
+                                let after = schedule::words(deadline);
+                                state.observe(Observation::Overdue { after }, now);
+                            }
+                        }
+                        touched.push(changed.id.clone());
+                    }
+                }
+            }
+            for commit in touched {
+                self.clerk.note(&name, &commit);
+            }
+        }
+    }
+}
+
+fn overdue(commit: &CommitBoard, deadline: Duration, now: Timestamp) -> bool {
+    let mut states = commit.clusters.values();
+    states.any(|state| is_overdue(state, deadline, now))
+}
+
+fn is_overdue(
+    state: &crate::status::state::ClusterState,
+    deadline: Duration,
+    now: Timestamp,
+) -> bool {
+    let waited = state.given().map(|given| now.duration_since(given));
+    !state.is_over() && waited.is_some_and(|waited| waited.unsigned_abs() > deadline)
+}
+
+/// Finds the commits that a report is about: those that stand for its revision, or the newest that was published when it names none.
+///
+/// None when its revision is not known (yet).
+fn deliver_report(
+    board: &mut PipelineBoard,
+    report: &Report,
+    now: Timestamp,
+) -> Option<Vec<String>> {
+    let mut known = false;
+    let mut touched = Vec::new();
+    for commit in &mut board.commits {
+        let Some(state) = commit.clusters.get(&report.cluster) else {
+            continue;
+        };
+        let fits = match &report.revision {
+            Some(revision) => state.answers_to(revision),
+            None => state.revision().is_some() && !known,
+        };
+        if !fits {
+            continue;
+        }
+        known = true;
+        if state.phase() == crate::status::Phase::Superseded {
+            continue;
+        }
+        let commit = Arc::make_mut(commit);
+        if let Some(state) = commit.clusters.get_mut(&report.cluster)
+            && state.observe(Observation::Reported(report.clone()), now)
+        {
+            touched.push(commit.id.clone());
+        }
+        break;
+    }
+    known.then_some(touched)
+}
+
+impl Plan {
+    /// Where the source is, without credentials.
+    pub fn source(&self) -> String {
+        match &self.resolved.place {
+            Some(Place::Git(url)) => {
+                RemoteUrl::parse(url).map_or_else(|_| url.clone(), |url| url.redacted())
+            }
+            Some(Place::Folder(path)) => path.display().to_string(),
+            None => String::new(),
+        }
+    }
+
+    /// The source's address; none for a folder.
+    fn url(&self) -> Option<RemoteUrl> {
+        match &self.resolved.place {
+            Some(Place::Git(url)) => RemoteUrl::parse(url).ok(),
+            _ => None,
+        }
+    }
+
+    /// Tells whether a push to a reference concerns it. A pipeline that follows HEAD is concerned by every branch: which of them is
+    /// HEAD only the remote knows.
+    fn follows(&self, reference: &str) -> bool {
+        let short = reference
+            .strip_prefix("refs/heads/")
+            .or_else(|| reference.strip_prefix("refs/tags/"))
+            .unwrap_or(reference);
+        match &self.resolved.revision {
+            None => reference.starts_with("refs/heads/") && !self.writes(short),
+            Some(own) => own == reference || own == short,
+        }
+    }
+
+    /// Tells whether a branch is one that this pipeline writes itself.
+    fn writes(&self, branch: &str) -> bool {
+        self.resolved.outputs.iter().any(|output| match output {
+            ResolvedOutput::Branch { name, .. } => {
+                branch == name || branch.starts_with(&format!("{name}/"))
+            }
+            ResolvedOutput::Folder(_) => false,
+        })
+    }
+
+    /// Where results go, in words.
+    fn outputs(&self) -> Vec<String> {
+        let words = |output: &crate::config::ResolvedOutput| match output {
+            ResolvedOutput::Folder(path) => format!("folder {}", path.display()),
+            ResolvedOutput::Branch {
+                name, push, url, ..
+            } => {
+                let remote = url.as_ref().map(|url| {
+                    RemoteUrl::parse(url).map_or_else(|_| url.clone(), |url| url.redacted())
+                });
+                match (push, remote) {
+                    (true, Some(remote)) => format!("branch {name} on {remote}"),
+                    (true, None) => format!("branch {name} on {}", self.source()),
+                    (false, _) => format!("branch {name} of {}", self.source()),
+                }
+            }
+        };
+        self.resolved.outputs.iter().map(words).collect()
+    }
+}

@@ -1,0 +1,217 @@
+//! A rendering and its deliveries → what the board says of the commit. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::model::{ClusterName, ObjectKey, Severity};
+use crate::reconcile::{Delivery, Outcome, Rendering};
+use crate::status::board::{ChangeCounts, CommitBoard, PipelineBoard};
+use crate::status::state::{ClusterState, Observation};
+
+/// Begins a commit's entry, or goes on with the one that is there.
+pub(super) fn begin(
+    board: &PipelineBoard,
+    rendering: &Rendering,
+    now: Timestamp,
+) -> Option<CommitBoard> {
+    let revision = rendering.source.revision.as_ref()?;
+    let id = revision.revision.to_string();
+    let mut commit = board.commit(&id).cloned().unwrap_or_else(|| CommitBoard {
+        id,
+        subject: revision.commit.subject.clone(),
+        author: revision.commit.author_name.clone(),
+        written: Timestamp::from_second(revision.commit.seconds).unwrap_or(now),
+        seen: now,
+        generated: None,
+        change: None,
+        whole: ClusterState::new(false, now),
+        clusters: BTreeMap::new(),
+        groups: BTreeMap::new(),
+        diagnostics: Vec::new(),
+        timings: Vec::new(),
+    });
+    commit.observe_all(&Observation::Begun, now);
+    Some(commit)
+}
+
+/// Writes down what was rendered. `expects` tells whether a WEC is expected to report.
+pub(super) fn rendered(
+    commit: &mut CommitBoard,
+    rendering: &Rendering,
+    group_by: Option<&str>,
+    expects: impl Fn(&ClusterName) -> bool,
+    now: Timestamp,
+) {
+    let summary = rendering.summary();
+    let mut quarantined = quarantined(rendering);
+    let mut clusters = BTreeMap::new();
+    for counted in summary.clusters {
+        let held = quarantined.remove(&counted.name).unwrap_or_default();
+        if counted.objects == 0 && held.is_empty() {
+            continue;
+        }
+        let known = commit.clusters.remove(&counted.name);
+        let mut state = known.unwrap_or_else(|| ClusterState::new(expects(&counted.name), now));
+        let observation = Observation::Rendered {
+            objects: counted.objects,
+            quarantined: held,
+        };
+        state.observe(observation, now);
+        clusters.insert(counted.name, state);
+    }
+    commit.clusters = clusters;
+    let observation = Observation::Rendered {
+        objects: summary.objects,
+        quarantined: BTreeMap::new(),
+    };
+    commit.whole.observe(observation, now);
+    commit.groups = group_by
+        .map(|label| groups(rendering, label))
+        .unwrap_or_default();
+    commit.diagnostics.clone_from(&rendering.diagnostics);
+}
+
+/// The objects that could not be rendered, by WEC, with the reason.
+fn quarantined(rendering: &Rendering) -> BTreeMap<ClusterName, BTreeMap<ObjectKey, String>> {
+    let mut found: BTreeMap<ClusterName, BTreeMap<ObjectKey, String>> = BTreeMap::new();
+    for held in &rendering.rendered.quarantined {
+        for position in held.clusters.iter() {
+            let Some(name) = rendering.rendered.clusters.get(position) else {
+                continue;
+            };
+            let reason = reason(rendering, &held.key, name);
+            found
+                .entry(name.clone())
+                .or_default()
+                .insert(held.key.clone(), reason);
+        }
+    }
+    found
+}
+
+fn reason(rendering: &Rendering, object: &ObjectKey, cluster: &ClusterName) -> String {
+    let errors = rendering
+        .diagnostics
+        .iter()
+        .filter(|found| found.severity == Severity::Error && found.object.as_ref() == Some(object));
+    let best = errors.min_by_key(|found| match &found.cluster {
+        Some(own) if own == cluster => 0,
+        None => 1,
+        Some(_) => 2,
+    });
+    best.map_or_else(
+        || "it cannot be rendered".to_owned(),
+        |found| found.message.clone(),
+    )
+}
+
+fn groups(rendering: &Rendering, label: &str) -> BTreeMap<ClusterName, String> {
+    let clusters = rendering.inventory.clusters.iter();
+    let grouped = clusters.filter_map(|cluster| {
+        let value = cluster.labels.get(label)?;
+        Some((cluster.name.clone(), value.to_string()))
+    });
+    grouped.collect()
+}
+
+/// Writes down what became of a delivery to a branch.
+pub(super) fn delivered(
+    commit: &mut CommitBoard,
+    before: Option<&CommitBoard>,
+    delivery: &Delivery,
+    now: Timestamp,
+) {
+    if let Outcome::Held(reasons) = &delivery.outcome {
+        commit.observe_all(&Observation::Held(reasons.clone()), now);
+        return;
+    }
+    let (added, removed, changed) = delivery.change.counts();
+    let touched: BTreeSet<&ClusterName> = delivery
+        .change
+        .clusters
+        .keys()
+        .chain(delivery.change.fresh.keys())
+        .collect();
+    // A later run of the same commit that finds nothing to do does not undo what the first one did.
+    if delivery.outcome == Outcome::Written || commit.change.is_none() {
+        commit.change = Some(ChangeCounts {
+            added,
+            removed,
+            changed,
+            clusters: touched.len(),
+        });
+    }
+    let whole = delivery.commits.first().map(|(_, id, _)| id.to_string());
+    if let [(_, id, _)] = &delivery.commits[..] {
+        commit.generated = Some(id.to_string());
+    }
+    let revision = whole.unwrap_or_default();
+    let own = Observation::Published {
+        revision: revision.clone(),
+        same_as: Some(Box::new(commit.whole.clone())),
+    };
+    commit.whole.observe(own, now);
+    for (name, state) in &mut commit.clusters {
+        // With one branch for each WEC, its own commit counts.
+        let suffix = format!("/{name}");
+        let own = delivery
+            .commits
+            .iter()
+            .find(|(reference, _, _)| reference.ends_with(&suffix));
+        let revision = own.map_or_else(|| revision.clone(), |(_, id, _)| id.to_string());
+        let same = (!touched.contains(name)).then(|| same_bytes(state, name, before));
+        let observation = Observation::Published {
+            revision,
+            same_as: same.flatten().map(Box::new),
+        };
+        state.observe(observation, now);
+    }
+}
+
+/// The state that holds for bytes which the WEC has already: its own when it was published before, else that of the commit before.
+fn same_bytes(
+    state: &ClusterState,
+    name: &ClusterName,
+    before: Option<&CommitBoard>,
+) -> Option<ClusterState> {
+    if state.revision().is_some() {
+        return Some(state.clone());
+    }
+    let earlier = before?.clusters.get(name)?;
+    earlier.revision().is_some().then(|| earlier.clone())
+}
+
+/// Every older commit that has not come to an end is overtaken by the one that was published. Gives their ids.
+pub(super) fn supersede(board: &mut PipelineBoard, by: &str, now: Timestamp) -> Vec<String> {
+    let overtaken = Observation::Superseded { by: by.to_owned() };
+    let mut touched = Vec::new();
+    for commit in &mut board.commits {
+        if commit.id != by && !commit.is_over() {
+            Arc::make_mut(commit).observe_all(&overtaken, now);
+            touched.push(commit.id.clone());
+        }
+    }
+    touched
+}
+
+/// The entry of a commit that was pushed and overtaken before anybody looked at it.
+pub(super) fn overtaken(id: &str, by: &str, now: Timestamp) -> CommitBoard {
+    let mut whole = ClusterState::new(false, now);
+    whole.observe(Observation::Superseded { by: by.to_owned() }, now);
+    CommitBoard {
+        id: id.to_owned(),
+        subject: String::new(),
+        author: String::new(),
+        written: now,
+        seen: now,
+        generated: None,
+        change: None,
+        whole,
+        clusters: BTreeMap::new(),
+        groups: BTreeMap::new(),
+        diagnostics: Vec::new(),
+        timings: Vec::new(),
+    }
+}

@@ -1,0 +1,463 @@
+//! Whole services on repositories of this machine: what the board and the sinks say.
+
+use std::path::Path;
+use std::time::Instant;
+
+use git2::Signature;
+
+use super::*;
+use crate::config;
+use crate::status::{Health, Phase, Progress, StatusState};
+
+const POLICY: &str = "\
+apiVersion: control.kubestellar.io/v1alpha1
+kind: BindingPolicy
+metadata: {name: everywhere}
+spec:
+  clusterSelectors: [{}]
+  downsync: [{objectSelectors: [{matchLabels: {app: shop}}]}]
+";
+
+/// Remembers what is wanted of it.
+#[derive(Default)]
+struct Told(Mutex<BTreeMap<String, BTreeMap<String, CommitStatus>>>);
+
+impl Sink for Told {
+    fn want(&self, commit: &str, statuses: Vec<CommitStatus>) {
+        let statuses = statuses
+            .into_iter()
+            .map(|status| (status.context.clone(), status));
+        lock(&self.0).insert(commit.to_owned(), statuses.collect());
+    }
+
+    fn close(&self, _: &str, _: &Style, _: &str) {}
+}
+
+impl Told {
+    fn line(&self, commit: &str, context: &str) -> String {
+        let all = lock(&self.0);
+        let status = all.get(commit).and_then(|statuses| statuses.get(context));
+        status.map_or_else(String::new, |status| {
+            format!("{:?} {}", status.state, status.description)
+        })
+    }
+}
+
+/// A repository with a shop on two WECs, and a service that follows it.
+struct Scene {
+    folder: tempfile::TempDir,
+    told: Arc<Told>,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        git2::Repository::init(folder.path().join("source")).expect("a repository");
+        let scene = Self {
+            folder,
+            told: Arc::default(),
+        };
+        scene.write("policy.yaml", POLICY);
+        for name in ["berlin", "paris"] {
+            scene.write(&format!("inventory/{name}.yaml"), &cluster(name));
+        }
+        scene.write("shop.yaml", &config_map("hello"));
+        scene
+    }
+
+    fn source(&self) -> std::path::PathBuf {
+        self.folder.path().join("source")
+    }
+
+    fn write(&self, path: &str, text: &str) {
+        let path = self.source().join(path);
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+        std::fs::write(path, text).expect("written");
+    }
+
+    fn commit(&self, message: &str) -> String {
+        commit_all(&self.source(), message)
+    }
+
+    fn plan(&self, extra: &str) -> Plan {
+        let text = format!(
+            "apiVersion: gitops.kubestellar.io/v1alpha1\nkind: Pipeline\nmetadata: {{name: shop}}\nspec:\n  source: {{git: {{url: source}}}}\n  outputs: [{{branch: {{name: generated}}}}]\n{extra}"
+        );
+        let written = config::load("stellate.yaml", text.as_bytes()).expect("a configuration");
+        let (resolved, found) = config::resolve(
+            &written[0],
+            self.folder.path(),
+            "stellate.yaml",
+            text.as_bytes(),
+        );
+        assert!(found.is_empty(), "{found:?}");
+        Plan {
+            resolved,
+            interval: Duration::from_secs(3600),
+            reports: Expectation::Auto,
+            deadline: Duration::from_secs(3600),
+            style: Style {
+                prefix: "stellate".into(),
+                pipeline: "shop".into(),
+                max_clusters: 30,
+                target_url: None,
+            },
+            group_by: None,
+        }
+    }
+
+    fn service(&self) -> Arc<Service> {
+        let told = Arc::clone(&self.told);
+        Service::new(Options {
+            cache: self.folder.path().join("cache"),
+            sinks: Box::new(move |_| vec![Arc::clone(&told) as Arc<dyn Sink>]),
+        })
+    }
+
+    fn start(&self) -> Arc<Service> {
+        let service = self.service();
+        service.run(vec![self.plan("")]);
+        service
+    }
+
+    fn generated(&self) -> Option<String> {
+        let repository = git2::Repository::open(self.source()).expect("a repository");
+        let found = repository.refname_to_id("refs/heads/generated").ok();
+        found.map(|id| id.to_string())
+    }
+}
+
+fn cluster(name: &str) -> String {
+    format!(
+        "apiVersion: cluster.open-cluster-management.io/v1\nkind: ManagedCluster\nmetadata: {{name: {name}}}\nspec: {{hubAcceptsClient: true}}\n"
+    )
+}
+
+fn config_map(greeting: &str) -> String {
+    format!(
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: greeting, namespace: shop, labels: {{app: shop}}}}\ndata: {{greeting: {greeting}}}\n"
+    )
+}
+
+fn commit_all(folder: &Path, message: &str) -> String {
+    let repository = git2::Repository::open(folder).expect("a repository");
+    let mut index = repository.index().expect("an index");
+    index
+        .add_all(["*"], git2::IndexAddOption::DEFAULT, None)
+        .expect("added");
+    index.update_all(["*"], None).expect("updated");
+    index.write().expect("written");
+    let tree = index.write_tree().expect("a tree");
+    let tree = repository.find_tree(tree).expect("a tree");
+    let ada = Signature::now("Ada", "ada@example.com").expect("a signature");
+    let parent = repository
+        .head()
+        .ok()
+        .and_then(|head| head.peel_to_commit().ok());
+    let parents: Vec<&git2::Commit<'_>> = parent.iter().collect();
+    let id = repository.commit(Some("HEAD"), &ada, &ada, message, &tree, &parents);
+    id.expect("a commit").to_string()
+}
+
+/// Waits until something is so.
+#[track_caller]
+fn eventually(what: &str, mut so: impl FnMut() -> bool) {
+    let end = Instant::now() + Duration::from_secs(60);
+    while !so() {
+        assert!(Instant::now() < end, "never came to be: {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+fn phase(service: &Service, commit: &str) -> Option<Phase> {
+    let board = service.board();
+    board
+        .pipelines
+        .get("shop")?
+        .commit(commit)
+        .map(CommitBoard::phase)
+}
+
+fn report(cluster: &str, revision: &str, health: Health) -> Report {
+    Report {
+        cluster: cluster.into(),
+        reporter: "Kustomization flux-system/shop".into(),
+        revision: Some(revision.to_owned()),
+        progress: Progress::Applied,
+        health,
+        message: "Deployment shop/web: ImagePullBackOff".into(),
+        objects: Vec::new(),
+        at: None,
+    }
+}
+
+#[test]
+fn a_push_moves_the_branch_and_reports_come_back_onto_the_commit() {
+    let scene = Scene::new();
+    let first = scene.commit("Open the shop");
+    let service = scene.start();
+    eventually("published", || {
+        phase(&service, &first) == Some(Phase::Published)
+    });
+    let generated = scene.generated().expect("a branch");
+    service.report("shop", vec![report("berlin", &generated, Health::Healthy)]);
+    service.report("shop", vec![report("paris", &generated, Health::Degraded)]);
+    eventually("told", || {
+        scene.told.line(&first, "stellate/shop")
+            == "Failure 1/2 failing: paris (Deployment shop/web: ImagePullBackOff)"
+    });
+    service.report("shop", vec![report("paris", &generated, Health::Healthy)]);
+    eventually("recovered", || {
+        scene.told.line(&first, "stellate/shop") == "Success 2 WECs healthy"
+    });
+
+    scene.write("shop.yaml", &config_map("good-day"));
+    let second = scene.commit("Greet better");
+    service.wake("shop", Some(&second));
+    eventually("waiting for both", || {
+        scene.told.line(&second, "stellate/shop") == "Pending 0/2 healthy, waiting for 2"
+    });
+    assert_ne!(scene.generated().expect("a branch"), generated);
+    service.stop();
+}
+
+#[test]
+fn a_commit_that_changes_nothing_for_a_wec_stands_where_the_one_before_stood() {
+    let scene = Scene::new();
+    let first = scene.commit("Open the shop");
+    let service = scene.start();
+    eventually("published", || {
+        phase(&service, &first) == Some(Phase::Published)
+    });
+    let generated = scene.generated().expect("a branch");
+    let both = ["berlin", "paris"].map(|name| report(name, &generated, Health::Healthy));
+    service.report("shop", both.into());
+    scene.write("README.md", "a shop\n");
+    let second = scene.commit("Say what it is");
+    service.wake("shop", Some(&second));
+    eventually("healthy at once", || {
+        phase(&service, &second) == Some(Phase::Healthy)
+    });
+    assert_eq!(scene.generated().expect("a branch"), generated);
+    service.stop();
+}
+
+#[test]
+fn a_commit_that_is_overtaken_says_by_which_one() {
+    let scene = Scene::new();
+    let first = scene.commit("Open the shop");
+    let service = scene.service();
+    let plan = Plan {
+        reports: Expectation::Required,
+        ..scene.plan("")
+    };
+    service.run(vec![plan]);
+    eventually("published", || {
+        phase(&service, &first) == Some(Phase::Published)
+    });
+    scene.write("shop.yaml", &config_map("a"));
+    let skipped = scene.commit("Greet with a");
+    scene.write("shop.yaml", &config_map("b"));
+    let last = scene.commit("Greet with b");
+    service.wake("shop", Some(&skipped));
+    service.wake("shop", Some(&last));
+    eventually("published", || {
+        phase(&service, &last) == Some(Phase::Published)
+    });
+    let words = format!("Success superseded by {}", &last[..10]);
+    eventually("told", || scene.told.line(&first, "stellate/shop") == words);
+    eventually("told", || {
+        scene.told.line(&first, "stellate/shop/paris") == words
+    });
+    eventually("told", || {
+        scene.told.line(&skipped, "stellate/shop") == words
+    });
+    service.stop();
+}
+
+#[test]
+fn a_report_that_comes_before_its_commit_is_published_waits_for_it() {
+    let scene = Scene::new();
+    scene.commit("Open the shop");
+    // What the branch will be: the same inputs give the same commit.
+    let other = scene.start();
+    eventually("published", || scene.generated().is_some());
+    other.stop();
+    let generated = scene.generated().expect("a branch");
+    std::fs::remove_dir_all(scene.folder.path().join("cache/journal")).expect("removed");
+    let service = scene.service();
+    let mut plan = scene.plan("");
+    plan.resolved.revision = Some("later".into());
+    service.run(vec![plan]);
+    let both = ["berlin", "paris"].map(|name| report(name, &generated, Health::Healthy));
+    service.report("shop", both.into());
+    let repository = git2::Repository::open(scene.source()).expect("a repository");
+    let head = repository
+        .head()
+        .and_then(|head| head.peel_to_commit())
+        .expect("a commit");
+    repository.branch("later", &head, false).expect("a branch");
+    service.wake("shop", None);
+    let first = head.id().to_string();
+    eventually("healthy", || {
+        phase(&service, &first) == Some(Phase::Healthy)
+    });
+    service.stop();
+}
+
+#[test]
+fn a_service_that_starts_again_knows_what_it_knew_and_writes_nothing() {
+    let scene = Scene::new();
+    let first = scene.commit("Open the shop");
+    let service = scene.start();
+    eventually("published", || {
+        phase(&service, &first) == Some(Phase::Published)
+    });
+    let generated = scene.generated().expect("a branch");
+    let both = ["berlin", "paris"].map(|name| report(name, &generated, Health::Healthy));
+    service.report("shop", both.into());
+    eventually("healthy", || {
+        scene.told.line(&first, "stellate/shop") == "Success 2 WECs healthy"
+    });
+    service.stop();
+    lock(&scene.told.0).clear();
+    let again = scene.start();
+    eventually("told again", || {
+        scene.told.line(&first, "stellate/shop") == "Success 2 WECs healthy"
+    });
+    eventually("ready", || again.board().pipelines["shop"].ready);
+    assert_eq!(phase(&again, &first), Some(Phase::Healthy));
+    assert_eq!(scene.generated().expect("a branch"), generated);
+    again.stop();
+}
+
+#[test]
+fn too_much_removal_is_held_until_somebody_releases_it() {
+    let scene = Scene::new();
+    for number in 0..8 {
+        let text = config_map("x").replace("greeting, n", &format!("greeting-{number}, n"));
+        scene.write(&format!("more-{number}.yaml"), &text);
+    }
+    let first = scene.commit("Open the shop");
+    let service = scene.start();
+    eventually("published", || {
+        phase(&service, &first) == Some(Phase::Published)
+    });
+    for number in 0..8 {
+        std::fs::remove_file(scene.source().join(format!("more-{number}.yaml"))).expect("removed");
+    }
+    let second = scene.commit("Close nearly everything");
+    service.wake("shop", Some(&second));
+    eventually("held", || phase(&service, &second) == Some(Phase::Held));
+    eventually("told", || {
+        scene
+            .told
+            .line(&second, "stellate/shop")
+            .starts_with("Failure held: 16 of 20 objects")
+    });
+    service.release("shop", &second);
+    eventually("published", || {
+        phase(&service, &second) == Some(Phase::Published)
+    });
+    service.stop();
+}
+
+#[test]
+fn a_pipeline_that_fails_says_why_and_holds_up_no_other() {
+    let scene = Scene::new();
+    let first = scene.commit("Open the shop");
+    let service = scene.service();
+    let mut broken = scene.plan("");
+    broken.resolved.name = "broken".into();
+    broken.resolved.place = Some(Place::Git(
+        scene.folder.path().join("nowhere").display().to_string(),
+    ));
+    service.run(vec![broken, scene.plan("")]);
+    eventually("the other is published", || {
+        phase(&service, &first) == Some(Phase::Published)
+    });
+    eventually("it says why", || {
+        service.board().pipelines["broken"].problem.is_some()
+    });
+    let board = service.board();
+    assert!(!board.pipelines["broken"].ready);
+    let problem = board.pipelines["broken"]
+        .problem
+        .as_ref()
+        .expect("a problem");
+    assert!(problem.help.is_some(), "{problem:?}");
+    service.stop();
+}
+
+#[test]
+fn the_time_of_a_silent_wec_runs_out() {
+    let scene = Scene::new();
+    let first = scene.commit("Open the shop");
+    let service = scene.service();
+    let plan = Plan {
+        reports: Expectation::Required,
+        deadline: Duration::from_millis(200),
+        ..scene.plan("")
+    };
+    service.run(vec![plan]);
+    eventually("degraded", || {
+        phase(&service, &first) == Some(Phase::Degraded)
+    });
+    eventually("told", || {
+        scene
+            .told
+            .line(&first, "stellate/shop/paris")
+            .contains("no report within")
+    });
+    service.stop();
+}
+
+#[test]
+fn what_no_longer_is_configured_stops() {
+    let scene = Scene::new();
+    let first = scene.commit("Open the shop");
+    let service = scene.start();
+    eventually("published", || {
+        phase(&service, &first) == Some(Phase::Published)
+    });
+    service.run(Vec::new());
+    assert!(service.board().pipelines.is_empty());
+    assert!(!service.wake("shop", None));
+    service.stop();
+}
+
+#[test]
+fn pushes_concern_the_pipelines_that_follow_the_branch_and_never_our_own_branch() {
+    let scene = Scene::new();
+    scene.commit("Open the shop");
+    let service = scene.start();
+    let url = RemoteUrl::parse(&scene.source().display().to_string()).expect("an address");
+    let other = RemoteUrl::parse("https://example.com/other.git").expect("an address");
+    let following =
+        |url: &RemoteUrl, reference| service.following(std::slice::from_ref(url), reference);
+    assert_eq!(following(&url, "refs/heads/main"), ["shop"]);
+    assert!(following(&url, "refs/heads/generated").is_empty());
+    assert!(following(&other, "refs/heads/main").is_empty());
+    service.stop();
+}
+
+#[test]
+fn statuses_are_in_the_words_of_a_forge() {
+    let scene = Scene::new();
+    let first = scene.commit("Open the shop");
+    let service = scene.start();
+    eventually("told", || {
+        scene
+            .told
+            .line(&first, "stellate/shop")
+            .starts_with("Success published for 2 WECs")
+    });
+    let all = lock(&scene.told.0);
+    assert!(
+        all[&first]
+            .values()
+            .all(|status| status.state == StatusState::Success)
+    );
+    drop(all);
+    service.stop();
+}

@@ -1,0 +1,549 @@
+//! One pipeline's thread: waits for orders or its interval, then fetches, renders, publishes and writes down what became of it.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use git2::Repository;
+use jiff::Timestamp;
+
+use super::access::access;
+use super::queue::{Orders, Wake};
+use super::{Plan, Service, lock, record, schedule};
+use crate::config::{Place, ResolvedOutput};
+use crate::git::{GitError, RemoteUrl, Scheme};
+use crate::reconcile::{
+    DeliverError, Delivery, DeliveryOptions, Destination, Outcome, Pipeline, Progress, RenderError,
+    Rendering, Request,
+};
+use crate::source::folder;
+use crate::status::board::{Activity, Problem};
+use crate::status::state::{Observation, short};
+
+/// How often in a row work may be given up for a newer commit before one is finished.
+const GIVEN_UP: u32 = 3;
+/// How often a folder is looked at where changes are not told.
+const POLL: Duration = Duration::from_secs(2);
+
+/// Starts a pipeline's thread.
+pub(super) fn start(
+    service: &Arc<Service>,
+    plan: Arc<Plan>,
+    wake: Arc<Wake>,
+    memory: Arc<Mutex<Pipeline>>,
+) -> JoinHandle<()> {
+    let mut worker = Worker {
+        service: Arc::clone(service),
+        name: plan.resolved.name.clone(),
+        plan,
+        wake,
+        memory,
+        failures: 0,
+        given_up: 0,
+        last: None,
+    };
+    std::thread::spawn(move || {
+        let span = tracing::info_span!("pipeline", name = worker.name);
+        let _entered = span.enter();
+        worker.watch_folder();
+        worker.work();
+    })
+}
+
+struct Worker {
+    service: Arc<Service>,
+    name: String,
+    plan: Arc<Plan>,
+    wake: Arc<Wake>,
+    memory: Arc<Mutex<Pipeline>>,
+    /// Runs that failed in a row.
+    failures: u32,
+    /// Commits in a row that were given up for a newer one.
+    given_up: u32,
+    /// The commit that was published last, and the rendering that was.
+    last: Option<(String, Rendering)>,
+}
+
+/// How a run ended.
+enum End {
+    /// Well, or held: the next look is after the interval.
+    Done,
+    /// A newer commit is waiting.
+    Overtaken,
+    /// To be tried again.
+    Failed,
+}
+
+/// What keeps a run from its end.
+#[derive(Debug, thiserror::Error)]
+enum RunError {
+    #[error(transparent)]
+    Access(#[from] GitError),
+    #[error(transparent)]
+    Render(#[from] RenderError),
+    #[error(transparent)]
+    Deliver(#[from] DeliverError),
+    #[error("cannot make {}: {}", path.display(), source.message())]
+    Relay { path: PathBuf, source: git2::Error },
+}
+
+impl RunError {
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::Access(error) => error.reason(),
+            Self::Render(error) => error.reason(),
+            Self::Deliver(error) => error.reason(),
+            Self::Relay { .. } => "CacheUnwritable",
+        }
+    }
+
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::Access(error) => Some(error.help().to_owned()),
+            Self::Render(error) => error.help(),
+            Self::Deliver(error) => error.help(),
+            Self::Relay { .. } => Some("choose another folder with --cache-dir".to_owned()),
+        }
+    }
+}
+
+/// Tells the board which stage a run is in.
+struct Stages<'a> {
+    service: &'a Service,
+    pipeline: &'a str,
+}
+
+impl Progress for Stages<'_> {
+    fn stage(&self, name: &'static str) {
+        tracing::debug!(stage = name);
+        self.service.update(self.pipeline, |board| {
+            board.activity = Activity::Working {
+                stage: name.to_owned(),
+                since: Timestamp::now(),
+            };
+        });
+    }
+}
+
+impl Worker {
+    fn work(&mut self) {
+        let mut orders = Orders {
+            run: true,
+            ..Orders::default()
+        };
+        while !orders.stop {
+            let end = self.run(&mut orders);
+            self.failures = match end {
+                End::Failed => self.failures.saturating_add(1),
+                End::Done | End::Overtaken => 0,
+            };
+            if matches!(end, End::Overtaken) {
+                orders = self.wake.wait(Instant::now());
+                orders.run = true;
+                continue;
+            }
+            let wait = schedule::wait(self.plan.interval, self.failures, schedule::random());
+            self.rest(wait);
+            orders = self.wake.wait(Instant::now() + wait);
+        }
+    }
+
+    /// Says on the board what the pipeline waits for.
+    fn rest(&self, wait: Duration) {
+        let failures = self.failures;
+        self.service.update(&self.name, |board| {
+            board.activity = match failures {
+                0 => Activity::Idle,
+                _ => Activity::BackingOff {
+                    until: Timestamp::now() + wait,
+                    failures,
+                },
+            };
+        });
+    }
+
+    /// One run, from the source to the board.
+    fn run(&mut self, orders: &mut Orders) -> End {
+        let started = Instant::now();
+        if orders.full {
+            tracing::info!("a full pass was asked for");
+            *lock(&self.memory) = Pipeline::new(Some(self.service.options.cache.clone()));
+            self.last = None;
+        }
+        let rendering = match self.render() {
+            Ok(rendering) => rendering,
+            Err(error) => return self.failed(None, &error),
+        };
+        let commit = rendering
+            .source
+            .revision
+            .as_ref()
+            .map(|found| found.revision.to_string());
+        if let Some(commit) = &commit
+            && self.given_up < GIVEN_UP
+            && self.wake.is_overtaken(commit)
+        {
+            self.given_up += 1;
+            tracing::info!(
+                commit = short(commit),
+                "given up: a newer commit was pushed"
+            );
+            return End::Overtaken;
+        }
+        self.given_up = 0;
+        let known = self.is_known(&rendering, commit.as_deref());
+        if !known {
+            self.begin(&rendering);
+        }
+        match self.deliver(&rendering, orders) {
+            Ok(deliveries) => {
+                let news = deliveries
+                    .iter()
+                    .any(|delivery| delivery.outcome != Outcome::Unchanged);
+                if news || !known {
+                    self.written(&rendering, &deliveries, started);
+                } else {
+                    tracing::debug!("nothing changed");
+                }
+                self.well();
+                if let Some(commit) = commit {
+                    self.overtaken(orders, &commit);
+                    self.last = Some((commit, rendering));
+                }
+                End::Done
+            }
+            Err(error) => self.failed(commit.as_deref(), &error),
+        }
+    }
+
+    fn render(&self) -> Result<Rendering, RunError> {
+        let resolved = &self.plan.resolved;
+        let (location, committed) = match &resolved.place {
+            Some(Place::Git(url)) => (url.clone(), true),
+            Some(Place::Folder(path)) => (path.display().to_string(), false),
+            None => (String::new(), false),
+        };
+        let request = Request {
+            location,
+            revision: resolved.revision.clone(),
+            committed,
+            inventory: None,
+            settings: resolved.settings.clone(),
+            access: access(resolved.credentials.as_ref())?,
+        };
+        Ok(lock(&self.memory).render(&request, &self.stages())?)
+    }
+
+    fn stages(&self) -> Stages<'_> {
+        Stages {
+            service: &self.service,
+            pipeline: &self.name,
+        }
+    }
+
+    /// Tells whether this very rendering of this commit went out before.
+    fn is_known(&self, rendering: &Rendering, commit: Option<&str>) -> bool {
+        self.last.as_ref().is_some_and(|(last, known)| {
+            Some(last.as_str()) == commit && Arc::ptr_eq(&known.rendered, &rendering.rendered)
+        })
+    }
+
+    /// Puts the commit on the board before anything is published: its statuses say that it is being worked on.
+    fn begin(&self, rendering: &Rendering) {
+        let now = Timestamp::now();
+        let group_by = self.plan.group_by.as_deref();
+        let begun = self
+            .service
+            .update(&self.name, |board| record::begin(board, rendering, now));
+        let Some(mut commit) = begun.flatten() else {
+            return;
+        };
+        let expects = |cluster: &_| self.service.expects(&self.name, cluster);
+        record::rendered(&mut commit, rendering, group_by, expects, now);
+        for found in rendering
+            .diagnostics
+            .iter()
+            .filter(|found| found.severity == crate::model::Severity::Error)
+        {
+            tracing::warn!(
+                commit = short(&commit.id),
+                reason = found.reason,
+                "{}",
+                found.message
+            );
+        }
+        let id = commit.id.clone();
+        self.service.update(&self.name, |board| {
+            board.ready = true;
+            board.clusters = rendering.rendered.clusters.to_vec();
+            board.push(commit);
+        });
+        self.service.clerk.note(&self.name, &id);
+    }
+
+    fn deliver(&self, rendering: &Rendering, orders: &Orders) -> Result<Vec<Delivery>, RunError> {
+        let commit = rendering
+            .source
+            .revision
+            .as_ref()
+            .map(|found| found.revision.to_string());
+        let mut deliveries = Vec::new();
+        for output in &self.plan.resolved.outputs {
+            let (destination, login) = self.destination(output)?;
+            let options = DeliveryOptions {
+                allow_removals: orders.release.is_some() && orders.release == commit,
+                strict: rendering.settings.strict,
+                guard: rendering.settings.guard.clone(),
+                access: access(login)?,
+                ..DeliveryOptions::default()
+            };
+            let mut memory = lock(&self.memory);
+            deliveries.push(memory.deliver(rendering, &destination, &options, &self.stages())?);
+        }
+        Ok(deliveries)
+    }
+
+    fn destination<'a>(
+        &'a self,
+        output: &'a ResolvedOutput,
+    ) -> Result<(Destination, Option<&'a crate::config::Login>), RunError> {
+        let reader = self.plan.resolved.credentials.as_ref();
+        Ok(match output {
+            ResolvedOutput::Folder(path) => (Destination::Folder(path.clone()), reader),
+            ResolvedOutput::Branch {
+                name,
+                layout,
+                push,
+                url,
+                credentials,
+            } => {
+                let home = self
+                    .plan
+                    .url()
+                    .filter(|home| home.scheme() != Scheme::Local);
+                let target = match url {
+                    Some(url) => Some(RemoteUrl::parse(url)?),
+                    None => home,
+                };
+                let source = self.plan.url();
+                let source = source.as_ref().and_then(RemoteUrl::local_path);
+                let destination = match (target.filter(|_| *push), source) {
+                    (None, Some(path)) => Destination::Branch {
+                        repository: path.to_owned(),
+                        name: name.clone(),
+                        layout: *layout,
+                        push: None,
+                    },
+                    (Some(target), _) => Destination::Branch {
+                        repository: make_relay(&relay(&self.service.options.cache, &target))?,
+                        name: name.clone(),
+                        layout: *layout,
+                        push: Some(target),
+                    },
+                    (None, None) => return Err(DeliverError::NoSourceCommit.into()),
+                };
+                (destination, credentials.as_ref().or(reader))
+            }
+        })
+    }
+
+    /// Writes down what became of the deliveries, and closes what they overtook.
+    fn written(&self, rendering: &Rendering, deliveries: &[Delivery], started: Instant) {
+        let Some(revision) = &rendering.source.revision else {
+            self.service.update(&self.name, |board| board.ready = true);
+            return;
+        };
+        let id = revision.revision.to_string();
+        let now = Timestamp::now();
+        let millis = |time: Duration| time.as_secs_f64() * 1000.0;
+        let mut timings: Vec<(String, f64)> = rendering
+            .timings
+            .iter()
+            .chain(deliveries.iter().flat_map(|delivery| &delivery.timings))
+            .map(|(stage, time)| ((*stage).to_owned(), millis(*time)))
+            .collect();
+        timings.push(("all".to_owned(), millis(started.elapsed())));
+        let touched = self.service.update(&self.name, |board| {
+            let position = board.commits.iter().position(|commit| commit.id == id)?;
+            let before = board
+                .commits
+                .iter()
+                .skip(position + 1)
+                .find(|commit| commit.generated.is_some() || commit.whole.revision().is_some())
+                .cloned();
+            let commit = board.commit_mut(&id)?;
+            for delivery in deliveries {
+                record::delivered(commit, before.as_deref(), delivery, now);
+                commit
+                    .diagnostics
+                    .extend(delivery.diagnostics.iter().cloned());
+            }
+            if deliveries.is_empty() {
+                let nowhere = "the pipeline has no output".to_owned();
+                commit.observe_all(&Observation::Held(vec![nowhere]), now);
+            }
+            commit.timings = timings;
+            let phase = commit.phase();
+            let generated = commit.generated.clone();
+            let published = commit.whole.revision().is_some();
+            let touched = if published {
+                record::supersede(board, &id, now)
+            } else {
+                Vec::new()
+            };
+            Some((touched, phase, generated))
+        });
+        let Some((touched, phase, generated)) = touched.flatten() else {
+            return;
+        };
+        let pushed = deliveries
+            .iter()
+            .find_map(|delivery| delivery.pushed.clone())
+            .unwrap_or_default();
+        tracing::info!(
+            commit = short(&id),
+            generated = generated.as_deref().map(short),
+            phase = phase.word(),
+            to = pushed,
+            milliseconds = millis(started.elapsed()).round(),
+            "delivered"
+        );
+        for commit in touched.iter().chain([&id]) {
+            self.service.clerk.note(&self.name, commit);
+        }
+        self.service.replay(&self.name);
+    }
+
+    /// Commits that were pushed and never looked at are told by which one they were overtaken.
+    fn overtaken(&self, orders: &mut Orders, head: &str) {
+        let now = Timestamp::now();
+        for older in orders.heads.drain(..).filter(|older| older != head) {
+            let added = self.service.update(&self.name, |board| {
+                let unknown = board.commit(&older).is_none();
+                if unknown {
+                    let entry = record::overtaken(&older, head, now);
+                    let at = board
+                        .commits
+                        .iter()
+                        .position(|commit| commit.id == head)
+                        .map_or(0, |at| at + 1);
+                    board.commits.insert(at, Arc::new(entry));
+                    board.commits.truncate(crate::status::board::COMMITS);
+                }
+                unknown
+            });
+            if added == Some(true) {
+                self.service.clerk.note(&self.name, &older);
+            }
+        }
+    }
+
+    /// Nothing keeps the pipeline from working.
+    fn well(&self) {
+        let was = self.service.update(&self.name, |board| {
+            board.ready = true;
+            board.problem.take()
+        });
+        if let Some(problem) = was.flatten() {
+            tracing::info!(reason = problem.reason, "recovered");
+        }
+    }
+
+    /// Says what keeps the pipeline from working, on the board and on the commit when there is one.
+    fn failed(&self, commit: Option<&str>, error: &RunError) -> End {
+        let now = Timestamp::now();
+        let help = error.help();
+        let message = error.to_string();
+        tracing::error!(reason = error.reason(), help, "{message}");
+        self.service.update(&self.name, |board| {
+            let since = match &board.problem {
+                Some(known) if known.reason == error.reason() => known.since,
+                _ => now,
+            };
+            board.problem = Some(Problem {
+                reason: error.reason().to_owned(),
+                message: message.clone(),
+                help: help.clone(),
+                since,
+            });
+        });
+        if let Some(commit) = commit {
+            let failure = Observation::Failed {
+                reason: error.reason().to_owned(),
+                message: match help {
+                    Some(help) => format!("{message}: {help}"),
+                    None => message,
+                },
+            };
+            self.service.observe(&self.name, commit, |commit| {
+                commit.observe_all(&failure, now);
+            });
+        }
+        End::Failed
+    }
+
+    /// Watches the source when it is a folder: each change asks for a run.
+    fn watch_folder(&self) {
+        let Some(Place::Folder(path)) = &self.plan.resolved.place else {
+            return;
+        };
+        let path = path.clone();
+        let wake = Arc::downgrade(&self.wake);
+        std::thread::spawn(move || {
+            let Ok(changes) = folder::watch(&path, POLL) else {
+                // Where nothing tells of changes, the interval does.
+                return;
+            };
+            for change in changes {
+                match (wake.upgrade(), change) {
+                    (None, _) => return,
+                    (Some(wake), folder::Change::Seen) => wake.ask(|orders| orders.push(None)),
+                    (Some(_), folder::Change::Silence) => {}
+                }
+            }
+        });
+    }
+}
+
+/// Gives the repository that holds the generated commits of a pipeline's first branch.
+pub(super) fn repository(plan: &Plan, cache: &Path) -> Option<PathBuf> {
+    plan.resolved
+        .outputs
+        .iter()
+        .find_map(|output| match output {
+            ResolvedOutput::Folder(_) => None,
+            ResolvedOutput::Branch { push, url, .. } => {
+                let target = match url {
+                    Some(url) => RemoteUrl::parse(url).ok(),
+                    None => plan.url().filter(|home| home.scheme() != Scheme::Local),
+                };
+                match target.filter(|_| *push) {
+                    Some(target) => Some(relay(cache, &target)),
+                    None => plan.url()?.local_path().map(Path::to_owned),
+                }
+            }
+        })
+}
+
+/// The repository in the cache through which a remote's branches are pushed.
+fn relay(cache: &Path, url: &RemoteUrl) -> PathBuf {
+    let safe = |letter: char| {
+        if letter.is_ascii_alphanumeric() || letter == '.' {
+            letter
+        } else {
+            '-'
+        }
+    };
+    let name: String = url.redacted().chars().map(safe).collect();
+    cache.join("relay").join(name)
+}
+
+fn make_relay(path: &Path) -> Result<PathBuf, RunError> {
+    let made = Repository::open_bare(path).or_else(|_| Repository::init_bare(path));
+    made.map(|_| path.to_owned())
+        .map_err(|source| RunError::Relay {
+            path: path.to_owned(),
+            source,
+        })
+}
