@@ -289,6 +289,24 @@ fn a_submodule_is_told() {
     );
 }
 
+#[cfg(unix)]
+#[test]
+fn what_comes_in_the_place_of_a_folder_takes_nothing_away() {
+    let more = (
+        "workloads/more/more.yaml",
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: more, namespace: shop}\n",
+    );
+    let files: Vec<_> = SMALL.into_iter().chain([more]).collect();
+    let told = after_in(&files, |root| {
+        fs::remove_dir_all(root.join("workloads/more")).unwrap();
+        std::os::unix::fs::symlink("/elsewhere", root.join("workloads/more")).unwrap();
+    });
+    let first = told.told_at("LinkNotFollowed", "workloads/more");
+    assert_eq!(first.severity, Severity::Error);
+    assert!(first.help.is_some());
+    told.kept_on_both("shop/configmap-more.yaml");
+}
+
 #[test]
 fn line_ends_and_a_byte_order_mark_change_nothing() {
     let mut site = Site::small("line-ends");

@@ -17,11 +17,13 @@ use crate::model::{BlobId, RepoPath, Revision};
 
 mod changes;
 mod error;
+mod past;
 mod remote;
 mod tree;
 
 pub use changes::ChangedFile;
 pub use error::GitSourceError;
+pub(super) use past::held_manifests;
 pub use tree::{GitTree, ListingMemory};
 
 use super::tree::{Listing, Tree as _, Which};
