@@ -10,7 +10,7 @@ use super::{Rendered, Rules, Transformer};
 use crate::inventory::{Cluster, Inventory};
 use crate::model::{
     BlobId, ClusterName, ClusterSet, Diagnostic, Labels, Location, Object, ObjectKey, Origin,
-    RepoPath, Scope,
+    PathPart, RepoPath, Scope,
 };
 use crate::placement::{Placement, Plan};
 use crate::source::Control;
@@ -319,6 +319,40 @@ fn a_missing_property_holds_the_object_back_on_just_those_wecs() {
             .unwrap()
             .contains("customization-properties/west")
     );
+}
+
+#[test]
+fn a_template_that_fails_is_told_with_its_field() {
+    let value = json!({"containers": "[]", "a": "{{.tier}}", "b": "{{.tier}}"});
+    let mut object = mk_template("web", &value);
+    let path = ["data", "a"].map(PathPart::from);
+    let scene = Scene {
+        objects: vec![object.clone()],
+        clusters: mk_two(),
+        ..Scene::default()
+    };
+    let (_, problems) = scene.render(&mut Transformer::default());
+    let message = "data.a and 1 more like it: template 1:3: missing property \"tier\"";
+    assert_eq!(problems[0].message, message);
+    assert_eq!(problems[0].field, Some((object.origin, path.to_vec())));
+
+    // What a rule wrote is not in the source.
+    let mut value = object.value.as_ref().clone();
+    value["data"] = json!({});
+    object.value = Arc::new(value);
+    let scene = Scene {
+        objects: vec![object],
+        clusters: mk_two(),
+        controls: vec![mk_transform(
+            "late",
+            &Value::Null,
+            &json!({"set": [{"path": "$.data.a", "value": "{{.tier}}"}]}),
+        )],
+        ..Scene::default()
+    };
+    let (_, problems) = scene.render(&mut Transformer::default());
+    assert!(problems[0].message.starts_with("\"{{.tier}}\": template"));
+    assert_eq!(problems[0].field, None);
 }
 
 #[test]
