@@ -64,7 +64,6 @@ pub(super) fn mk_policy(name: &str, clauses: Vec<Clause>) -> Policy {
         location: None,
         cluster_selectors: vec![LabelSelector::default()],
         clauses,
-        last_good: None,
         unreadable: None,
     }
 }
@@ -218,32 +217,6 @@ fn a_faulty_policy_adds_nothing_removes_nothing_and_stops_nobody() {
         "{}",
         diagnostic.message
     );
-}
-
-#[test]
-fn the_last_good_version_of_a_faulty_policy_goes_on_deciding() {
-    let clause = Clause {
-        namespaces: strings(&["shop"]),
-        ..Clause::default()
-    };
-    let good = Policy {
-        cluster_selectors: vec![mk_selector(&[("env", "test")])],
-        ..mk_policy("p", vec![clause.clone()])
-    };
-    let faulty = Policy {
-        cluster_selectors: vec![mk_faulty_selector()],
-        last_good: Some(Arc::new(good)),
-        ..mk_policy("p", vec![clause])
-    };
-    let (plan, diagnostics) = place(
-        vec![mk_object(WEB, &[])],
-        &BTreeMap::new(),
-        vec![faulty],
-        &two_wecs(),
-    );
-    assert_eq!(plan.placements[0].clusters.iter().collect::<Vec<_>>(), [1]);
-    assert!(plan.unknown_policies.is_empty());
-    assert_eq!(diagnostics[0].reason, "InvalidSelector");
 }
 
 #[test]
