@@ -27,10 +27,18 @@ pub enum Severity {
 pub struct Location {
     /// The file.
     pub path: RepoPath,
-    /// Line, from 1; 0 when only the file is known.
+    /// Line, from 1; 0 when only the file is known, and then not serialised.
+    #[serde(skip_serializing_if = "is_unknown")]
     pub line: u32,
-    /// Column in characters, from 1; 0 when only the line is known.
+    /// Column in characters, from 1; 0 when only the line is known, and then not serialised.
+    #[serde(skip_serializing_if = "is_unknown")]
     pub column: u32,
+}
+
+/// Tells whether a line or a column is none.
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_unknown(number: &u32) -> bool {
+    *number == 0
 }
 
 impl Location {

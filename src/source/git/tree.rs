@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use git2::{ObjectType, Odb, Oid, Repository};
 
+use crate::git::plain;
 use crate::model::{BlobId, Diagnostic, Location, Revision};
 use crate::source::folder::unfollowed;
 use crate::source::select;
@@ -136,7 +137,7 @@ impl<'r> GitTree<'r> {
     fn unreadable(path: &str, error: &git2::Error) -> TreeError {
         TreeError::Unreadable {
             path: path.to_owned(),
-            problem: error.message().to_owned(),
+            problem: plain(error),
         }
     }
 
