@@ -512,8 +512,9 @@ fn an_explanation_names_the_label_that_decides() {
     assert_eq!(on_west.verdict, Verdict::NotSelected);
     assert_eq!(
         on_west.because,
-        ["p selects the object, but none of its clusterSelectors matches west"]
+        ["p selects the object, but not west: it wants env=prod, and the label is \"test\""]
     );
+    assert_eq!(on_west.nearest, Some("p".into()));
     let policy = &on_west.policies[0];
     assert_eq!(
         (policy.selects_object, policy.selects_cluster),
