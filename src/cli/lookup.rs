@@ -54,6 +54,17 @@ struct Candidate {
 /// # Errors
 /// No such object, with the nearest ones; or several, with their groups.
 pub(super) fn find(rendering: &Rendering, kind: &str, name: &str) -> Result<ObjectKey, CliError> {
+    search(rendering, kind, name).map_err(|error| {
+        if rendering.snapshot.is_complete() {
+            return error;
+        }
+        error.hint(
+            "parts of the source cannot be read, and it may be there: stellate validate says which",
+        )
+    })
+}
+
+fn search(rendering: &Rendering, kind: &str, name: &str) -> Result<ObjectKey, CliError> {
     let all = candidates(rendering);
     let defined = defined_names(&rendering.snapshot);
     let of_kind: Vec<&Candidate> = all

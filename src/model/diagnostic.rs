@@ -174,3 +174,18 @@ impl Diagnostic {
         self
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_is_not_known_of_a_place_is_not_serialised() {
+        let json = |location: Location| serde_json::to_value(location).expect("JSON");
+        assert_eq!(json(Location::file("a".into())), json!({"path": "a"}));
+        let line = Location::at("a".into(), 3, 0);
+        assert_eq!(json(line), json!({"path": "a", "line": 3}));
+    }
+}
