@@ -46,7 +46,6 @@ pub(crate) fn policy(number: usize, objects: usize, edit: usize) -> Policy {
         location: None,
         cluster_selectors,
         clauses,
-        last_good: None,
         unreadable: None,
     }
 }

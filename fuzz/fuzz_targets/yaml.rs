@@ -4,7 +4,7 @@
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
 use stellate::model::PathPart;
-use stellate::yaml::{Duplicates, Limits, emit, load, load_with, locate};
+use stellate::yaml::{Duplicates, Limits, Part, emit, load, load_with, locate};
 
 /// Small enough that a bomb shows as slowness, not as patience.
 const LIMITS: Limits = Limits {
@@ -47,7 +47,7 @@ fuzz_target!(|text: &[u8]| {
         if let Value::Object(members) = &document.value {
             for key in members.keys().take(4) {
                 // Where a merge brought it in, there may be no place; but never a panic, and never line 0.
-                let place = locate(text, number, &[PathPart::from(key.as_str())]);
+                let place = locate(text, number, &[PathPart::from(key.as_str())], Part::Value);
                 assert!(place.is_none_or(|(line, column)| line > 0 && column > 0));
             }
         }

@@ -96,11 +96,10 @@ pub(super) fn run(arguments: &Arguments, terminal: &Terminal) -> Result<Ending, 
         Form::Table | Form::Wide => Format::Table,
     };
     let wide = matches!(arguments.output, Form::Wide);
-    let text = match data::text(&serde_json::json!({"clusters": rows}), format)? {
-        Some(text) => text,
-        None => text(&rows, wide, terminal.out()).into_bytes(),
-    };
-    terminal.print(text)?;
+    match data::text(&serde_json::json!({"clusters": rows}), format)? {
+        Some(data) => terminal.print(data)?,
+        None => terminal.show(&text(&rows, wide, terminal.out()))?,
+    }
     let idle = rows.iter().filter(|row| row.objects == 0).count();
     let idle = if idle == 0 {
         String::new()

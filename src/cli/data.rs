@@ -1,6 +1,6 @@
 //! Data for programs: any serialisable value as JSON or YAML. Pure.
 
-use clap::ValueEnum;
+use clap::{Args, ValueEnum};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -16,6 +16,20 @@ pub(super) enum Format {
     Json,
     /// YAML
     Yaml,
+}
+
+/// The form of the result, as most verbs take it.
+#[derive(Args)]
+pub(super) struct OutputArgument {
+    /// The form of the result
+    #[arg(
+        short,
+        long,
+        value_enum,
+        default_value = "table",
+        hide_default_value = true
+    )]
+    pub(super) output: Format,
 }
 
 /// Writes a value; `None` when a table is wanted, which is not made here.

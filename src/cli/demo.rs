@@ -73,8 +73,9 @@ pub(super) fn run(arguments: &Arguments, terminal: &Terminal) -> Result<Ending, 
         CliError::message(format!(
             "cannot make a repository in {}: {}",
             folder.display(),
-            error.message()
+            crate::git::plain(&error)
         ))
+        .hint("name an empty folder that you may write to")
     })?;
     let request = Request {
         location: folder.display().to_string(),
@@ -116,7 +117,7 @@ pub(super) fn run(arguments: &Arguments, terminal: &Terminal) -> Result<Ending, 
          \x20 stellate verify {commit} {place}\n",
         report.last_line(start.elapsed(), styles),
     );
-    terminal.print(head + &report.table(styles) + &look)?;
+    terminal.show(&(head + &report.table(styles) + &look))?;
     Ok(Ending::of_errors(rendering.errors()))
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use clap::Args;
 use serde::Serialize;
 
-use super::data::Format;
+use super::data::OutputArgument;
 use super::difference::{coloured, difference};
 use super::error::CliError;
 use super::progress::Line;
@@ -45,15 +45,8 @@ pub(super) struct Arguments {
     /// End with 1 when there are differences, as `git diff` does
     #[arg(long)]
     exit_code: bool,
-    /// The form of the result
-    #[arg(
-        short,
-        long,
-        value_enum,
-        default_value = "table",
-        hide_default_value = true
-    )]
-    output: Format,
+    #[command(flatten)]
+    output: OutputArgument,
 }
 
 /// What a change does.
@@ -120,7 +113,7 @@ pub(super) fn run(arguments: &Arguments, terminal: &Terminal) -> Result<Ending, 
     before.committed = true;
     let mut after = scene.request.clone();
     after.revision.clone_from(&arguments.to);
-    after.committed = arguments.to.is_some() || scene.remote;
+    after.committed |= arguments.to.is_some() || scene.remote;
     if arguments.to_inventory.is_some() {
         after.inventory.clone_from(&arguments.to_inventory);
     }
@@ -145,12 +138,11 @@ pub(super) fn run(arguments: &Arguments, terminal: &Terminal) -> Result<Ending, 
         }
         changes.only(&arguments.wec);
     }
-    let text = match data::text(&changes, arguments.output)? {
-        Some(text) => text,
-        None if arguments.stat => changes.numbers(terminal.out()).into_bytes(),
-        None => changes.text(terminal.out()).into_bytes(),
-    };
-    terminal.print(text)?;
+    match data::text(&changes, arguments.output.output)? {
+        Some(data) => terminal.print(data)?,
+        None if arguments.stat => terminal.show(&changes.numbers(terminal.out()))?,
+        None => terminal.show(&changes.text(terminal.out()))?,
+    }
     terminal.say(&changes.summary());
     let timings: Vec<_> = old.timings.iter().chain(&new.timings).copied().collect();
     scene.report_timings(&timings, terminal);

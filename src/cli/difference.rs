@@ -2,7 +2,7 @@
 
 use similar::{ChangeTag, TextDiff};
 
-use super::terminal::Styles;
+use super::terminal::{Look, Styles};
 
 /// Lines of context around a change.
 const CONTEXT: usize = 3;
@@ -56,7 +56,7 @@ pub(super) fn coloured(hunks: &str, indent: &str, styles: &Styles) -> String {
             Some(b'+') => styles.added,
             Some(b'-') => styles.removed,
             Some(b'@') => styles.faint,
-            _ => anstyle::Style::new(),
+            _ => Look::default(),
         };
         put!(text, "{indent}{style}{line}{style:#}\n");
     }

@@ -164,10 +164,12 @@ pub(super) fn run(arguments: &Arguments, terminal: &Terminal) -> Result<Ending, 
         .filter(|path| arguments.path.join(path).exists())
         .collect();
     if !taken.is_empty() {
-        return Err(
-            CliError::message(format!("already there: {}", super::table::list(&taken, 5)))
-                .hint("nothing was written; choose an empty folder: stellate init PATH"),
-        );
+        return Err(CliError::message(format!(
+            "{} {} there already",
+            super::table::list(&taken, 5),
+            if taken.len() == 1 { "is" } else { "are" }
+        ))
+        .hint("nothing was written; choose an empty folder: stellate init PATH"));
     }
     for (path, text) in files {
         let path = arguments.path.join(path);

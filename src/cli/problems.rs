@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::table::count;
-use super::terminal::Styles;
+use super::terminal::{Look, Styles, one_line};
 use crate::model::{Diagnostic, RepoPath, Severity};
 use crate::reconcile::Rendering;
 
@@ -48,10 +48,15 @@ fn one(found: &Diagnostic, file: Option<&[u8]>, styles: &Styles, text: &mut Stri
     let _ = writeln!(
         text,
         "{style}{word}[{}]{style:#}{strong}: {}{strong:#}",
-        found.reason, found.message
+        found.reason,
+        one_line(&found.message)
     );
     if let Some(place) = &found.location {
-        let _ = writeln!(text, "  {faint}-->{faint:#} {place}");
+        let _ = writeln!(
+            text,
+            "  {faint}-->{faint:#} {}",
+            one_line(&place.to_string())
+        );
         if let Some(line) = file.and_then(|file| line(file, place.line)) {
             snippet(&line, place.line, place.column, style, styles, text);
         }
@@ -75,14 +80,7 @@ fn one(found: &Diagnostic, file: Option<&[u8]>, styles: &Styles, text: &mut Stri
 }
 
 /// Writes the line with a caret below its column.
-fn snippet(
-    line: &str,
-    number: u32,
-    column: u32,
-    style: anstyle::Style,
-    styles: &Styles,
-    text: &mut String,
-) {
+fn snippet(line: &str, number: u32, column: u32, style: Look, styles: &Styles, text: &mut String) {
     let faint = styles.faint;
     let gutter = number.to_string().len();
     let column = usize::try_from(column).unwrap_or(0);

@@ -7,20 +7,21 @@ use std::path::{Path, PathBuf};
 use git2::{ErrorCode, Repository, StatusOptions};
 
 use super::error::CliError;
-use crate::git::RemoteUrl;
+use crate::git::{RemoteUrl, plain};
 
 /// Finds the repository that a folder belongs to.
 pub(super) fn discover(folder: &Path) -> Result<Repository, CliError> {
     Repository::discover(folder).map_err(|error| {
-        let text = format!(
-            "{} is in no git repository: {}",
-            folder.display(),
-            error.message()
-        );
+        let text = format!("{}: {}", folder.display(), plain(&error));
         CliError::message(text).hint(
             "a generated branch needs one: `git init` and commit, or write to a folder with --out",
         )
     })
+}
+
+/// Tells whether a folder is itself a repository without a work tree.
+pub(super) fn is_bare(folder: &Path) -> bool {
+    Repository::open(folder).is_ok_and(|repository| repository.is_bare())
 }
 
 /// Gives the address of a remote: its name in the repository, or an address as it is.
@@ -135,10 +136,6 @@ pub(super) fn relay(
 }
 
 fn refused(folder: &Path, error: &git2::Error) -> CliError {
-    CliError::message(format!(
-        "cannot use {}: {}",
-        folder.display(),
-        error.message()
-    ))
-    .hint("it is a cache: delete it, or choose another with --cache-dir")
+    CliError::message(format!("cannot use {}: {}", folder.display(), plain(error)))
+        .hint("it is a cache: delete it, or choose another with --cache-dir")
 }

@@ -38,7 +38,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "REV")]
     rev: Option<String>,
     /// Print only these clusters; may be repeated
-    #[arg(long, value_name = "NAME", conflicts_with_all = ["out", "branch", "deliver"])]
+    #[arg(long, value_name = "NAME")]
     wec: Vec<String>,
     /// Write the tree of the generated branch into this folder
     #[arg(long, value_name = "DIR", conflicts_with_all = ["branch", "deliver"])]
@@ -95,6 +95,7 @@ impl From<LayoutArgument> for Layout {
 
 /// Renders.
 pub(super) fn run(arguments: &Arguments, terminal: &Terminal) -> Result<Ending, CliError> {
+    arguments.refuse_partial_delivery()?;
     let mut scene = arguments.source.scene()?;
     scene.check(terminal)?;
     // Lives as long as branches may be pushed through it.
@@ -159,6 +160,26 @@ struct Target {
 }
 
 impl Arguments {
+    /// Refuses to deliver to some WECs only: a folder or branch holds all of them, and whoever is not in it is emptied.
+    fn refuse_partial_delivery(&self) -> Result<(), CliError> {
+        let destination = if self.out.is_some() {
+            "--out"
+        } else if self.branch.is_some() {
+            "--branch"
+        } else if self.deliver {
+            "--deliver"
+        } else {
+            return Ok(());
+        };
+        if self.wec.is_empty() {
+            return Ok(());
+        }
+        Err(CliError::message(format!(
+            "--wec with {destination} would take everything away from all other WECs: what is delivered always holds all of them"
+        ))
+        .hint("leave out --wec; or look at one WEC alone: stellate render --wec NAME"))
+    }
+
     /// Decides where the results go; nowhere means standard output.
     fn places(
         &self,
@@ -289,11 +310,10 @@ impl Arguments {
             drop(line);
             timings.extend(delivered.timings.iter().copied());
             let report = Report::new(&rendering, &delivered, &target.destination);
-            let text = match data::text(&report, self.output.unwrap_or(Format::Table))? {
-                Some(text) => text,
-                None => report.table(terminal.out()).into_bytes(),
-            };
-            terminal.print(text)?;
+            match data::text(&report, self.output.unwrap_or(Format::Table))? {
+                Some(data) => terminal.print(data)?,
+                None => terminal.show(&report.table(terminal.out()))?,
+            }
             terminal.say(&report.last_line(start.elapsed(), terminal.talk()));
             if report.is_held() {
                 ending = Ending::Held;
@@ -328,7 +348,7 @@ impl Arguments {
                     let numbers = numbers.map(|number| number.to_string());
                     table.row(std::iter::once(cluster.name.to_string()).chain(numbers));
                 }
-                terminal.print(table.text(terminal.out()))
+                terminal.show(&table.text(terminal.out()))
             }
         }
     }

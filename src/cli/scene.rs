@@ -3,6 +3,7 @@
 //! Raw arguments become resolved ones here and nowhere else. The configuration is read from the folder that PATH names,
 //! or from `--config`; arguments win over it.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -56,9 +57,10 @@ pub(super) struct ConfigurationArguments {
         long,
         value_name = "DIR",
         env = "STELLATE_CACHE_DIR",
+        value_parser = clap::builder::OsStringValueParser::new(),
         help_heading = "Cache"
     )]
-    cache_dir: Option<PathBuf>,
+    cache_dir: Option<OsString>,
     /// Keep nothing between runs
     #[arg(long, help_heading = "Cache")]
     no_cache: bool,
@@ -136,7 +138,8 @@ impl SourceArguments {
     fn place(&self, configured: Option<&Resolved>) -> (String, Option<String>, bool) {
         let here = || ".".to_owned();
         if let Some(location) = &self.location {
-            return (location.clone(), None, false);
+            // Without a work tree there is nothing but commits.
+            return (location.clone(), None, remote::is_bare(Path::new(location)));
         }
         let place = configured.and_then(|resolved| resolved.place.clone());
         // The file stands in the work tree of the repository that it names: that work tree is meant.
@@ -217,7 +220,9 @@ impl ConfigurationArguments {
             return None;
         }
         let user = || dirs::cache_dir().map(|folder| folder.join("stellate"));
-        self.cache_dir.clone().or_else(user)
+        // An empty variable is how scripts unset one.
+        let named = self.cache_dir.as_ref().filter(|path| !path.is_empty());
+        named.map(PathBuf::from).or_else(user)
     }
 
     /// Puts together how remotes are reached; arguments win over the configuration.

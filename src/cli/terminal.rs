@@ -1,7 +1,10 @@
 //! The two streams: data on stdout, talk on stderr, each coloured only where a person sees it.
 //!
-//! Nothing else in the crate writes to either. Texts are made elsewhere, with [`Styles`] that may be empty.
+//! Nothing else in the crate writes to either. Texts are made elsewhere, with [`Styles`] that may be empty. What comes from
+//! outside (names of files and objects, values) may hold control characters: a terminal gets none but those of our styles.
 
+use std::fmt::{self, Write as _};
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::io::{ErrorKind, IsTerminal as _, Stderr, Stdout, Write as _};
 
 use anstyle::{AnsiColor, Style};
@@ -12,6 +15,7 @@ use super::error::CliError;
 pub(super) struct Terminal {
     stdout: Stdout,
     stderr: Stderr,
+    seal: u64,
     out: Styles,
     talk: Styles,
     talks_to_a_person: bool,
@@ -20,28 +24,49 @@ pub(super) struct Terminal {
 /// How parts of a text look; all empty where there is no colour, so that the text is the same without.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Styles {
-    pub(super) error: Style,
-    pub(super) warning: Style,
-    pub(super) note: Style,
-    pub(super) good: Style,
-    pub(super) added: Style,
-    pub(super) removed: Style,
-    pub(super) strong: Style,
-    pub(super) faint: Style,
+    pub(super) error: Look,
+    pub(super) warning: Look,
+    pub(super) note: Look,
+    pub(super) good: Look,
+    pub(super) added: Look,
+    pub(super) removed: Look,
+    pub(super) strong: Look,
+    pub(super) faint: Look,
+}
+
+/// A style that is written with `{look}` and ended with `{look:#}`. Behind the escape character stands a number that
+/// nobody outside can know, and that [`Terminal`] takes out again: escape characters without it are not ours.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Look {
+    style: Style,
+    seal: u64,
+}
+
+impl fmt::Display for Look {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sequence = if formatter.alternate() {
+            format!("{:#}", self.style)
+        } else {
+            self.style.to_string()
+        };
+        let sealed = format!("\u{1b}{:016x}", self.seal);
+        formatter.write_str(&sequence.replace('\u{1b}', &sealed))
+    }
 }
 
 impl Styles {
-    fn coloured() -> Self {
+    fn coloured(seal: u64) -> Self {
+        let look = |style: Style| Look { style, seal };
         let colour = |colour: AnsiColor| Style::new().fg_color(Some(colour.into()));
         Self {
-            error: colour(AnsiColor::Red).bold(),
-            warning: colour(AnsiColor::Yellow).bold(),
-            note: colour(AnsiColor::Cyan).bold(),
-            good: colour(AnsiColor::Green),
-            added: colour(AnsiColor::Green),
-            removed: colour(AnsiColor::Red),
-            strong: Style::new().bold(),
-            faint: Style::new().dimmed(),
+            error: look(colour(AnsiColor::Red).bold()),
+            warning: look(colour(AnsiColor::Yellow).bold()),
+            note: look(colour(AnsiColor::Cyan).bold()),
+            good: look(colour(AnsiColor::Green)),
+            added: look(colour(AnsiColor::Green)),
+            removed: look(colour(AnsiColor::Red)),
+            strong: look(Style::new().bold()),
+            faint: look(Style::new().dimmed()),
         }
     }
 }
@@ -49,6 +74,7 @@ impl Styles {
 impl Terminal {
     /// Looks at the streams, at `NO_COLOR` and its kin, and at what the user asked for.
     pub(super) fn new(choice: clap::ColorChoice) -> Self {
+        let seal = RandomState::new().build_hasher().finish();
         let styles = |detected: anstream::ColorChoice| {
             let coloured = match choice {
                 clap::ColorChoice::Always => true,
@@ -56,7 +82,7 @@ impl Terminal {
                 clap::ColorChoice::Auto => detected != anstream::ColorChoice::Never,
             };
             if coloured {
-                Styles::coloured()
+                Styles::coloured(seal)
             } else {
                 Styles::default()
             }
@@ -64,6 +90,7 @@ impl Terminal {
         Self {
             stdout: std::io::stdout(),
             stderr: std::io::stderr(),
+            seal,
             out: styles(anstream::AutoStream::choice(&std::io::stdout())),
             talk: styles(anstream::AutoStream::choice(&std::io::stderr())),
             talks_to_a_person: std::io::stderr().is_terminal(),
@@ -85,7 +112,15 @@ impl Terminal {
         self.talks_to_a_person
     }
 
-    /// Writes data.
+    /// Writes a text for people.
+    ///
+    /// # Errors
+    /// A reader that went away is [`CliError::is_broken_pipe`].
+    pub(super) fn show(&self, text: &str) -> Result<(), CliError> {
+        self.print(harmless(text, self.seal))
+    }
+
+    /// Writes data for programs, byte for byte.
     ///
     /// # Errors
     /// A reader that went away is [`CliError::is_broken_pipe`].
@@ -102,7 +137,7 @@ impl Terminal {
 
     /// Talks. Whether anybody listens changes nothing.
     pub(super) fn say(&self, text: &str) {
-        let text = without_logins(text);
+        let text = harmless(&without_logins(text), self.seal);
         let mut talk = self.stderr.lock();
         let line = if text.is_empty() || text.ends_with('\n') {
             ""
@@ -117,6 +152,40 @@ impl Terminal {
         let warning = self.talk.warning;
         self.say(&format!("{warning}warning{warning:#}: {text}"));
     }
+}
+
+/// Writes out control characters, and those that turn the direction of writing, so that they do nothing; line breaks and
+/// tabs stay, and what follows an escape character with the seal.
+fn harmless(text: &str, seal: u64) -> String {
+    let seal = format!("{seal:016x}");
+    let mut shown = String::with_capacity(text.len());
+    let mut rest = text.chars();
+    while let Some(letter) = rest.next() {
+        let behind = rest.as_str();
+        match letter {
+            '\n' | '\t' => shown.push(letter),
+            '\u{1b}' if behind.starts_with(&seal) => {
+                shown.push(letter);
+                rest = behind[seal.len()..].chars();
+            }
+            // Writing to memory does not fail.
+            _ if letter.is_control() || turns(letter) => {
+                let _ = write!(shown, "{}", letter.escape_unicode());
+            }
+            _ => shown.push(letter),
+        }
+    }
+    shown
+}
+
+/// Writes out line breaks: a name with one in it does not begin a line of its own.
+pub(super) fn one_line(text: &str) -> String {
+    text.replace('\n', "\\n").replace('\r', "\\r")
+}
+
+/// Tells whether a character turns the direction of writing.
+fn turns(letter: char) -> bool {
+    matches!(letter, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// Hides logins in whatever looks like an address, and tokens in its query: a text that was not understood as an address
@@ -148,6 +217,19 @@ pub(super) fn without_logins(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_terminal_gets_no_control_characters_but_those_of_our_styles() {
+        let styles = Styles::coloured(7);
+        let error = styles.error;
+        let text = format!("{error}a\u{1b}[2J\u{9b}1m\u{202e}b\r{error:#}\tc\n");
+        assert_eq!(
+            harmless(&text, 7),
+            "\u{1b}[1m\u{1b}[31ma\\u{1b}[2J\\u{9b}1m\\u{202e}b\\u{d}\u{1b}[0m\tc\n"
+        );
+        // Without knowing the seal nobody else's are ours.
+        assert!(!harmless("\u{1b}0000000000000008[31m", 7).contains('\u{1b}'));
+    }
 
     #[test]
     fn no_login_reaches_the_screen_whatever_was_mistyped() {

@@ -59,19 +59,27 @@ pub(super) fn run(arguments: &Arguments, terminal: &Terminal) -> Result<Ending, 
         .chain(&rendering.diagnostics)
         .collect();
     problems::by_place(&mut all);
-    let text = match arguments.output {
+    match arguments.output {
         Form::Text => {
             let text_of = |found: &Diagnostic| {
                 scene
                     .text_of(found)
                     .or_else(|| problems::source_text(&rendering, found))
             };
-            problems::text(&all, &text_of, terminal.out()).into_bytes()
+            let unselected: String = rendering
+                .unselected()
+                .map(|object| format!("  not selected: {} ({})\n", object.key, object.location))
+                .collect();
+            let text = problems::text(&all, &text_of, terminal.out());
+            terminal.show(&(text + &unselected))?;
         }
-        Form::Json => data::json(&json!({"diagnostics": all})),
-        Form::Sarif => data::json(&sarif::log(&all)),
-    };
-    terminal.print(text)?;
+        Form::Json => {
+            let unselected: Vec<_> = rendering.unselected().map(|object| &object.key).collect();
+            let found = json!({"diagnostics": all, "unselected": unselected});
+            terminal.print(data::json(&found))?;
+        }
+        Form::Sarif => terminal.print(data::json(&sarif::log(&all)))?,
+    }
     let seen = format!(
         "{}, {}, {}",
         count(rendering.snapshot.objects.len(), "object"),

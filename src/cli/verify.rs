@@ -5,7 +5,7 @@ use std::path::Path;
 use clap::Args;
 use serde_json::json;
 
-use super::data::Format;
+use super::data::OutputArgument;
 use super::error::CliError;
 use super::progress::Line;
 use super::scene::{SourceArguments, is_remote};
@@ -28,15 +28,8 @@ pub(super) struct Arguments {
     /// The local repository that holds the generated commit [default: PATH, or the current folder]
     #[arg(long, value_name = "PATH")]
     repository: Option<std::path::PathBuf>,
-    /// The form of the result
-    #[arg(
-        short,
-        long,
-        value_enum,
-        default_value = "table",
-        hide_default_value = true
-    )]
-    output: Format,
+    #[command(flatten)]
+    output: OutputArgument,
 }
 
 /// Verifies.
@@ -81,7 +74,9 @@ pub(super) fn run(arguments: &Arguments, terminal: &Terminal) -> Result<Ending, 
         "renderedBy": verified.trailers.rendered_by,
     });
     let files = usize::try_from(verified.files).unwrap_or(usize::MAX);
-    let text = data::text(&value, arguments.output)?.unwrap_or_else(|| {
+    if let Some(data) = data::text(&value, arguments.output.output)? {
+        terminal.print(data)?;
+    } else {
         let styles = terminal.out();
         let (good, bad) = (styles.good, styles.error);
         let commit = verified.commit.to_string();
@@ -121,9 +116,8 @@ pub(super) fn run(arguments: &Arguments, terminal: &Terminal) -> Result<Ending, 
                 count(verified.kept, "file")
             );
         }
-        text.into_bytes()
-    });
-    terminal.print(text)?;
+        terminal.show(&text)?;
+    }
     let ours = concat!("stellate/", env!("CARGO_PKG_VERSION"));
     if !matches && verified.trailers.rendered_by != ours {
         terminal.say(&format!(

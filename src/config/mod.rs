@@ -17,7 +17,7 @@ use crate::model::api::pipeline::{
 };
 use crate::model::api::{ApiObject as _, ReadError, read};
 use crate::model::{Diagnostic, Location, PathPart, RepoPath};
-use crate::yaml::{self, Limits};
+use crate::yaml::{self, Limits, Part};
 
 mod settings;
 #[cfg(test)]
@@ -123,7 +123,7 @@ pub fn load(path: &str, text: &[u8]) -> Result<Vec<Written>, Vec<Diagnostic>> {
     let mut found = Vec::new();
     let mut names: BTreeMap<String, u32> = BTreeMap::new();
     for (index, document) in documents.iter().enumerate() {
-        let place = |path: &[PathPart]| place(&file, text, index, path);
+        let place = |path: &[PathPart], part| place(&file, text, index, path, part);
         match pipeline(&document.value) {
             Ok(pipeline) => {
                 let name = pipeline.metadata.name.clone().unwrap_or_default();
@@ -131,7 +131,7 @@ pub fn load(path: &str, text: &[u8]) -> Result<Vec<Written>, Vec<Diagnostic>> {
                     let message = format!(
                         "a second pipeline has the name `{name}`; the first is on line {first}"
                     );
-                    let at = place(&["metadata".into(), "name".into()]);
+                    let at = place(&["metadata".into(), "name".into()], Part::Value);
                     found.push(
                         Diagnostic::error("DuplicatePipeline", message)
                             .at(at)
@@ -145,7 +145,7 @@ pub fn load(path: &str, text: &[u8]) -> Result<Vec<Written>, Vec<Diagnostic>> {
                 });
             }
             Err(error) => {
-                let at = place(&error.path);
+                let at = place(&error.path, Part::blamed_by(error.reason));
                 found.push(error.diagnostic(at));
             }
         }
@@ -185,8 +185,8 @@ fn pipeline(value: &Value) -> Result<Pipeline, ReadError> {
 }
 
 /// Gives line and column of a field.
-fn place(file: &RepoPath, text: &[u8], document: usize, path: &[PathPart]) -> Location {
-    yaml::locate(text, document, path).map_or_else(
+fn place(file: &RepoPath, text: &[u8], document: usize, path: &[PathPart], part: Part) -> Location {
+    yaml::locate(text, document, path, part).map_or_else(
         || Location::file(file.clone()),
         |(line, column)| Location::at(file.clone(), line, column),
     )
@@ -423,7 +423,7 @@ impl Resolver<'_> {
     }
 
     fn at(&self, path: &[PathPart]) -> Location {
-        place(&self.file, self.text, self.document, path)
+        place(&self.file, self.text, self.document, path, Part::Value)
     }
 
     /// Says in one diagnostic what only a running service can use.

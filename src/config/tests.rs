@@ -92,7 +92,7 @@ fn a_mistyped_key_is_told_with_its_place_and_the_right_one() {
     assert_eq!(
         told,
         [
-            "stellate.yaml:16:29: UnknownField spec.guard.maxRemovedObject: unknown field `maxRemovedObject` \
+            "stellate.yaml:16:11: UnknownField spec.guard.maxRemovedObject: unknown field `maxRemovedObject` \
           (did you mean `maxRemovedObjects`?)"
         ]
     );

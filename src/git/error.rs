@@ -216,7 +216,7 @@ impl GitError {
 impl From<git2::Error> for GitError {
     fn from(error: git2::Error) -> Self {
         Self::Local {
-            problem: error.message().to_owned(),
+            problem: super::plain(&error),
         }
     }
 }

@@ -30,6 +30,7 @@ mod ssh;
 mod store;
 mod transfer;
 mod transport;
+mod words;
 
 #[cfg(test)]
 mod tests;
@@ -40,3 +41,4 @@ pub use error::{GitError, PushError, Refusal};
 pub use fetch::{FetchOutcome, FetchProgress, Fetched, RemoteRefs, Want, Wanted, fetch, list_refs};
 pub use send::{PackSource, PushOutcome, RefUpdate, push};
 pub use url::{RemoteUrl, Scheme};
+pub(crate) use words::plain;

@@ -27,10 +27,18 @@ pub enum Severity {
 pub struct Location {
     /// The file.
     pub path: RepoPath,
-    /// Line, from 1; 0 when only the file is known.
+    /// Line, from 1; 0 when only the file is known, and then not serialised.
+    #[serde(skip_serializing_if = "is_unknown")]
     pub line: u32,
-    /// Column in characters, from 1; 0 when only the line is known.
+    /// Column in characters, from 1; 0 when only the line is known, and then not serialised.
+    #[serde(skip_serializing_if = "is_unknown")]
     pub column: u32,
+}
+
+/// Tells whether a line or a column is none.
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_unknown(number: &u32) -> bool {
+    *number == 0
 }
 
 impl Location {
@@ -164,5 +172,20 @@ impl Diagnostic {
     pub fn cluster(mut self, cluster: ClusterName) -> Self {
         self.cluster = Some(cluster);
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_is_not_known_of_a_place_is_not_serialised() {
+        let json = |location: Location| serde_json::to_value(location).expect("JSON");
+        assert_eq!(json(Location::file("a".into())), json!({"path": "a"}));
+        let line = Location::at("a".into(), 3, 0);
+        assert_eq!(json(line), json!({"path": "a", "line": 3}));
     }
 }

@@ -17,6 +17,9 @@ use crate::model::PathPart;
 use crate::model::selector::{RequirementOutcome, Selector};
 use crate::model::{ClusterName, Labels, Location, ObjectKey, PolicyName};
 
+/// The most objects that are named as the reason for a Namespace.
+const NEEDING: usize = 3;
+
 /// Why one object is, or is not, on one WEC, or on any.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -31,6 +34,12 @@ pub struct Explanation {
     pub because: Vec<String>,
     /// All WECs that get the object.
     pub destinations: Vec<ClusterName>,
+    /// WECs that would get it, were there not an error: what is there stays as it is.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub held_back: Vec<ClusterName>,
+    /// The policy that comes nearest to selecting the object for the WEC, when none does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nearest: Option<PolicyName>,
     /// What each policy finds, sorted by name.
     pub policies: Vec<PolicyExplanation>,
 }
@@ -43,6 +52,10 @@ pub enum Verdict {
     Placed,
     /// It is created there once, and then left alone.
     CreatedOnce,
+    /// It is a Namespace that nothing selects there, and objects that go there need it.
+    Implied,
+    /// It is placed there, and an error holds it back: what is there stays as it is.
+    HeldBack,
     /// It is not placed there, and stays if it is there: a policy with faults may want it.
     Kept,
     /// No policy selects both the object and the WEC.
@@ -55,6 +68,13 @@ pub enum Verdict {
     NoSuchObject,
     /// The inventory holds no such WEC.
     NoSuchCluster,
+}
+
+impl Verdict {
+    /// Tells whether the object goes out.
+    pub fn is_delivered(self) -> bool {
+        matches!(self, Self::Placed | Self::CreatedOnce | Self::Implied)
+    }
 }
 
 /// What one policy finds.
@@ -123,6 +143,58 @@ pub struct SelectorExplanation {
     pub requirements: Vec<RequirementOutcome>,
 }
 
+impl Explanation {
+    /// Takes in that rendering holds the object back on these WECs, and why.
+    pub fn hold_back(&mut self, held: Vec<ClusterName>, why: Vec<String>) {
+        self.destinations.retain(|name| !held.contains(name));
+        let asked = self.cluster.as_ref();
+        let nowhere = asked.map_or(self.destinations.is_empty(), |name| held.contains(name));
+        if nowhere {
+            self.verdict = Verdict::HeldBack;
+            self.because.clear();
+        }
+        self.because.extend(why);
+        self.held_back = held;
+    }
+
+    /// Takes in that these WECs get the Namespace in question for the sake of these objects. `written` tells whether the
+    /// source holds it at all.
+    pub fn imply(&mut self, on: Vec<ClusterName>, objects: &[ObjectKey], written: bool) {
+        let needing: Vec<String> = objects
+            .iter()
+            .take(NEEDING)
+            .map(ToString::to_string)
+            .collect();
+        let more = match objects.len() - needing.len() {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        let (go, need, them) = match objects.len() {
+            1 => ("goes", "needs", "it"),
+            _ => ("go", "need", "them"),
+        };
+        let unselected = if written {
+            "no policy selects it for there"
+        } else {
+            "the source does not hold it"
+        };
+        let why = format!(
+            "{}{more} {go} there and {need} it, and {unselected}: a bare Namespace is made for {them}",
+            needing.join(", ")
+        );
+        if self.verdict.is_delivered() {
+            self.because.push(why);
+        } else {
+            self.verdict = Verdict::Implied;
+            self.because = vec![why];
+            self.nearest = None;
+        }
+        self.destinations.extend(on);
+        self.destinations.sort();
+        self.destinations.dedup();
+    }
+}
+
 impl Placer {
     /// Explains an object on a WEC, or on all WECs when none is named.
     pub fn explain(&mut self, object: &ObjectKey, cluster: Option<&ClusterName>) -> Explanation {
@@ -133,6 +205,8 @@ impl Placer {
             verdict: Verdict::NoSuchObject,
             because: vec![format!("the source holds no {object}")],
             destinations: Vec::new(),
+            held_back: Vec::new(),
+            nearest: None,
             policies: Vec::new(),
         };
         let Some(entry) = self.objects.find(object) else {
@@ -157,7 +231,13 @@ impl Placer {
         let named = |position: usize| Some(self.clusters.get(position)?.name.clone());
         explanation.destinations = placement.clusters.iter().filter_map(named).collect();
         explanation.verdict = verdict(entry, placement, position, wec, &explanation.policies);
-        explanation.because = because(&explanation, &entry.facts, placement, wec);
+        if explanation.verdict == Verdict::NotSelected {
+            let nearest = by_nearness(&explanation.policies, placement);
+            explanation.nearest = nearest.first().map(|policy| policy.policy.clone());
+            explanation.because = shortfalls(&nearest, wec);
+        } else {
+            explanation.because = because(&explanation, &entry.facts, wec);
+        }
         explanation
     }
 
@@ -241,7 +321,7 @@ fn explain_clause(
 
 fn explain_criterion(criterion: &Criterion, object: &OneObject<'_>) -> CriterionExplanation {
     let facts = object.facts;
-    let texts = |selectors: &[Selector]| selectors.iter().map(Selector::to_string).collect();
+    let texts = |selectors: &[Selector]| selectors.iter().map(selector_text).collect();
     let (wants, selectors) = match &criterion.test {
         Test::Any => (Vec::new(), Vec::new()),
         Test::OneOf(_, values) => (values.clone(), Vec::new()),
@@ -276,18 +356,26 @@ fn explain_criterion(criterion: &Criterion, object: &OneObject<'_>) -> Criterion
 
 fn explain_selectors(selectors: &[Selector], labels: &Labels) -> Vec<SelectorExplanation> {
     let explain = |selector: &Selector| SelectorExplanation {
-        text: selector.to_string(),
+        text: selector_text(selector),
         satisfied: selector.matches(labels),
         requirements: selector.evaluate(labels),
     };
     selectors.iter().map(explain).collect()
 }
 
+/// Writes a selector as kubectl does, but for the one that matches everything: that is written as in a manifest.
+fn selector_text(selector: &Selector) -> String {
+    if selector.is_empty() {
+        return "{}".to_owned();
+    }
+    selector.to_string()
+}
+
 impl SelectorExplanation {
     /// For a selector over WECs when no WEC was named.
     fn without_labels(selector: &Selector) -> Self {
         Self {
-            text: selector.to_string(),
+            text: selector_text(selector),
             satisfied: selector.is_empty(),
             requirements: Vec::new(),
         }
@@ -334,10 +422,9 @@ fn verdict(
 fn because(
     explanation: &Explanation,
     facts: &ObjectFacts,
-    placement: &Placement,
     cluster: Option<&Cluster>,
 ) -> Vec<String> {
-    let there = cluster.map_or_else(|| "WECs".to_owned(), |cluster| cluster.name.to_string());
+    let there = cluster.map_or_else(String::new, |cluster| format!(" for {}", cluster.name));
     let by = |want: &dyn Fn(&PolicyExplanation) -> bool| {
         let policies = explanation.policies.iter().filter(|policy| {
             policy.selects_object && policy.selects_cluster != Some(false) && want(policy)
@@ -348,13 +435,10 @@ fn because(
     let known = |policy: &PolicyExplanation| policy.standing != Standing::Unknown;
     let unknown = |policy: &PolicyExplanation| policy.standing == Standing::Unknown;
     match explanation.verdict {
-        Verdict::Placed => vec![format!("{} selects it for {there}", by(&known))],
-        Verdict::CreatedOnce => vec![format!(
-            "{} selects it for {there}, with createOnly",
-            by(&known)
-        )],
+        Verdict::Placed => vec![format!("{} selects it{there}", by(&known))],
+        Verdict::CreatedOnce => vec![format!("{} selects it{there}, with createOnly", by(&known))],
         Verdict::Kept => vec![format!(
-            "{} has faults and may want it on {there}: what is there stays",
+            "{} has faults and may want it{there}: what is there stays",
             by(&unknown)
         )],
         Verdict::Excluded => vec![format!(
@@ -364,47 +448,70 @@ fn because(
         )],
         Verdict::NotADestination => {
             let why = cluster.and_then(why_no_destination).unwrap_or_default();
-            vec![format!("WEC {there} {why}")]
+            vec![format!("the WEC {why}")]
         }
-        Verdict::NotSelected if explanation.policies.is_empty() => {
-            vec!["there are no policies".to_owned()]
-        }
-        Verdict::NotSelected => {
-            let mut reasons: Vec<&PolicyExplanation> = explanation.policies.iter().collect();
-            // A policy that has half of it right is most likely the one that was meant.
-            reasons.sort_by_key(|policy| {
-                !(policy.selects_object || placement.policies.contains(&policy.policy))
-            });
-            reasons
-                .into_iter()
-                .map(|policy| shortfall(policy, &there))
-                .collect()
-        }
-        Verdict::NoSuchObject | Verdict::NoSuchCluster => explanation.because.clone(),
+        // What rendering adds, and what is told before anything is looked up.
+        Verdict::NotSelected
+        | Verdict::Implied
+        | Verdict::HeldBack
+        | Verdict::NoSuchObject
+        | Verdict::NoSuchCluster => explanation.because.clone(),
     }
 }
 
+/// Sorts the policies that do not put the object on the WEC: first the one that comes nearest to it.
+fn by_nearness<'p>(
+    policies: &'p [PolicyExplanation],
+    placement: &Placement,
+) -> Vec<&'p PolicyExplanation> {
+    let mut sorted: Vec<&PolicyExplanation> = policies.iter().collect();
+    sorted.sort_by_key(|policy| {
+        // A policy that has half of it right is most likely the one that was meant.
+        let selects = policy.selects_object || placement.policies.contains(&policy.policy);
+        let missed = if selects {
+            nearest_selector(policy).map_or(0, missed_requirements)
+        } else {
+            let clause = nearest_clause(policy);
+            clause.map_or(usize::MAX, |clause| missed_criteria(clause).count())
+        };
+        (!selects, policy.selects_cluster == Some(false), missed)
+    });
+    sorted
+}
+
+fn shortfalls(policies: &[&PolicyExplanation], cluster: Option<&Cluster>) -> Vec<String> {
+    if policies.is_empty() {
+        return vec!["there are no policies".to_owned()];
+    }
+    let all = policies.iter();
+    all.map(|policy| shortfall(policy, cluster)).collect()
+}
+
 /// Says what one policy lacks to put the object on the WEC.
-fn shortfall(policy: &PolicyExplanation, there: &str) -> String {
+fn shortfall(policy: &PolicyExplanation, cluster: Option<&Cluster>) -> String {
     let name = &policy.policy;
     if policy.selects_object {
-        return if policy.cluster_selectors.is_empty() {
-            format!("{name} selects the object, but no WEC: its clusterSelectors are empty")
-        } else {
-            format!("{name} selects the object, but none of its clusterSelectors matches {there}")
+        return match (nearest_selector(policy), cluster) {
+            (None, _) => {
+                format!("{name} selects the object, but no WEC: its clusterSelectors are empty")
+            }
+            (Some(_), None) if policy.matched_clusters == 0 => {
+                format!("{name} selects the object, but no WEC has labels that it wants")
+            }
+            (Some(_), None) => format!("{name} selects the object, but no WEC that takes objects"),
+            (Some(selector), Some(cluster)) => {
+                let wec = &cluster.name;
+                format!(
+                    "{name} selects the object, but not {wec}: {}",
+                    missing(selector)
+                )
+            }
         };
     }
-    let failed = |clause: &&ClauseExplanation| {
-        let criteria = clause.criteria.iter();
-        criteria.filter(|criterion| !criterion.satisfied).count()
-    };
-    let Some(nearest) = policy.clauses.iter().min_by_key(failed) else {
+    let Some(nearest) = nearest_clause(policy) else {
         return format!("{name} selects no object: its downsync is empty");
     };
-    let missed: Vec<String> = nearest
-        .criteria
-        .iter()
-        .filter(|criterion| !criterion.satisfied)
+    let missed: Vec<String> = missed_criteria(nearest)
         .map(|criterion| {
             let wants = criterion.wants.join(" | ");
             format!(
@@ -418,6 +525,35 @@ fn shortfall(policy: &PolicyExplanation, there: &str) -> String {
         nearest.index,
         missed.join("; ")
     )
+}
+
+/// Says which labels of a WEC are not those that a selector wants.
+fn missing(selector: &SelectorExplanation) -> String {
+    let missed = selector.requirements.iter().filter(|one| !one.satisfied);
+    let texts = missed.map(|one| match &one.actual {
+        Some(value) => format!("it wants {}, and the label is {value:?}", one.text),
+        None => format!("it wants {}, and there is no such label", one.text),
+    });
+    texts.collect::<Vec<_>>().join("; ")
+}
+
+fn nearest_selector(policy: &PolicyExplanation) -> Option<&SelectorExplanation> {
+    let selectors = policy.cluster_selectors.iter();
+    selectors.min_by_key(|selector| missed_requirements(selector))
+}
+
+fn missed_requirements(selector: &SelectorExplanation) -> usize {
+    let requirements = selector.requirements.iter();
+    requirements.filter(|one| !one.satisfied).count()
+}
+
+fn nearest_clause(policy: &PolicyExplanation) -> Option<&ClauseExplanation> {
+    let clauses = policy.clauses.iter();
+    clauses.min_by_key(|clause| missed_criteria(clause).count())
+}
+
+fn missed_criteria(clause: &ClauseExplanation) -> impl Iterator<Item = &CriterionExplanation> {
+    clause.criteria.iter().filter(|one| !one.satisfied)
 }
 
 /// Writes labels as kubectl does.

@@ -29,13 +29,14 @@ mod tests;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+pub use crate::model::api::DownsyncClause as Clause;
 pub use explain::{
     ClauseExplanation, CriterionExplanation, Explanation, PolicyExplanation, SelectorExplanation,
     Verdict,
 };
 pub use object::ObjectFacts;
 pub use placer::Placer;
-pub use policy::{Clause, CompiledPolicy, Policy, PolicyProblem, Standing, compile};
+pub use policy::{CompiledPolicy, Policy, PolicyProblem, Standing, compile};
 
 use crate::inventory::Inventory;
 use crate::model::{ClusterSet, Diagnostic, Labels, PolicyName};

@@ -3,12 +3,12 @@
 //! A BindingPolicy and a legacy EdgePlacement both become a [`Policy`]; whoever assembles the input does that.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use serde::Serialize;
 
 use super::matcher::{Criterion, Field, Matcher, Test};
 use crate::model::PathPart;
+use crate::model::api::DownsyncClause;
 use crate::model::api::label_selector::LabelSelector;
 use crate::model::selector::Selector;
 use crate::model::{Diagnostic, Location, PolicyName};
@@ -23,36 +23,9 @@ pub struct Policy {
     /// Which WECs: those that one of these matches. None at all when empty.
     pub cluster_selectors: Vec<LabelSelector>,
     /// Which objects: those that one of these selects.
-    pub clauses: Vec<Clause>,
-    /// The last version that was without faults, if known. It decides in place of this one when this one is faulty.
-    pub last_good: Option<Arc<Self>>,
+    pub clauses: Vec<DownsyncClause>,
     /// Why nothing above could be read, when the policy exists and its text makes no sense.
     pub unreadable: Option<String>,
-}
-
-/// Some objects, and how they are delivered. All criteria that are given must hold.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Clause {
-    /// Exactly this API group, `""` for the core group; any when none.
-    pub api_group: Option<String>,
-    /// One of these resources (lower-case plurals), or `*`; any when empty.
-    pub resources: Vec<String>,
-    /// In one of these namespaces, or `*`; any when empty. A cluster-scoped object has the namespace `""`.
-    pub namespaces: Vec<String>,
-    /// With one of these names, or `*`; any when empty.
-    pub object_names: Vec<String>,
-    /// With labels that one of these matches; any when empty.
-    pub object_selectors: Vec<LabelSelector>,
-    /// In a namespace with labels that one of these matches; any when empty.
-    pub namespace_selectors: Vec<LabelSelector>,
-    /// Created once on a WEC and then left alone.
-    pub create_only: bool,
-    /// The `StatusCollectors` that look at it.
-    pub status_collectors: Vec<String>,
-    /// Its status comes back from the one WEC it runs on.
-    pub want_singleton_reported_state: bool,
-    /// Its status comes back aggregated from all WECs.
-    pub want_multi_wec_reported_state: bool,
 }
 
 /// A fault of a policy, with the field that has it.
@@ -74,9 +47,7 @@ pub struct PolicyProblem {
 pub enum Standing {
     /// From the policy itself.
     Good,
-    /// It has faults; the last version without any decides.
-    LastGood,
-    /// It has faults, and no version without any is known: nobody can say what it selects.
+    /// It has faults: nobody can say what it selects.
     Unknown,
 }
 
@@ -111,24 +82,8 @@ pub(super) struct Modulation {
     pub(super) want_multi_wec_reported_state: bool,
 }
 
-/// Compiles a policy. Any problem makes its standing other than good.
+/// Compiles a policy. Any problem makes its standing [`Standing::Unknown`].
 pub fn compile(policy: &Policy) -> (CompiledPolicy, Vec<PolicyProblem>) {
-    let (compiled, problems) = compile_as_written(policy);
-    if problems.is_empty() {
-        return (compiled, problems);
-    }
-    if let Some(last_good) = &policy.last_good {
-        let (mut good, none) = compile_as_written(last_good);
-        if none.is_empty() {
-            good.standing = Standing::LastGood;
-            return (good, problems);
-        }
-    }
-    (compiled, problems)
-}
-
-/// Compiles a policy without looking at earlier versions.
-fn compile_as_written(policy: &Policy) -> (CompiledPolicy, Vec<PolicyProblem>) {
     let mut problems = Vec::new();
     let spec = PathPart::from("spec");
     let mut cluster_selectors = compile_selectors(
@@ -149,7 +104,7 @@ fn compile_as_written(policy: &Policy) -> (CompiledPolicy, Vec<PolicyProblem>) {
     };
     for (index, clause) in policy.clauses.iter().enumerate() {
         let path = [spec.clone(), "downsync".into(), index.into()];
-        let matcher = clause.compile(&path, &mut problems);
+        let matcher = compile_clause(clause, &path, &mut problems);
         add(Modulation::of(clause), index, matcher);
     }
     if let Some(message) = &policy.unreadable {
@@ -175,48 +130,50 @@ fn compile_as_written(policy: &Policy) -> (CompiledPolicy, Vec<PolicyProblem>) {
     (compiled, problems)
 }
 
-impl Clause {
-    /// Compiles the criteria; one that cannot be read lets everything pass, and is a problem.
-    fn compile(&self, path: &[PathPart], problems: &mut Vec<PolicyProblem>) -> Matcher {
-        let known = problems.len();
-        let mut selectors = |field: &'static str, raw: &[LabelSelector]| {
-            let mut path = path.to_vec();
-            path.push(field.into());
-            let selectors = compile_selectors(raw, &path, problems);
-            let any = selectors.is_empty() || selectors.iter().any(Selector::is_empty);
-            (!any).then_some(selectors)
-        };
-        let object = selectors("objectSelectors", &self.object_selectors);
-        let namespace = selectors("namespaceSelectors", &self.namespace_selectors);
-        let group = match &self.api_group {
-            Some(group) => Test::OneOf(Field::Group, vec![group.clone()]),
-            None => Test::Any,
-        };
-        let criteria = [
-            ("resources", one_of(Field::Resource, &self.resources)),
-            ("namespaces", one_of(Field::Namespace, &self.namespaces)),
-            ("objectNames", one_of(Field::Name, &self.object_names)),
-            ("apiGroup", group),
-            ("objectSelectors", object.map_or(Test::Any, Test::Object)),
-            (
-                "namespaceSelectors",
-                namespace.map_or(Test::Any, Test::Namespace),
-            ),
-        ]
-        .map(|(field, test)| Criterion { field, test });
-        let selects_all = criteria.iter().all(|criterion| criterion.test == Test::Any);
-        if selects_all && problems.len() == known {
-            problems.push(PolicyProblem {
+/// Compiles a clause's criteria; one that cannot be read lets everything pass, and is a problem.
+fn compile_clause(
+    clause: &DownsyncClause,
+    path: &[PathPart],
+    problems: &mut Vec<PolicyProblem>,
+) -> Matcher {
+    let known = problems.len();
+    let mut selectors = |field: &'static str, raw: &[LabelSelector]| {
+        let mut path = path.to_vec();
+        path.push(field.into());
+        let selectors = compile_selectors(raw, &path, problems);
+        let any = selectors.is_empty() || selectors.iter().any(Selector::is_empty);
+        (!any).then_some(selectors)
+    };
+    let object = selectors("objectSelectors", &clause.object_selectors);
+    let namespace = selectors("namespaceSelectors", &clause.namespace_selectors);
+    let group = match &clause.api_group {
+        Some(group) => Test::OneOf(Field::Group, vec![group.clone()]),
+        None => Test::Any,
+    };
+    let criteria = [
+        ("resources", one_of(Field::Resource, &clause.resources)),
+        ("namespaces", one_of(Field::Namespace, &clause.namespaces)),
+        ("objectNames", one_of(Field::Name, &clause.object_names)),
+        ("apiGroup", group),
+        ("objectSelectors", object.map_or(Test::Any, Test::Object)),
+        (
+            "namespaceSelectors",
+            namespace.map_or(Test::Any, Test::Namespace),
+        ),
+    ]
+    .map(|(field, test)| Criterion { field, test });
+    let selects_all = criteria.iter().all(|criterion| criterion.test == Test::Any);
+    if selects_all && problems.len() == known {
+        problems.push(PolicyProblem {
                 reason: "ClauseSelectsAll",
                 path: path.to_vec(),
                 message: "this clause selects every object: none of its criteria tells objects apart"
                     .to_owned(),
                 help: "name a group, resources, namespaces, names or labels; '*', '{}' and empty lists let everything pass",
             });
-        }
-        Matcher {
-            criteria: criteria.into(),
-        }
+    }
+    Matcher {
+        criteria: criteria.into(),
     }
 }
 
@@ -228,7 +185,7 @@ impl Strand {
 }
 
 impl Modulation {
-    fn of(clause: &Clause) -> Self {
+    fn of(clause: &DownsyncClause) -> Self {
         Self {
             create_only: clause.create_only,
             status_collectors: clause.status_collectors.iter().cloned().collect(),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::rendering::Rendering;
+use super::rendering::{Rendering, unselected_note};
 use super::request::{Progress, RenderError, Request, Settings};
 use super::{policies, secrets};
 use crate::git::{RemoteUrl, Scheme};
@@ -26,7 +26,7 @@ use crate::transform::compile::{Form, FormKey};
 use crate::transform::{
     Content, Prepared, Quarantined, Rendered, RenderedObject, Rules, Transformer, Variant,
 };
-use crate::yaml;
+use crate::yaml::{self, Part};
 
 /// How long each stage took, in order.
 pub type Timings = Vec<(&'static str, Duration)>;
@@ -200,6 +200,7 @@ impl Pipeline {
         found.extend(more);
         let (plan, more) = self.place(&snapshot, &policies, &inventory);
         found.extend(more);
+        found.extend(unselected_note(&snapshot, &plan));
         clock.stage("transform");
         let (rules, more) = Rules::read(&snapshot.controls);
         found.extend(more);
@@ -216,7 +217,8 @@ impl Pipeline {
             if let (Some((origin, path)), Some(location)) =
                 (&diagnostic.field, &diagnostic.location)
             {
-                diagnostic.location = Some(snapshot.locate(location, *origin, path));
+                let part = Part::blamed_by(diagnostic.reason);
+                diagnostic.location = Some(snapshot.locate(location, *origin, path, part));
             }
         }
         found.sort();

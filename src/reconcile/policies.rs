@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::model::api::edge::EdgePlacement;
 use crate::model::api::{self, BindingPolicy, BindingPolicySpec, ReadError};
 use crate::model::{Diagnostic, PolicyName};
-use crate::placement::{Clause, Policy};
+use crate::placement::Policy;
 use crate::source::Control;
 
 /// Reads all policies, sorted by name.
@@ -71,23 +71,10 @@ pub fn read(controls: &[Control]) -> (Vec<Policy>, Vec<Diagnostic>) {
 }
 
 fn policy(control: &Control, name: PolicyName, spec: BindingPolicySpec) -> Policy {
-    let clauses = spec.downsync.into_iter().map(|clause| Clause {
-        api_group: clause.api_group,
-        resources: clause.resources,
-        namespaces: clause.namespaces,
-        object_names: clause.object_names,
-        object_selectors: clause.object_selectors,
-        namespace_selectors: clause.namespace_selectors,
-        create_only: clause.create_only,
-        status_collectors: clause.status_collectors,
-        want_singleton_reported_state: clause.want_singleton_reported_state,
-        want_multi_wec_reported_state: clause.want_multi_wec_reported_state,
-    });
     Policy {
         location: Some(control.location.clone()),
         cluster_selectors: spec.cluster_selectors,
-        clauses: clauses.collect(),
-        last_good: None,
+        clauses: spec.downsync,
         unreadable: None,
         name,
     }
@@ -98,7 +85,6 @@ fn unreadable(control: &Control, name: PolicyName, error: &ReadError) -> Policy 
         location: Some(control.location.clone()),
         cluster_selectors: Vec::new(),
         clauses: Vec::new(),
-        last_good: None,
         unreadable: Some(error.to_string()),
         name,
     }

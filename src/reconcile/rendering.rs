@@ -6,11 +6,17 @@ use std::sync::Arc;
 use super::pipeline::Timings;
 use super::request::Settings;
 use crate::inventory::Inventory;
-use crate::model::{ClusterName, ClusterSet, Diagnostic, Location, ObjectKey, RepoPath, Severity};
+use crate::model::kinds::{made_by_the_server, never_downsynced};
+use crate::model::{
+    ClusterName, ClusterSet, Diagnostic, Location, Object, ObjectKey, RepoPath, Severity,
+};
 use crate::placement::{Plan, Policy};
 use crate::source::{Snapshot, SourceDescription};
 use crate::transform::template::Reads;
 use crate::transform::{Content, Rendered, RenderedObject, Rules, Variant};
+
+/// The most objects that the note about unselected ones names.
+const NAMED: usize = 3;
 
 /// The result of one rendering. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -169,6 +175,11 @@ impl Rendering {
         self.snapshot.object(key).map(|object| &object.location)
     }
 
+    /// Walks the objects that no policy selects, of those that one could select.
+    pub fn unselected(&self) -> impl Iterator<Item = &Object> {
+        unselected(&self.snapshot, &self.plan)
+    }
+
     /// Tells, for each object, where an error keeps it as it is: what could not be rendered, and what nobody can decide.
     pub fn kept(&self) -> impl Iterator<Item = (&ObjectKey, &Arc<ClusterSet>)> {
         let quarantined = self
@@ -182,6 +193,51 @@ impl Rendering {
             .map(|(object, placement)| (&object.key, &placement.kept));
         quarantined.chain(undecided)
     }
+}
+
+/// Walks the objects that no policy selects. A Namespace that is made for others is left to them.
+pub(super) fn unselected<'a>(
+    snapshot: &'a Snapshot,
+    plan: &'a Plan,
+) -> impl Iterator<Item = &'a Object> {
+    let placed = snapshot.objects.iter().zip(&plan.placements);
+    placed.filter_map(|(object, placement)| {
+        let key = &object.key;
+        let is_implied = key.group.is_empty()
+            && &*key.kind == "Namespace"
+            && plan.implied_namespaces.contains_key(&*key.name);
+        let nowhere = placement.policies.is_empty()
+            && placement.clusters.is_empty()
+            && placement.kept.is_empty()
+            && !is_implied;
+        let eligible = || {
+            never_downsynced(&key.group, &object.resource).is_none()
+                && made_by_the_server(key).is_none()
+        };
+        (nowhere && eligible()).then_some(object)
+    })
+}
+
+/// Says in one note how many objects no policy selects, with the first few.
+pub(super) fn unselected_note(snapshot: &Snapshot, plan: &Plan) -> Option<Diagnostic> {
+    let mut all = unselected(snapshot, plan).peekable();
+    let place = all.peek()?.location.clone();
+    let named = all
+        .by_ref()
+        .take(NAMED)
+        .map(|object| object.key.to_string());
+    let named: Vec<String> = named.collect();
+    let more = match all.count() {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let names = named.join(", ");
+    let text = match named.as_slice() {
+        [_] => format!("no policy selects {names}"),
+        _ => format!("no policy selects these objects: {names}{more}"),
+    };
+    let help = "`stellate explain KIND NAME` says what each of them lacks";
+    Some(Diagnostic::note("NotSelected", text).help(help).at(place))
 }
 
 fn distinct_texts(variant: &Variant) -> usize {

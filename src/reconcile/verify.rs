@@ -42,7 +42,7 @@ pub struct Verification {
 #[derive(Debug, thiserror::Error)]
 pub enum VerifyError {
     /// The repository or the revision is not there.
-    #[error("{}", .0.message())]
+    #[error("{}", crate::git::plain(.0))]
     Git(#[from] git2::Error),
     /// The repository cannot be read.
     #[error(transparent)]

@@ -18,6 +18,7 @@ use thiserror::Error;
 
 use crate::model::{BlobId, Diagnostic, Location, RepoPath, Severity};
 
+use super::git::held_manifests;
 use super::tree::{Listing, Tree, TreeEntry, TreeError, Which};
 use super::{BrokenFile, blob_id, select};
 
@@ -111,6 +112,15 @@ impl FolderTree {
     /// The path of the folder that was asked for, from the root; empty when it is the root.
     pub fn prefix(&self) -> &str {
         &self.prefix
+    }
+
+    /// Tells whether a place held manifests when it was last committed otherwise; unknown outside git, hence no.
+    fn held_manifests(&self, path: &str) -> bool {
+        let repository = git2::Repository::open(&self.root).ok();
+        repository.is_some_and(|repository| {
+            let head = repository.head().ok().and_then(|head| head.target());
+            head.is_some_and(|head| held_manifests(&repository, head, path, None))
+        })
     }
 }
 
@@ -256,11 +266,10 @@ impl Walk<'_> {
         }
     }
 
-    /// Tells of a link: what should have been a manifest is broken, anything else is worth a warning.
+    /// Tells of a link that is not followed.
     fn unfollowed(&mut self, path: &str, text: &str) {
-        let (broken, finding) = unfollowed(path, text);
-        self.listing.broken.extend(broken);
-        self.listing.findings.extend(finding);
+        let hides = select::is_manifest_name(path) || self.tree.held_manifests(path);
+        self.listing.pass_over(unfollowed(path, text), hides);
     }
 
     /// Notes what exists and cannot be read. A file that is no manifest is left to the tool that may want it.
@@ -284,20 +293,10 @@ impl Walk<'_> {
 }
 
 /// What is to be said of a symbolic link that is not followed.
-pub(super) fn unfollowed(path: &str, text: &str) -> (Option<BrokenFile>, Option<Diagnostic>) {
-    let location = Location::file(RepoPath::from(path));
-    let help = "put a copy of the file in the link's place, or link to a file inside the source";
-    if select::is_manifest_name(path) {
-        let diagnostic = Diagnostic::error("LinkNotFollowed", text).at(location);
-        let broken = BrokenFile {
-            path: path.into(),
-            blob: None,
-            diagnostic: diagnostic.help(help),
-        };
-        return (Some(broken), None);
-    }
-    let finding = Diagnostic::warning("LinkNotFollowed", text).at(location);
-    (None, Some(finding.help(help)))
+pub(super) fn unfollowed(path: &str, text: &str) -> Diagnostic {
+    Diagnostic::warning("LinkNotFollowed", text)
+        .at(Location::file(RepoPath::from(path)))
+        .help("put a copy of the file in the link's place, or link to a file inside the source")
 }
 
 /// Reads a regular file of bearable size; the error completes the sentence "the file …".

@@ -19,6 +19,7 @@ use serde_json::Value;
 
 use crate::model::PathPart;
 use crate::model::{BlobId, Diagnostic, Labels, Location, Object, ObjectKey, Origin, RepoPath};
+use crate::yaml::Part;
 
 pub mod assemble;
 pub mod cache;
@@ -72,12 +73,18 @@ impl Snapshot {
         self.objects.get(position)
     }
 
-    /// Gives line and column of the value at `path` inside an object or a control object, for a diagnostic.
+    /// Gives line and column of what is at `path` inside an object or a control object, for a diagnostic.
     ///
     /// Reads the file again; gives `location` itself when that fails.
-    pub fn locate(&self, location: &Location, origin: Origin, path: &[PathPart]) -> Location {
+    pub fn locate(
+        &self,
+        location: &Location,
+        origin: Origin,
+        path: &[PathPart],
+        part: Part,
+    ) -> Location {
         let text = self.texts.read(&location.path, origin.blob);
-        text.and_then(|text| parse::locate(&text, origin.document, path))
+        text.and_then(|text| parse::locate(&text, origin.document, path, part))
             .map_or_else(
                 || location.clone(),
                 |(line, column)| Location::at(location.path.clone(), line, column),

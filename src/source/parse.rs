@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use crate::model::PathPart;
 use crate::model::{Diagnostic, Labels, Location, RepoPath};
-use crate::yaml::{self, Limits, YamlError};
+use crate::yaml::{self, Limits, Part, YamlError};
 
 /// Lists inside lists, at most.
 const LIST_DEPTH: usize = 8;
@@ -81,11 +81,11 @@ pub fn parse(bytes: &[u8]) -> ParsedBlob {
     }
 }
 
-/// Gives line and column of the value at `path` in the document numbered `index` by [`parse`].
-pub fn locate(bytes: &[u8], index: u32, path: &[PathPart]) -> Option<(u32, u32)> {
+/// Gives line and column of what is at `path` in the document numbered `index` by [`parse`].
+pub fn locate(bytes: &[u8], index: u32, path: &[PathPart], part: Part) -> Option<(u32, u32)> {
     let reader = Reader::read(bytes).ok()?;
     let place = reader.places.get(usize::try_from(index).ok()?)?;
-    place.locate(bytes, path)
+    place.locate(bytes, path, part)
 }
 
 impl ParsedBlob {
@@ -247,13 +247,13 @@ struct Place {
 }
 
 impl Place {
-    fn locate(&self, bytes: &[u8], path: &[PathPart]) -> Option<(u32, u32)> {
+    fn locate(&self, bytes: &[u8], path: &[PathPart], part: Part) -> Option<(u32, u32)> {
         let steps = self.items.iter();
         let mut whole: Vec<PathPart> = steps
             .flat_map(|&item| [PathPart::from("items"), PathPart::Index(item)])
             .collect();
         whole.extend_from_slice(path);
-        yaml::locate(bytes, self.document, &whole)
+        yaml::locate(bytes, self.document, &whole, part)
     }
 }
 
@@ -355,7 +355,7 @@ impl Reader {
         self.problems
             .sort_by(|(a, ..), (b, ..)| (a.document, &a.items).cmp(&(b.document, &b.items)));
         let errors = self.problems.into_iter().map(|(place, start, problem)| {
-            let found = place.locate(bytes, &problem.path);
+            let found = place.locate(bytes, &problem.path, Part::Value);
             let (line, column) = found.unwrap_or((start, 0));
             ParseError {
                 reason: problem.reason,

@@ -4,7 +4,7 @@
 
 use thiserror::Error;
 
-use crate::model::{BlobId, Diagnostic};
+use crate::model::{BlobId, Diagnostic, Severity};
 
 use super::{BrokenFile, select};
 
@@ -29,6 +29,27 @@ pub struct Listing {
 }
 
 impl Listing {
+    /// Notes what is never entered. Where manifests are expected or were, its contents are unknown, and that is an error;
+    /// beside them it is worth a warning.
+    pub(super) fn pass_over(&mut self, mut finding: Diagnostic, hides_manifests: bool) {
+        let Some(place) = finding.location.clone().filter(|_| hides_manifests) else {
+            self.findings.push(finding);
+            return;
+        };
+        finding.severity = Severity::Error;
+        if !select::is_manifest_name(place.path.as_str()) {
+            finding.message += "; manifests were here, and what was delivered from them stays";
+            finding.help = finding.help.map(|help| {
+                format!("{help}; to take the objects away, commit their removal before anything else comes to their place")
+            });
+        }
+        self.broken.push(BrokenFile {
+            path: place.path,
+            blob: None,
+            diagnostic: finding,
+        });
+    }
+
     /// Adds another listing's findings behind our own.
     pub(super) fn append(&mut self, other: &Self) {
         self.entries.extend_from_slice(&other.entries);

@@ -46,8 +46,6 @@ pub struct Form {
     pub holes: Vec<HoleSource>,
     /// The properties that the holes read.
     pub reads: Reads,
-    /// What is odd but no reason to hold the object back.
-    pub warnings: Vec<String>,
 }
 
 /// How a hole is filled.
@@ -196,7 +194,6 @@ pub fn compile(
         }),
         holes: sources,
         reads,
-        warnings: Vec::new(),
     })
 }
 

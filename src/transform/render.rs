@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rayon::prelude::*;
 
-use super::compile::{self, CompileError, FillError, Form, FormKey, TemplateCache};
-use super::problems::Problems;
+use super::compile::{self, FillError, Form, FormKey, TemplateCache};
+use super::problems::{Place, Problem, Problems};
 use super::rules::Rules;
 use super::template::{Properties, Reads};
 use super::{Content, Fillings, Quarantined, Rendered, RenderedObject, Variant};
@@ -282,7 +282,7 @@ impl Scene<'_> {
                     forms.push((key, form));
                 }
                 Err(error) => {
-                    problems.add(reason(&error), error.to_string(), clusters.iter());
+                    problems.add(Problem::of(&error), clusters.iter());
                     failed.union_with(&clusters);
                 }
             }
@@ -339,7 +339,8 @@ impl Scene<'_> {
                             }
                             Err(error) => {
                                 let text = format!("Customizer {:?}: {error}", customizer.name);
-                                problems.add("ParameterFailed", text, std::iter::once(cluster));
+                                let problem = Problem::new("ParameterFailed", text, Place::Whole);
+                                problems.add(problem, std::iter::once(cluster));
                                 failed.insert(cluster);
                             }
                         }
@@ -351,7 +352,7 @@ impl Scene<'_> {
                     .collect()
             }
             Err(error) => {
-                problems.add(reason(&error), error.to_string(), placement.clusters.iter());
+                problems.add(Problem::of(&error), placement.clusters.iter());
                 failed.union_with(&placement.clusters);
                 Vec::new()
             }
@@ -392,8 +393,9 @@ impl Scene<'_> {
             let properties = &self.inventory.clusters[cluster].properties;
             let parameters = &self.parameters[cluster];
             let filled = form.holes.iter().try_for_each(|hole| {
-                texts.push(hole.fill(properties, parameters)?);
-                Ok::<(), FillError>(())
+                let text = hole.fill(properties, parameters);
+                texts.push(text.map_err(|error| (error, hole.source()))?);
+                Ok::<(), (FillError, &str)>(())
             });
             match filled {
                 Ok(()) => {
@@ -403,12 +405,14 @@ impl Scene<'_> {
                     new_number.push(Some(good));
                     good += 1;
                 }
-                Err(error) => {
+                Err((error, source)) => {
                     let members = clusters.iter().zip(partition.choice.iter());
                     let members = members
                         .filter(|(_, choice)| **choice as usize == group)
                         .map(|(cluster, _)| cluster);
-                    problems.add("TemplateFailed", error.to_string(), members);
+                    let place = Place::Text(source.to_owned());
+                    let problem = Problem::new("TemplateFailed", error.to_string(), place);
+                    problems.add(problem, members);
                     new_number.push(None);
                 }
             }
@@ -569,15 +573,6 @@ fn divide(
         }
     }
     *parts = divided;
-}
-
-fn reason(error: &CompileError) -> &'static str {
-    match error {
-        CompileError::Template { .. } => "TemplateInvalid",
-        CompileError::Step { .. } | CompileError::Identity(_) => "TransformFailed",
-        CompileError::NoCustomizer(_) => "CustomizerMissing",
-        CompileError::TooLarge => "ObjectTooLarge",
-    }
 }
 
 /// Gives the text of last time when neither it nor the values that go into it have changed: only some rule has.

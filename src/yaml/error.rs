@@ -163,6 +163,9 @@ impl YamlError {
             YamlErrorKind::DuplicateKey { .. } => {
                 Some("remove one of the two; kubectl would silently use the last")
             }
+            YamlErrorKind::Syntax { .. } => {
+                Some("look at the indentation, and for a bracket or quote that is not closed; the slip may be on a line above")
+            }
             YamlErrorKind::UnsupportedKey { .. } => Some("quote the key"),
             YamlErrorKind::NotFinite { .. } => Some("quote it if a string is meant"),
             YamlErrorKind::TooLarge { .. } | YamlErrorKind::TooManyNodes { .. } => {

@@ -8,12 +8,31 @@ use super::load::{Limits, decode};
 use super::slow;
 use crate::model::PathPart;
 
-/// Gives line and column, both from 1 and the column in characters, of the value at `path` in the given document
-/// (from 0, counted as [`super::load`] counts).
+/// Which part of an entry of a map is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// Its key.
+    Key,
+    /// Its value.
+    Value,
+}
+
+impl Part {
+    /// Tells which part of an entry a diagnostic with this reason is about: a key that nobody knows is itself wrong.
+    pub fn blamed_by(reason: &str) -> Self {
+        match reason {
+            "UnknownField" => Self::Key,
+            _ => Self::Value,
+        }
+    }
+}
+
+/// Gives line and column, both from 1 and the column in characters, of what is at `path` in the given document (from 0,
+/// counted as [`super::load`] counts): of the value, or of the key that leads to it.
 ///
 /// Where the path leads nowhere, the deepest value on it that exists; `None` when there is no such document.
 /// Aliases and merges are not followed: the place is that of the alias, or of the map that merges.
-pub fn locate(text: &[u8], document: usize, path: &[PathPart]) -> Option<(u32, u32)> {
+pub fn locate(text: &[u8], document: usize, path: &[PathPart], part: Part) -> Option<(u32, u32)> {
     let limits = Limits {
         bytes: usize::MAX,
         ..Limits::default()
@@ -21,6 +40,7 @@ pub fn locate(text: &[u8], document: usize, path: &[PathPart]) -> Option<(u32, u
     let text = decode(text, &limits).ok()?;
     let mut finder = Finder {
         parser: slow::parser(text, limits.depth),
+        part,
         found: None,
     };
     let mut seen = 0;
@@ -47,6 +67,7 @@ pub fn locate(text: &[u8], document: usize, path: &[PathPart]) -> Option<(u32, u
 
 struct Finder<'t> {
     parser: Parser<'t, StrInput<'t>>,
+    part: Part,
     found: Option<(u32, u32)>,
 }
 
@@ -61,13 +82,17 @@ impl<'t> Finder<'t> {
         self.found = Some(slow::place(span));
         match (event, path.split_first()?) {
             (Event::MappingStart(..), (PathPart::Key(wanted), rest)) => loop {
-                let (key, _) = self.next()?;
+                let (key, key_span) = self.next()?;
                 if key == Event::MappingEnd {
                     return None;
                 }
                 let matches = key_text(&key).is_some_and(|text| text == *wanted);
                 self.skip(&key)?;
                 let (value, span) = self.next()?;
+                if matches && rest.is_empty() && self.part == Part::Key {
+                    self.found = Some(slow::place(&key_span));
+                    return Some(());
+                }
                 if matches {
                     return self.descend(&value, &span, rest);
                 }

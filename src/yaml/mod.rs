@@ -26,5 +26,5 @@ mod tests;
 pub use emit::{Hole, emit, emit_into, emit_with_holes};
 pub use error::{YamlError, YamlErrorKind};
 pub use load::{Document, Duplicate, Duplicates, Limits, load, load_with};
-pub use locate::locate;
+pub use locate::{Part, locate};
 pub use quote::{Context, emit_string};

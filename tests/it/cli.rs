@@ -2,6 +2,66 @@
 //!
 //! They live in `tests/cmd`. `TRYCMD=overwrite cargo test --test it transcripts` writes them again; read the difference.
 
+use std::process::{Command, Output};
+
+use crate::support::{
+    git::{Repository, git},
+    site::SMALL,
+    write_files,
+};
+
+/// Runs the program with its colours on, and no configuration of this machine.
+fn stellate(arguments: &[&str]) -> Output {
+    let home = tempfile::tempdir().unwrap();
+    Command::new(env!("CARGO_BIN_EXE_stellate"))
+        .args(arguments)
+        .args(["--color", "always"])
+        .env("HOME", home.path())
+        .env("XDG_CACHE_HOME", home.path())
+        .env("STELLATE_CACHE_DIR", "")
+        .output()
+        .unwrap()
+}
+
+#[test]
+fn a_bare_repository_is_read_at_its_head() {
+    let repository = Repository::new("before-bare");
+    repository.commit("Begin", &SMALL);
+    let bare = repository.path().with_extension("git");
+    let there = bare.to_str().unwrap();
+    git(
+        repository.path(),
+        &["clone", "--quiet", "--bare", ".", there],
+    );
+    let output = stellate(&["render", there, "--wec", "fra"]);
+    assert!(output.status.success(), "{output:?}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        text.contains("# clusters/fra/shop/configmap-settings.yaml"),
+        "{text}"
+    );
+}
+
+#[cfg(unix)]
+#[test]
+fn names_cannot_steer_the_terminal() {
+    let repository = Repository::new("steering");
+    repository.commit("Begin", &SMALL);
+    let text = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: \"a\\e[2Jb\", namespace: shop}\n";
+    let odd = "workloads/\u{1b}[2J\nodd.yaml";
+    write_files(repository.path(), &[(odd, text)]);
+    for form in ["text", "json"] {
+        let place = repository.path().to_str().unwrap();
+        let output = stellate(&["validate", place, "-o", form]);
+        let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        assert!(
+            said.contains("InvalidName") && !said.contains("\u{1b}[2J"),
+            "{said:?}"
+        );
+        assert!(!said.contains("2J\nodd"), "{said:?}");
+    }
+}
+
 #[test]
 fn transcripts_say_what_the_program_says() {
     // Nothing of this machine may be seen: no colours, no configuration of git, no cache.

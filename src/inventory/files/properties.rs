@@ -27,6 +27,7 @@ pub(super) fn read(
     findings: &mut Vec<Diagnostic>,
 ) -> BTreeMap<ClusterName, Properties> {
     let mut all: BTreeMap<ClusterName, Properties> = BTreeMap::new();
+    let mut nameless: BTreeMap<String, (&Control, usize)> = BTreeMap::new();
     for control in controls
         .iter()
         .copied()
@@ -54,16 +55,21 @@ pub(super) fn read(
             .map(|key| format!("`{key}`"))
             .collect();
         if !unusable.is_empty() {
-            let text = format!(
-                "templates cannot name these properties: {}",
-                unusable.join(", ")
-            );
-            let finding = Diagnostic::note("UnusableProperties", text)
-                .help("use letters, digits and `_`, no digit in front and no keyword of Go");
-            findings.push(about(control, finding));
+            let told = nameless.entry(unusable.join(", ")).or_insert((control, 0));
+            told.1 += 1;
         }
         properties.retain(|key, _| usable_property(key));
         all.insert(name, properties);
+    }
+    for (names, (first, count)) in nameless {
+        let more = match count {
+            1 => String::new(),
+            count => format!(" (of {count} WECs)"),
+        };
+        let text = format!("templates cannot name these properties: {names}{more}");
+        let finding = Diagnostic::note("UnusableProperties", text)
+            .help("use letters, digits and `_`, no digit in front and no keyword of Go");
+        findings.push(about(first, finding));
     }
     all
 }

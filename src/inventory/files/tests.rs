@@ -209,6 +209,16 @@ fn properties_that_templates_cannot_name_are_listed_once() {
     assert_eq!(inventory.clusters[0].properties.len(), 2);
     assert_eq!(reasons(&findings), [(Severity::Note, "UnusableProperties")]);
     assert!(findings[0].message.ends_with("`not-good`, `type`"));
+
+    let same = json!({"not-good": "2"});
+    let (_, findings) = read_all(&[
+        mk_cluster("a", &json!({})),
+        mk_cluster("b", &json!({})),
+        mk_properties("a", &same),
+        mk_properties("b", &same),
+    ]);
+    assert_eq!(reasons(&findings), [(Severity::Note, "UnusableProperties")]);
+    assert!(findings[0].message.ends_with("`not-good` (of 2 WECs)"));
 }
 
 #[test]

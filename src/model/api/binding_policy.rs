@@ -63,31 +63,31 @@ pub struct DownsyncClause {
 }
 
 /// A clause before it is known whether it has a criterion at all: presence counts there, even of an empty list.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(
     rename = "DownsyncClause",
     rename_all = "camelCase",
     deny_unknown_fields
 )]
-struct WrittenClause {
-    api_group: Option<String>,
-    resources: Option<Vec<String>>,
-    namespaces: Option<Vec<String>>,
-    namespace_selectors: Option<Vec<LabelSelector>>,
-    object_selectors: Option<Vec<LabelSelector>>,
-    object_names: Option<Vec<String>>,
+pub(super) struct WrittenClause {
+    pub(super) api_group: Option<String>,
+    pub(super) resources: Option<Vec<String>>,
+    pub(super) namespaces: Option<Vec<String>>,
+    pub(super) namespace_selectors: Option<Vec<LabelSelector>>,
+    pub(super) object_selectors: Option<Vec<LabelSelector>>,
+    pub(super) object_names: Option<Vec<String>>,
     #[serde(default)]
-    create_only: bool,
+    pub(super) create_only: bool,
     #[serde(default)]
-    status_collectors: Vec<String>,
+    pub(super) status_collectors: Vec<String>,
     #[serde(default)]
-    want_singleton_reported_state: bool,
+    pub(super) want_singleton_reported_state: bool,
     #[serde(default, rename = "wantMultiWECReportedState")]
-    want_multi_wec_reported_state: bool,
+    pub(super) want_multi_wec_reported_state: bool,
 }
 
 /// What KubeStellar's CRD says with `anyOf: required` of each clause.
-pub(super) const NO_CRITERION: &str = "the clause has no criterion: it needs one of `apiGroup`, `resources`, `namespaces`, \
+const NO_CRITERION: &str = "the clause has no criterion: it needs one of `apiGroup`, `resources`, `namespaces`, \
      `namespaceSelectors`, `objectSelectors`, `objectNames`";
 
 impl TryFrom<WrittenClause> for DownsyncClause {

@@ -13,6 +13,7 @@ use super::hash::ObjectId;
 use super::metadata::{self, Trailers};
 use super::object::{EntryMode, Tree};
 use super::pack::{FinishedPack, PackError, PackSegment, assemble};
+use crate::git::plain;
 use crate::model::Revision;
 use crate::output::path;
 
@@ -23,7 +24,7 @@ pub const LOCK: &str = "stellate.lock";
 #[derive(Debug, thiserror::Error)]
 pub enum RepositoryError {
     /// libgit2 says no.
-    #[error("git repository {}: {}", path.display(), source.message())]
+    #[error("git repository {}: {}", path.display(), plain(source))]
     Git {
         /// The repository.
         path: PathBuf,

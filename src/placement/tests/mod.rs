@@ -64,7 +64,6 @@ pub(super) fn mk_policy(name: &str, clauses: Vec<Clause>) -> Policy {
         location: None,
         cluster_selectors: vec![LabelSelector::default()],
         clauses,
-        last_good: None,
         unreadable: None,
     }
 }
@@ -218,32 +217,6 @@ fn a_faulty_policy_adds_nothing_removes_nothing_and_stops_nobody() {
         "{}",
         diagnostic.message
     );
-}
-
-#[test]
-fn the_last_good_version_of_a_faulty_policy_goes_on_deciding() {
-    let clause = Clause {
-        namespaces: strings(&["shop"]),
-        ..Clause::default()
-    };
-    let good = Policy {
-        cluster_selectors: vec![mk_selector(&[("env", "test")])],
-        ..mk_policy("p", vec![clause.clone()])
-    };
-    let faulty = Policy {
-        cluster_selectors: vec![mk_faulty_selector()],
-        last_good: Some(Arc::new(good)),
-        ..mk_policy("p", vec![clause])
-    };
-    let (plan, diagnostics) = place(
-        vec![mk_object(WEB, &[])],
-        &BTreeMap::new(),
-        vec![faulty],
-        &two_wecs(),
-    );
-    assert_eq!(plan.placements[0].clusters.iter().collect::<Vec<_>>(), [1]);
-    assert!(plan.unknown_policies.is_empty());
-    assert_eq!(diagnostics[0].reason, "InvalidSelector");
 }
 
 #[test]
@@ -539,8 +512,9 @@ fn an_explanation_names_the_label_that_decides() {
     assert_eq!(on_west.verdict, Verdict::NotSelected);
     assert_eq!(
         on_west.because,
-        ["p selects the object, but none of its clusterSelectors matches west"]
+        ["p selects the object, but not west: it wants env=prod, and the label is \"test\""]
     );
+    assert_eq!(on_west.nearest, Some("p".into()));
     let policy = &on_west.policies[0];
     assert_eq!(
         (policy.selects_object, policy.selects_cluster),

@@ -75,22 +75,14 @@ fn clause() -> impl Strategy<Value = Clause> {
 }
 
 fn policy() -> impl Strategy<Value = Policy> {
-    let parts = || (vec(selector(), 0..3), vec(clause(), 0..3));
+    let parts = (vec(selector(), 0..3), vec(clause(), 0..3));
     let unreadable = prop_oneof![20 => Just(None), 1 => Just(Some("no sense".to_owned()))];
     let name = select(vec!["p", "q", "r", "s"]);
-    (name, parts(), option::weighted(0.3, parts()), unreadable).prop_map(
-        |(name, (cluster_selectors, clauses), last_good, unreadable)| Policy {
-            cluster_selectors,
-            last_good: last_good.map(|(cluster_selectors, clauses)| {
-                Arc::new(Policy {
-                    cluster_selectors,
-                    ..mk_policy(name, clauses)
-                })
-            }),
-            unreadable,
-            ..mk_policy(name, clauses)
-        },
-    )
+    (name, parts, unreadable).prop_map(|(name, (cluster_selectors, clauses), unreadable)| Policy {
+        cluster_selectors,
+        unreadable,
+        ..mk_policy(name, clauses)
+    })
 }
 
 fn object() -> impl Strategy<Value = ObjectFacts> {

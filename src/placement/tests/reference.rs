@@ -42,13 +42,8 @@ pub(super) fn answer(
         implied: BTreeMap::new(),
         unknown: BTreeSet::new(),
     };
-    for written in policies {
-        let last_good = written.last_good.as_deref().filter(|good| is_valid(good));
-        let (policy, known) = match last_good {
-            _ if is_valid(written) => (written, true),
-            Some(good) => (good, true),
-            None => (written, false),
-        };
+    for policy in policies {
+        let known = is_valid(policy);
         if !known {
             answer.unknown.insert(policy.name.to_string());
         }

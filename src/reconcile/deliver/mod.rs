@@ -13,7 +13,7 @@ use git2::Repository;
 use super::pipeline::{Pipeline, Timings};
 use super::request::Progress;
 use super::{Rendering, facts, guard, settings};
-use crate::git::{Access, GitError, PushError, RemoteUrl};
+use crate::git::{Access, GitError, PushError, RemoteUrl, plain};
 use crate::model::api::pipeline::{Guard, Layout};
 use crate::model::{BlobId, Diagnostic, Severity};
 use crate::output::branch::build::{KeptFile, Statistics};
@@ -110,7 +110,7 @@ pub enum DeliverError {
     #[error("{0} was not generated: no commit on it is by Stellate")]
     NotGenerated(String),
     /// The repository cannot be opened.
-    #[error("{}: {}", path.display(), source.message())]
+    #[error("{}: {}", path.display(), plain(source))]
     Open {
         /// The repository.
         path: PathBuf,
@@ -172,6 +172,9 @@ impl DeliverError {
             )),
             Self::Repository(RepositoryError::CheckedOut(_)) => {
                 Some("check out another branch, or name another one with --branch".into())
+            }
+            Self::Open { .. } | Self::Repository(RepositoryError::Git { .. }) => {
+                Some("check its permissions, and run `git fsck` there".into())
             }
             Self::Contended(_) => {
                 Some("find out who else writes to the branch, then try again".into())

@@ -83,6 +83,7 @@ fn with_definitions(
 /// An unknown kind: where it was seen first, and how often.
 struct Unknown {
     first: Location,
+    object: ObjectKey,
     count: usize,
 }
 
@@ -140,16 +141,17 @@ impl Assembly<'_> {
 
     /// Notes an object whose kind nobody knows: whatever was delivered for it stays.
     fn unknown(&mut self, file: &SourceFile, document: &ParsedDocument, group: &str) {
+        let namespace = document.namespace.as_deref().unwrap_or_default();
+        let key = ObjectKey::new(group, &document.kind, namespace, &document.name);
         let entry = (Arc::from(group), Arc::clone(&document.kind));
         self.unknown
             .entry(entry)
             .or_insert_with(|| Unknown {
                 first: place(file, document),
+                object: key.clone(),
                 count: 0,
             })
             .count += 1;
-        let namespace = document.namespace.as_deref().unwrap_or_default();
-        let key = ObjectKey::new(group, &document.kind, namespace, &document.name);
         self.snapshot.unusable.push(key);
     }
 
@@ -169,7 +171,9 @@ impl Assembly<'_> {
             name: Arc::clone(&document.name),
         };
         if let Err(text) = judge(document, kind, namespace.as_deref()) {
-            let finding = Diagnostic::error("InvalidName", text).object(key.clone());
+            let finding = Diagnostic::error("InvalidName", text)
+                .help("correct it: no API server takes such an object; until then what was delivered for it stays")
+                .object(key.clone());
             self.findings.push(finding.at(place(file, document)));
             self.snapshot.unusable.push(key);
             return;
@@ -319,6 +323,7 @@ fn unknown_kind(kinds: &Kinds, group: &str, kind: &str, unknown: Unknown) -> Dia
     Diagnostic::error("UnknownKind", text)
         .help(help)
         .at(unknown.first)
+        .object(unknown.object)
 }
 
 /// What is stored under a key.

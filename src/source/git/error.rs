@@ -10,7 +10,7 @@ use crate::source::TreeError;
 #[non_exhaustive]
 pub enum GitSourceError {
     /// There is no repository at or above a local path.
-    #[error("`{path}` is in no git repository: {problem}")]
+    #[error("`{path}` cannot be read as a git repository: {problem}")]
     NotARepository {
         /// The path as given.
         path: String,
@@ -97,7 +97,7 @@ impl GitSourceError {
 impl From<git2::Error> for GitSourceError {
     fn from(error: git2::Error) -> Self {
         Self::Damaged {
-            problem: error.message().to_owned(),
+            problem: crate::git::plain(&error),
         }
     }
 }

@@ -12,16 +12,18 @@ use std::path::{Path, PathBuf};
 
 use git2::{ErrorCode, Oid, Repository, StatusOptions};
 
-use crate::git::{Access, GitError, RemoteUrl};
+use crate::git::{self, Access, GitError, RemoteUrl};
 use crate::model::{BlobId, RepoPath, Revision};
 
 mod changes;
 mod error;
+mod past;
 mod remote;
 mod tree;
 
 pub use changes::ChangedFile;
 pub use error::GitSourceError;
+pub(super) use past::held_manifests;
 pub use tree::{GitTree, ListingMemory};
 
 use super::tree::{Listing, Tree as _, Which};
@@ -100,7 +102,7 @@ impl GitSource {
             .canonicalize()
             .map_err(|error| refused(error.to_string()))?;
         let repository =
-            Repository::discover(&folder).map_err(|error| refused(error.message().to_owned()))?;
+            Repository::discover(&folder).map_err(|error| refused(git::plain(&error)))?;
         let top = repository.workdir().and_then(|top| top.canonicalize().ok());
         let inside = top.as_deref().and_then(|top| folder.strip_prefix(top).ok());
         let prefix = inside.map(|inside| inside.to_string_lossy().replace('\\', "/"));

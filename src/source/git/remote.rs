@@ -211,7 +211,7 @@ fn make(folder: &Path) -> Result<Repository, GitSourceError> {
     create(folder)?;
     Repository::init_bare(folder).map_err(|error| GitSourceError::Cache {
         path: folder.display().to_string(),
-        problem: error.message().to_owned(),
+        problem: net::plain(&error),
     })
 }
 

@@ -6,11 +6,13 @@ use std::sync::Arc;
 
 use git2::{ObjectType, Odb, Oid, Repository};
 
+use crate::git::plain;
 use crate::model::{BlobId, Diagnostic, Location, Revision};
 use crate::source::folder::unfollowed;
 use crate::source::select;
 use crate::source::tree::{Listing, Tree, TreeEntry, TreeError, Which};
 
+use super::past::{self, Known};
 use super::{GitSourceError, blob_of};
 
 /// Links that lead to links, at most.
@@ -20,25 +22,28 @@ const LINKS: usize = 8;
 const DEPTH: usize = 256;
 
 /// A file that git calls a link.
-const LINK: i32 = 0o120_000;
+pub(super) const LINK: i32 = 0o120_000;
 
 /// A submodule.
-const SUBMODULE: i32 = 0o160_000;
+pub(super) const SUBMODULE: i32 = 0o160_000;
 
 /// Which of the bits of a mode tell the kind of a file.
-const KIND: i32 = 0o170_000;
+pub(super) const KIND: i32 = 0o170_000;
 
 /// What folders hold, by their tree and path: the folders of the next commit are mostly those of the last one.
 #[derive(Debug, Default)]
 pub struct ListingMemory {
     last: HashMap<(Oid, String), Arc<Listing>>,
     seen: HashMap<(Oid, String), Arc<Listing>>,
+    /// What places held before a submodule or a link came there.
+    past: HashMap<String, Known>,
 }
 
 /// The files of one commit.
 pub struct GitTree<'r> {
     repository: &'r Repository,
     odb: Odb<'r>,
+    commit: Oid,
     root: Oid,
     name: String,
     memory: RefCell<ListingMemory>,
@@ -55,6 +60,7 @@ impl<'r> GitTree<'r> {
         Ok(Self {
             repository,
             odb: repository.odb()?,
+            commit: commit.id(),
             root: commit.tree_id(),
             name: format!("commit {short}"),
             memory: RefCell::default(),
@@ -70,10 +76,11 @@ impl<'r> GitTree<'r> {
 
     /// Gives what was listed, for the next commit.
     pub fn into_memory(self) -> ListingMemory {
-        let last = self.memory.into_inner().seen;
+        let memory = self.memory.into_inner();
         ListingMemory {
-            last,
+            last: memory.seen,
             seen: HashMap::new(),
+            past: memory.past,
         }
     }
 
@@ -91,8 +98,8 @@ impl<'r> GitTree<'r> {
         root.get_path(path.as_ref()).ok().map(|entry| entry.id())
     }
 
-    /// Lists a folder, from memory where it was listed before. What symbolic links lead to depends on the whole tree, so
-    /// that a folder that has any is not remembered.
+    /// Lists a folder, from memory where it was listed before. What symbolic links lead to depends on the whole tree, and
+    /// what a submodule hides on history, so that a folder that has any is not remembered.
     fn folder(
         &self,
         id: Oid,
@@ -130,7 +137,7 @@ impl<'r> GitTree<'r> {
     fn unreadable(path: &str, error: &git2::Error) -> TreeError {
         TreeError::Unreadable {
             path: path.to_owned(),
-            problem: error.message().to_owned(),
+            problem: plain(error),
         }
     }
 
@@ -195,7 +202,8 @@ impl<'r> GitTree<'r> {
                 let finding = Diagnostic::warning("Submodule", text)
                     .help("give that repository a pipeline of its own, or copy its files")
                     .at(Location::file(path.into()));
-                listing.findings.push(finding);
+                listing.pass_over(finding, self.held_manifests(path));
+                return Ok(false);
             }
             LINK => {
                 self.link(path, id, which, listing);
@@ -221,11 +229,21 @@ impl<'r> GitTree<'r> {
             }
             Ok(_) => {}
             Err(text) => {
-                let (broken, finding) = unfollowed(path, text);
-                listing.broken.extend(broken);
-                listing.findings.extend(finding);
+                listing.pass_over(unfollowed(path, text), self.held_manifests(path));
             }
         }
+    }
+
+    /// Tells whether a place held manifests before something came there that is not entered.
+    fn held_manifests(&self, path: &str) -> bool {
+        if select::is_manifest_name(path) {
+            return true;
+        }
+        let known = self.memory.borrow().past.get(path).copied();
+        let held = past::held_manifests(self.repository, self.commit, path, known);
+        let mut memory = self.memory.borrow_mut();
+        memory.past.insert(path.to_owned(), (self.commit, held));
+        held
     }
 
     /// Finds the blob that a link leads to, by the tree alone.

@@ -8,6 +8,8 @@ use std::time::Duration;
 use crate::source::folder::{Change, watch};
 use crate::source::{ParsedCache, Place, SourceError, read_source};
 
+use crate::yaml::Part;
+
 use super::{Lab, config_map, keys, read, reasons};
 
 #[test]
@@ -142,7 +144,7 @@ fn a_place_in_a_file_is_found_again() {
     let place = |path: &[_]| {
         let place = source
             .snapshot
-            .locate(&object.location, object.origin, path);
+            .locate(&object.location, object.origin, path, Part::Value);
         place.to_string()
     };
     assert_eq!(place(&["data".into(), "b".into()]), "a.yaml:6:6");

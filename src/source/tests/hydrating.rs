@@ -9,6 +9,8 @@ use std::time::Duration;
 use crate::source::hydrate::{ChartRequest, HydrateOptions};
 use crate::source::{ParsedCache, Place, ReadSource, SourceRequest, read_source};
 
+use crate::yaml::Part;
+
 use super::{Lab, config_map, keys, read, reasons};
 
 /// Says which folder it was asked for, as a ConfigMap named after it, and leaves a trace in the cache's place.
@@ -99,9 +101,10 @@ fn a_kustomization_is_built_and_its_files_are_not_read_as_they_are() {
     assert_eq!(built.value["data"]["proxy"], "http://127.0.0.1:9");
     assert_eq!(source.description.tools, ["kustomize v9.9.9"]);
     assert_eq!(source.diagnostics, []);
-    let place = source
-        .snapshot
-        .locate(&built.location, built.origin, &["kind".into()]);
+    let place =
+        source
+            .snapshot
+            .locate(&built.location, built.origin, &["kind".into()], Part::Value);
     assert_eq!(place.column, 24);
 }
 

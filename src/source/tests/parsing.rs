@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use crate::source::parse::{locate, parse};
+use crate::yaml::Part;
 
 fn reason(text: &str) -> &'static str {
     let blob = parse(text.as_bytes());
@@ -40,11 +41,21 @@ fn objects_are_numbered_through_all_documents_and_lists() {
     );
     assert_eq!(blob.documents[2].namespace.as_deref(), Some("x"));
     assert_eq!(
-        locate(text.as_bytes(), 1, &["metadata".into(), "name".into()]),
+        locate(
+            text.as_bytes(),
+            1,
+            &["metadata".into(), "name".into()],
+            Part::Value
+        ),
         Some((10, 51))
     );
     assert_eq!(
-        locate(text.as_bytes(), 2, &["metadata".into(), "namespace".into()]),
+        locate(
+            text.as_bytes(),
+            2,
+            &["metadata".into(), "namespace".into()],
+            Part::Value
+        ),
         Some((14, 37))
     );
 }

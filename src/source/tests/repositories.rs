@@ -5,7 +5,7 @@ use std::os::unix::fs::symlink;
 
 use crate::git::Access;
 use crate::source::git::{GitSource, GitSourceError};
-use crate::source::{ParsedCache, Place, read_source};
+use crate::source::{ParsedCache, Place, ReadSource, read_source};
 
 use super::{Lab, config_map, git_in, keys, read, reasons};
 
@@ -182,6 +182,54 @@ fn links_and_submodules_of_a_commit_are_diagnosed() {
             "Submodule"
         ]
     );
+}
+
+#[test]
+fn what_comes_in_the_place_of_manifests_hides_them_and_says_so() {
+    let inner = Lab::repository(&[("x.yaml", &config_map("x"))]);
+    let lab = Lab::repository(&[
+        ("apps/web/a.yaml", &config_map("a")),
+        ("current/b.yaml", &config_map("b")),
+        ("docs/text.md", "nothing to deliver"),
+        ("c.yaml", &config_map("c")),
+    ]);
+    lab.git(&["rm", "-r", "-q", "apps", "current", "docs"]);
+    let module = inner.work();
+    let module = module.to_str().expect("UTF-8");
+    lab.git(&["submodule", "--quiet", "add", module, "apps"]);
+    lab.git(&["submodule", "--quiet", "add", module, "docs"]);
+    symlink("apps", lab.work().join("current")).expect("a link");
+
+    let in_the_way = |source: &ReadSource| -> Vec<String> {
+        let broken = source.snapshot.broken.iter();
+        broken.map(|file| file.path.to_string()).collect()
+    };
+    // A link is one before it is committed, too.
+    assert_eq!(in_the_way(&lab.read_folder()), ["current"]);
+    lab.commit(&[]);
+    let first = lab.read_commit();
+    assert_eq!(keys(&first.snapshot), ["ConfigMap shop/c"]);
+    assert_eq!(in_the_way(&first), ["apps", "current"]);
+    // It stays so with the commits after it, for who remembers the last one and who does not.
+    let location = lab.work().display().to_string();
+    let revision = None;
+    let request = lab.request(Place::Git { location, revision });
+    let mut cache = ParsedCache::open(None);
+    for name in ["d", "e"] {
+        lab.commit(&[("d.yaml", &config_map(name))]);
+        let source = read_source(&request, &mut cache).expect("a source");
+        assert_eq!(in_the_way(&source), ["apps", "current"]);
+        assert_eq!(in_the_way(&lab.read_commit()), ["apps", "current"]);
+    }
+
+    // Whoever removes first and only then puts something there has removed.
+    lab.git(&["rm", "-q", "apps", "current"]);
+    lab.commit(&[]);
+    lab.git(&["submodule", "--quiet", "add", "--force", module, "apps"]);
+    lab.commit(&[]);
+    let source = lab.read_commit();
+    assert!(source.snapshot.is_complete());
+    assert_eq!(reasons(&source.diagnostics), ["Submodule", "Submodule"]);
 }
 
 #[test]

@@ -188,6 +188,17 @@ fn a_kubernetes_list_item_is_removed_by_its_name() {
 }
 
 #[test]
+fn filters_may_match_and_search_by_regular_expression() {
+    let before = json!({"env": [{"name": "LOG_LEVEL"}, {"name": "LOG"}, {"name": "CATALOG"}]});
+    let whole = json!({"env": [{"name": "LOG_LEVEL"}, {"name": "CATALOG"}]});
+    removes("$.env[?match(@.name, 'LOG')]", before.clone(), &whole);
+    let begins = json!({"env": [{"name": "CATALOG"}]});
+    removes("$.env[?search(@.name, '^LOG')]", before.clone(), &begins);
+    // What is no regular expression matches nothing.
+    removes("$.env[?search(@.name, '(')]", before.clone(), &before);
+}
+
+#[test]
 fn what_is_removed_is_counted_each_value_once() {
     let removed =
         |path: &str, mut object: Value| RemovalPath::parse(path).unwrap().remove_from(&mut object);

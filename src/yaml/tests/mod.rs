@@ -241,7 +241,10 @@ fn a_file_holds_several_documents_and_empty_ones_do_not_count() {
             (11, json!({"d": 4}))
         ]
     );
-    assert_eq!(locate(text.as_bytes(), 1, &["c".into()]), Some((9, 4)));
+    assert_eq!(
+        locate(text.as_bytes(), 1, &["c".into()], Part::Value),
+        Some((9, 4))
+    );
     assert_eq!(load(b"", &Limits::default()), Ok(Vec::new()));
 }
 
@@ -315,7 +318,10 @@ fn a_byte_order_mark_and_windows_line_ends_change_nothing() {
     let text = b"\xef\xbb\xbfa:\r\n  b: |\r\n    x\r\n    y\r\n  c: yes\r\n";
     let documents = load(text, &Limits::default()).unwrap();
     assert_eq!(documents[0].value, json!({"a": {"b": "x\ny\n", "c": true}}));
-    assert_eq!(locate(text, 0, &["a".into(), "c".into()]), Some((5, 6)));
+    assert_eq!(
+        locate(text, 0, &["a".into(), "c".into()], Part::Value),
+        Some((5, 6))
+    );
 }
 
 #[test]
@@ -403,7 +409,7 @@ fn budgets_stop_bombs() {
 #[test]
 fn a_value_is_found_where_it_was_written() {
     let text = "a:\n  é: {x: [1, 22]}\n  list:\n  - p: 1\n  - p: two\n";
-    let at = |path: &[crate::model::PathPart]| locate(text.as_bytes(), 0, path);
+    let at = |path: &[crate::model::PathPart]| locate(text.as_bytes(), 0, path, Part::Value);
     assert_eq!(at(&[]), Some((1, 1)));
     assert_eq!(
         at(&["a".into(), "é".into(), "x".into(), 1.into()]),
@@ -418,7 +424,9 @@ fn a_value_is_found_where_it_was_written() {
         Some(4)
     );
     assert_eq!(at(&["a".into(), "missing".into()]), Some((2, 3)));
-    assert_eq!(locate(text.as_bytes(), 1, &[]), None);
+    assert_eq!(locate(text.as_bytes(), 1, &[], Part::Value), None);
+    let way = ["a".into(), "list".into(), 1.into(), "p".into()];
+    assert_eq!(locate(text.as_bytes(), 0, &way, Part::Key), Some((5, 5)));
 }
 
 #[test]

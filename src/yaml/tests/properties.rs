@@ -162,7 +162,7 @@ proptest! {
                     prop_assert!(document.line >= 1);
                     let again = load(&emit(&document.value), &Limits::default()).unwrap();
                     prop_assert_eq!(again.first().map(|again| &again.value), Some(&document.value));
-                    locate(text, index, &["spec".into(), 0.into()]);
+                    locate(text, index, &["spec".into(), 0.into()], Part::Key);
                 }
             }
         }

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use crate::model::api::binding_policy::NO_CRITERION;
+use crate::model::api::binding_policy::WrittenClause;
 use crate::model::api::{ApiObject, BindingPolicySpec, DownsyncClause, LabelSelector, Metadata};
 
 /// What goes where: objects that a test selects go to each WEC whose Location a selector selects.
@@ -98,24 +98,16 @@ impl TryFrom<WrittenTest> for ObjectTest {
     type Error = &'static str;
 
     fn try_from(written: WrittenTest) -> Result<Self, Self::Error> {
-        let criterion = written.api_group.is_some()
-            || written.resources.is_some()
-            || written.namespaces.is_some()
-            || written.namespace_selectors.is_some()
-            || written.object_selectors.is_some()
-            || written.object_names.is_some();
-        if !criterion {
-            return Err(NO_CRITERION);
-        }
-        Ok(Self(DownsyncClause {
+        let clause = WrittenClause {
             api_group: written.api_group,
-            resources: written.resources.unwrap_or_default(),
-            namespaces: written.namespaces.unwrap_or_default(),
-            namespace_selectors: written.namespace_selectors.unwrap_or_default(),
-            object_selectors: written.object_selectors.unwrap_or_default(),
-            object_names: written.object_names.unwrap_or_default(),
-            ..DownsyncClause::default()
-        }))
+            resources: written.resources,
+            namespaces: written.namespaces,
+            namespace_selectors: written.namespace_selectors,
+            object_selectors: written.object_selectors,
+            object_names: written.object_names,
+            ..WrittenClause::default()
+        };
+        DownsyncClause::try_from(clause).map(Self)
     }
 }
 

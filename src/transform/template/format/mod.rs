@@ -110,7 +110,9 @@ impl Printer {
                 return Err("%p shows an address, which no rendering may depend on".to_owned());
             }
             ('b' | 'x' | 'X', Value::Float(_)) => {
-                return Err(format!("%{verb} of a float is not supported"));
+                return Err(format!(
+                    "%{verb} has no form for a float here; write it with %f, %g or %v"
+                ));
             }
             ('v' | 'w', _) => {
                 self.style.go_syntax = std::mem::take(&mut self.style.sharp);

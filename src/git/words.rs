@@ -1,0 +1,55 @@
+//! What libgit2 says, in plain words: an error → the end of a sentence.
+
+use git2::{Error, ErrorClass, ErrorCode};
+
+/// Says in plain words what is wrong; what nobody has words for is quoted.
+pub(crate) fn plain(error: &Error) -> String {
+    let words = match (error.code(), error.class()) {
+        (ErrorCode::NotFound, ErrorClass::Repository) => "there is no git repository",
+        (ErrorCode::NotFound, ErrorClass::Os) => "there is no such file or folder",
+        (ErrorCode::NotFound, ErrorClass::Odb | ErrorClass::Object | ErrorClass::Tree) => {
+            "an object is missing from it"
+        }
+        (ErrorCode::NotFound, _) | (ErrorCode::UnbornBranch, _) => {
+            "there is no such branch, tag or commit"
+        }
+        (ErrorCode::InvalidSpec, _) => "that is no name of a branch, tag or commit",
+        (ErrorCode::Ambiguous, _) => "the shortened id fits several objects",
+        (ErrorCode::Exists, _) => "it is there already",
+        (ErrorCode::Locked, _) => "another process holds it",
+        (ErrorCode::Owner, _) => {
+            "it belongs to another user, and git reads it only when safe.directory allows it"
+        }
+        (_, ErrorClass::Zlib | ErrorClass::Odb | ErrorClass::Object) => {
+            "an object in it is damaged"
+        }
+        _ => return format!("git says: {}", error.message()),
+    };
+    words.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn common_errors_are_told_in_plain_words() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let said = |error: Option<Error>| plain(&error.expect("an error"));
+        assert_eq!(
+            said(git2::Repository::discover(folder.path()).err()),
+            "there is no git repository"
+        );
+        let repository = git2::Repository::init(folder.path()).expect("a repository");
+        assert_eq!(
+            said(repository.revparse_single("nowhere").err()),
+            "there is no such branch, tag or commit"
+        );
+        assert_eq!(
+            said(repository.revparse_single("a..b..c").err()),
+            "that is no name of a branch, tag or commit"
+        );
+        let other = Error::from_str("odd");
+        assert_eq!(plain(&other), "git says: odd");
+    }
+}
