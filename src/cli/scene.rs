@@ -13,7 +13,7 @@ use super::{problems, remote};
 use crate::config::{self, Login, Place, Resolved, SecretPlace};
 use crate::git::{Access, Credentials, Secret};
 use crate::model::{Diagnostic, Severity};
-use crate::reconcile::{Pipeline, Rendering, Request, Settings};
+use crate::reconcile::{InventorySource, Pipeline, Rendering, Request, Settings};
 
 /// The source, as it is given to most verbs.
 #[derive(Args, Clone, Debug, Default)]
@@ -119,7 +119,10 @@ impl SourceArguments {
                 location,
                 revision,
                 committed,
-                inventory: self.inventory.clone(),
+                inventory: self
+                    .inventory
+                    .clone()
+                    .map_or(InventorySource::Source, InventorySource::Files),
                 settings,
                 access: self.configuration.access(login.as_ref())?,
             },

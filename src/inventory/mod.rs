@@ -13,14 +13,14 @@ pub mod files;
 pub type Properties = BTreeMap<String, String>;
 
 /// All WECs, sorted by name. A placement is pinned to one inventory: it sees nothing newer.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Inventory {
     /// The WECs, sorted by name; positions in [`ClusterSet`](crate::model::ClusterSet)s point here.
     pub clusters: Vec<Cluster>,
 }
 
 /// One WEC.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cluster {
     /// The ManagedCluster's name.
     pub name: ClusterName,

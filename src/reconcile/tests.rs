@@ -1,6 +1,9 @@
 //! The chain on the examples: what a user sees, without the command line.
 
+use std::sync::Arc;
+
 use super::*;
+use crate::inventory::Inventory;
 
 #[test]
 fn the_shop_is_rendered_for_twelve_wecs_without_an_error() {
@@ -17,4 +20,36 @@ fn the_shop_is_rendered_for_twelve_wecs_without_an_error() {
         (summary.clusters.len(), summary.files, summary.errors),
         (12, 331, 0)
     );
+}
+
+#[test]
+fn wecs_that_are_given_stand_in_for_those_in_the_source_and_an_equal_inventory_is_no_news() {
+    let location = format!("{}/examples/shop", env!("CARGO_MANIFEST_DIR"));
+    let mut request = Request {
+        location,
+        ..Request::default()
+    };
+    let mut pipeline = Pipeline::new(None);
+    let written = pipeline.render(&request, &Silent).expect("rendered");
+    let mut given = Inventory::clone(&written.inventory);
+    given.clusters.truncate(3);
+    let mut render = |inventory: &Inventory, complete| {
+        let again = Arc::new(inventory.clone());
+        request.inventory = InventorySource::Given(again, complete);
+        pipeline.render(&request, &Silent).expect("rendered")
+    };
+    let first = render(&given, true);
+    assert_eq!(first.inventory.clusters.len(), 3);
+    assert!(first.inventory_complete);
+
+    let second = render(&given, true);
+    assert!(Arc::ptr_eq(&first.rendered, &second.rendered));
+
+    let unsure = render(&given, false);
+    assert!(!unsure.inventory_complete);
+    given.clusters.pop();
+    assert_eq!(render(&given, true).inventory.clusters.len(), 2);
+    let none = render(&Inventory::default(), true);
+    let empty = |found: &&crate::model::Diagnostic| found.reason == "EmptyInventory";
+    assert_eq!(none.diagnostics.iter().filter(empty).count(), 1);
 }
