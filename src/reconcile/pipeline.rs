@@ -132,8 +132,9 @@ impl Pipeline {
                 found.extend(read.diagnostics);
                 self.inventory_in(&read.snapshot.controls, &mut found, &mut inventory_complete)
             }
-            InventorySource::Given(given, complete) => {
-                inventory_complete = *complete;
+            InventorySource::Given(given, diagnostics) => {
+                inventory_complete = is_complete(diagnostics);
+                found.extend(diagnostics.iter().cloned());
                 if given.clusters.is_empty() {
                     found.push(empty_inventory("the ITS holds no ManagedCluster").help(
                         "register a WEC: clusteradm join … on it, then clusteradm accept on the ITS",
@@ -258,9 +259,7 @@ impl Pipeline {
         complete: &mut bool,
     ) -> Arc<Inventory> {
         let (inventory, diagnostics) = inventory::files::read(controls);
-        *complete &= diagnostics
-            .iter()
-            .all(|diagnostic| diagnostic.severity < Severity::Error);
+        *complete &= is_complete(&diagnostics);
         found.extend(diagnostics);
         if inventory.clusters.is_empty() {
             found.push(
@@ -377,6 +376,13 @@ pub(super) struct Input {
     pub(super) inventory_complete: bool,
     pub(super) unknown_rules: Vec<RepoPath>,
     pub(super) found: Vec<Diagnostic>,
+}
+
+/// An error means that a WEC may be missing.
+fn is_complete(diagnostics: &[Diagnostic]) -> bool {
+    diagnostics
+        .iter()
+        .all(|diagnostic| diagnostic.severity < Severity::Error)
 }
 
 fn empty_inventory(why: &str) -> Diagnostic {

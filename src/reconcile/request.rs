@@ -6,6 +6,7 @@ use std::sync::Arc;
 pub use crate::config::Settings;
 use crate::git::Access;
 use crate::inventory::Inventory;
+use crate::model::Diagnostic;
 use crate::source::SourceError;
 
 /// What to render.
@@ -33,9 +34,9 @@ pub enum InventorySource {
     Source,
     /// In a file or folder of their own.
     Files(PathBuf),
-    /// They are known already, and whether all of them are: a WEC that is missing from an incomplete inventory keeps
-    /// what it has.
-    Given(Arc<Inventory>, bool),
+    /// They are known already, and so is what is wrong with them: an error among it means that WECs may be missing, and
+    /// then those keep what they have.
+    Given(Arc<Inventory>, Arc<[Diagnostic]>),
 }
 
 /// Hears how far a long piece of work is.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::inventory::Inventory;
+use crate::model::Diagnostic;
 
 #[test]
 fn the_shop_is_rendered_for_twelve_wecs_without_an_error() {
@@ -33,23 +34,24 @@ fn wecs_that_are_given_stand_in_for_those_in_the_source_and_an_equal_inventory_i
     let written = pipeline.render(&request, &Silent).expect("rendered");
     let mut given = Inventory::clone(&written.inventory);
     given.clusters.truncate(3);
-    let mut render = |inventory: &Inventory, complete| {
+    let broken = Diagnostic::error("InvalidName", "a WEC is called so");
+    let mut render = |inventory: &Inventory, found: &[Diagnostic]| {
         let again = Arc::new(inventory.clone());
-        request.inventory = InventorySource::Given(again, complete);
+        request.inventory = InventorySource::Given(again, found.into());
         pipeline.render(&request, &Silent).expect("rendered")
     };
-    let first = render(&given, true);
+    let first = render(&given, &[]);
     assert_eq!(first.inventory.clusters.len(), 3);
     assert!(first.inventory_complete);
 
-    let second = render(&given, true);
+    let second = render(&given, &[]);
     assert!(Arc::ptr_eq(&first.rendered, &second.rendered));
 
-    let unsure = render(&given, false);
-    assert!(!unsure.inventory_complete);
+    let unsure = render(&given, std::slice::from_ref(&broken));
+    assert!(!unsure.inventory_complete && unsure.diagnostics.contains(&broken));
     given.clusters.pop();
-    assert_eq!(render(&given, true).inventory.clusters.len(), 2);
-    let none = render(&Inventory::default(), true);
-    let empty = |found: &&crate::model::Diagnostic| found.reason == "EmptyInventory";
+    assert_eq!(render(&given, &[]).inventory.clusters.len(), 2);
+    let none = render(&Inventory::default(), &[]);
+    let empty = |found: &&Diagnostic| found.reason == "EmptyInventory";
     assert_eq!(none.diagnostics.iter().filter(empty).count(), 1);
 }

@@ -51,7 +51,7 @@ const ARROWS: [(&str, &[&str]); 14] = [
             "output",
         ],
     ),
-    ("config", &["model", "yaml", "git"]),
+    ("config", &["model", "yaml", "git", "api_server"]),
     (
         "reconcile",
         &[
