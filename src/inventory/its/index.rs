@@ -168,9 +168,10 @@ fn control(watched: Watched, object: DynamicObject) -> Control {
     let mut value = json!({"apiVersion": api_version, "kind": kind, "metadata": own});
     match watched {
         Watched::Clusters => {
-            if let Some(accepted) = data.pointer_mut("/spec/hubAcceptsClient") {
-                value["spec"] = json!({"hubAcceptsClient": accepted.take()});
-            }
+            // Nobody who wrote it into a source let it in here: what is not said means no, as OCM has it.
+            let accepted = data.pointer_mut("/spec/hubAcceptsClient");
+            let accepted = accepted.map_or(Value::Bool(false), Value::take);
+            value["spec"] = json!({"hubAcceptsClient": accepted});
             if let Some(Value::Array(conditions)) = data.pointer("/status/conditions") {
                 let conditions: Vec<Value> = conditions.iter().map(condition).collect();
                 value["status"] = json!({"conditions": conditions});

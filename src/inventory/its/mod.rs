@@ -6,7 +6,7 @@
 //!
 //! A snapshot counts only when every watch is in sync. What goes wrong afterwards takes nothing away: the last good
 //! inventory stays, and [`Known::problem`] says since when and why. An inventory equal to the last one is not told again.
-//! What is written here of a WEC is what `files` makes of the same manifest.
+//! A WEC is what `files` makes of the same manifest, but for one thing: a hub that does not say `hubAcceptsClient` says no.
 
 use std::sync::Arc;
 use std::time::Duration;

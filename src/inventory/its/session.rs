@@ -17,7 +17,7 @@ use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind};
 use kube::runtime::watcher::{self, Config, watcher};
 use kube::{Client, core::Status};
 use tokio::sync::watch::Sender;
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::index::{Event, Index, WATCHED, Watched};
 use super::{Known, PROPERTIES_NAMESPACE, Pace, Problem};
