@@ -87,10 +87,9 @@ impl ConnectError {
             Self::Nothing(_) => "name one with --kubeconfig FILE, or set KUBECONFIG".to_owned(),
             Self::Unreadable { .. } => "look whether the file is there and may be read".to_owned(),
             Self::Unusable { place, .. } | Self::Client { place, .. } => {
-                let file = place
-                    .kubeconfig
-                    .as_ref()
-                    .map_or_else(String::new, |path| format!(" --kubeconfig {}", path.display()));
+                let file = place.kubeconfig.as_ref().map_or_else(String::new, |path| {
+                    format!(" --kubeconfig {}", path.display())
+                });
                 format!("look at it with: kubectl{file} config view --minify")
             }
         }

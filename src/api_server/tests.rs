@@ -42,7 +42,10 @@ fn what_a_kubeconfig_lacks_is_named_and_its_secrets_are_not() {
     let broken = format!("{}: [", GOOD.replace('}', ""));
     let error = connected(&broken, None).unwrap_err();
     assert_eq!(error.reason(), "InvalidKubeconfig");
-    assert!(!format!("{error} {error:?}").contains("s3cr3t"), "{error:?}");
+    assert!(
+        !format!("{error} {error:?}").contains("s3cr3t"),
+        "{error:?}"
+    );
 }
 
 #[test]
@@ -54,9 +57,16 @@ fn a_kubeconfig_that_was_named_must_be_there() {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .build()
         .unwrap();
-    let error = runtime.block_on(connect(&connection)).map(drop).unwrap_err();
+    let error = runtime
+        .block_on(connect(&connection))
+        .map(drop)
+        .unwrap_err();
     assert_eq!(error.reason(), "UnreadableKubeconfig");
-    assert!(error.to_string().starts_with("kubeconfig no/such/file cannot be read"));
+    assert!(
+        error
+            .to_string()
+            .starts_with("kubeconfig no/such/file cannot be read")
+    );
 }
 
 #[test]

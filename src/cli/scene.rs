@@ -163,7 +163,9 @@ impl SourceArguments {
         let login = configured
             .as_ref()
             .and_then(|resolved| resolved.credentials.clone());
-        let configured_its = configured.as_ref().and_then(|resolved| resolved.its.as_ref());
+        let configured_its = configured
+            .as_ref()
+            .and_then(|resolved| resolved.its.as_ref());
         let (its, inventory) = match &self.inventory {
             Some(path) => (None, InventorySource::Files(path.clone())),
             None => (self.its.connection(configured_its), InventorySource::Source),
@@ -212,7 +214,9 @@ impl SourceArguments {
 fn its_inventory(connection: &Connection) -> Result<InventorySource, CliError> {
     let known = wait_for(its::read(connection.clone()))?.map_err(|problem| {
         CliError::message(problem.message)
-            .context(format!("cannot read the inventory of the ITS ({connection})"))
+            .context(format!(
+                "cannot read the inventory of the ITS ({connection})"
+            ))
             .hint(problem.help)
     })?;
     let inventory = known.inventory.unwrap_or_default();

@@ -14,7 +14,8 @@ use serde_json::Value;
 
 use crate::api_server::Connection;
 use crate::model::api::pipeline::{
-    ApiServer, BranchOutput, GitCredentials, Inventory, Layout, Output, Pipeline, SecretReference, Source,
+    ApiServer, BranchOutput, GitCredentials, Inventory, Layout, Output, Pipeline, SecretReference,
+    Source,
 };
 use crate::model::api::{ApiObject as _, ReadError, read};
 use crate::model::{Diagnostic, Location, PathPart, RepoPath};

@@ -144,7 +144,10 @@ spec:
     );
     assert!(resolved.place.is_none() && resolved.outputs.is_empty());
     let its = resolved.its.unwrap();
-    assert_eq!((its.kubeconfig, its.context.as_deref()), (None, Some("its1")));
+    assert_eq!(
+        (its.kubeconfig, its.context.as_deref()),
+        (None, Some("its1"))
+    );
 }
 
 #[test]

@@ -10,6 +10,7 @@
 pub mod deliver;
 pub mod facts;
 pub mod guard;
+pub mod lease;
 pub mod pipeline;
 pub mod policies;
 pub mod rendering;

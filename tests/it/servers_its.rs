@@ -247,7 +247,10 @@ fn credentials_are_rotated_without_a_restart() {
 /// a history of two seconds, that of a quiet kind soon is gone.
 #[test]
 fn a_server_without_streaming_lists_and_with_a_short_memory_is_followed_too() {
-    let its = need!(its(&["--watch-cache=false", "--etcd-compaction-interval=1s"]));
+    let its = need!(its(&[
+        "--watch-cache=false",
+        "--etcd-compaction-interval=1s"
+    ]));
     let runtime = runtime();
     let mut feed = feed(&runtime, its.kubeconfig(), brisk());
     synced(&runtime, &mut feed);
@@ -261,7 +264,10 @@ fn a_server_without_streaming_lists_and_with_a_short_memory_is_followed_too() {
         std::thread::sleep(Duration::from_secs(1));
     }
     let lists = requests(&its, "LIST", "configmaps");
-    assert!(lists > 1, "the quiet watch was never told that it expired: {lists}");
+    assert!(
+        lists > 1,
+        "the quiet watch was never told that it expired: {lists}"
+    );
 }
 
 /// How often a kind was asked for in the namespace of the properties, as the server counts.

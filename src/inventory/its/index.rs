@@ -155,7 +155,10 @@ fn control(watched: Watched, object: DynamicObject) -> Control {
     }
     // Nobody looks at those of a ConfigMap.
     if watched == Watched::Clusters {
-        let maps = [("labels", metadata.labels), ("annotations", metadata.annotations)];
+        let maps = [
+            ("labels", metadata.labels),
+            ("annotations", metadata.annotations),
+        ];
         for (member, map) in maps {
             if let Some(map) = map {
                 own[member] = json!(map);

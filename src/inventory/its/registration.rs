@@ -38,8 +38,7 @@ pub async fn registrations(
         ManagedCluster::VERSION,
         ManagedCluster::KIND,
     );
-    let clusters: Api<DynamicObject> =
-        Api::all_with(client.clone(), &ApiResource::from_gvk(&kind));
+    let clusters: Api<DynamicObject> = Api::all_with(client.clone(), &ApiResource::from_gvk(&kind));
     let all = ListParams::default();
     let clusters = clusters
         .list(&all)

@@ -89,9 +89,19 @@ fn from_files(truth: &Truth) -> (Inventory, Vec<Diagnostic>) {
 /// One thing that happens on the ITS.
 #[derive(Clone, Debug)]
 enum Step {
-    Write { kind: usize, name: usize, variant: usize },
-    Remove { kind: usize, name: usize },
-    Relist { kind: usize, from: Choice },
+    Write {
+        kind: usize,
+        name: usize,
+        variant: usize,
+    },
+    Remove {
+        kind: usize,
+        name: usize,
+    },
+    Relist {
+        kind: usize,
+        from: Choice,
+    },
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -122,7 +132,11 @@ fn relist(index: &mut Index, truth: &Truth, kind: usize, from: Option<&Choice>) 
 fn happen(index: &mut Index, truth: &mut Truth, step: &Step) {
     let named = |name: usize| format!("wec{name}");
     match step {
-        Step::Write { kind, name, variant } => {
+        Step::Write {
+            kind,
+            name,
+            variant,
+        } => {
             let name = named(*name);
             let value = match WATCHED[*kind] {
                 Watched::Clusters => cluster(&name, *variant),
