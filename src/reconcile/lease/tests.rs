@@ -99,7 +99,7 @@ impl World {
         );
         let replica = &mut self.replicas[which];
         let here = self.now + replica.ahead;
-        replica.phase = match replica.phase.clone() {
+        let phase = match replica.phase.clone() {
             Phase::Idle => Phase::Reading,
             _ if lost => Phase::Idle,
             Phase::Reading => Phase::Read(lease),
@@ -130,6 +130,7 @@ impl World {
                 Phase::Idle
             }
         };
+        self.replicas[which].phase = phase;
     }
 
     fn holders(&self) -> usize {
