@@ -1,7 +1,7 @@
 //! The way to an API server: a kubeconfig, or the pod's own account → a client; its errors → words.
 //!
 //! Everything is read anew at each [`connect`], so that tokens and certificates may be rotated at any time: whoever is
-//! refused connects again. What is asked of the server is none of this module's business. No error repeats a line of a
+//! refused connects again; [`follow`] does. What is asked of the server is none of this module's business. No error repeats a line of a
 //! kubeconfig or what a login plugin printed: both hold secrets.
 
 use std::path::PathBuf;
@@ -10,8 +10,12 @@ use std::time::Duration;
 use kube::Client;
 use kube::config::{Config, InClusterError, KubeConfigOptions, Kubeconfig, KubeconfigError};
 
+mod follow;
+mod objects;
 mod trouble;
 
+pub use follow::{Event, Kind, Listener, Pace, Problem, follow};
+pub use objects::Objects;
 pub use trouble::Trouble;
 
 /// How long a server may be silent before a connection counts as dead: longer than any watch without a word.
@@ -92,6 +96,17 @@ impl ConnectError {
                 });
                 format!("look at it with: kubectl{file} config view --minify")
             }
+        }
+    }
+}
+
+/// A failed connection is trouble like any other.
+impl From<&ConnectError> for Trouble {
+    fn from(error: &ConnectError) -> Self {
+        Self {
+            reason: error.reason(),
+            message: error.to_string(),
+            help: error.help(),
         }
     }
 }

@@ -5,10 +5,10 @@ use std::{fs, path::PathBuf, sync::Arc, time::Duration};
 
 use serde_json::{Value, json};
 use stellate::{
-    api_server::Connection,
+    api_server::{Connection, Pace},
     inventory::{
         Cluster, Inventory,
-        its::{self, Feed, Known, Pace},
+        its::{self, Feed, Known},
     },
 };
 use tokio::{runtime::Runtime, time::timeout};
@@ -243,8 +243,8 @@ fn credentials_are_rotated_without_a_restart() {
     known(&runtime, &mut feed, "the new token", |known| known.synced);
 }
 
-/// Without its watch cache an API server serves no streaming lists, and a watch goes on only from what etcd still holds: with
-/// a history of two seconds, that of a quiet kind soon is gone.
+/// Without its watch cache an API server lets a watch go on only from what etcd still holds: with a history of two seconds,
+/// the place of a quiet watch soon is gone.
 #[test]
 fn a_server_without_streaming_lists_and_with_a_short_memory_is_followed_too() {
     let its = need!(its(&[

@@ -9,20 +9,19 @@
 //! A WEC is what `files` makes of the same manifest, but for one thing: a hub that does not say `hubAcceptsClient` says no.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::sync::watch::{self, Receiver};
+use tokio::sync::watch::{self, Receiver, Sender};
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::api_server::{ConnectError, Connection, Trouble};
+use crate::api_server::{Connection, Event, Listener, Pace, Problem, follow};
 use crate::inventory::Inventory;
 use crate::model::Diagnostic;
 
 mod index;
 mod registration;
-mod session;
 
+use index::Index;
 pub use registration::{Registration, registrations};
 
 /// The namespace of the property ConfigMaps, each named after its WEC.
@@ -43,68 +42,6 @@ pub struct Known {
     pub diagnostics: Arc<[Diagnostic]>,
 }
 
-/// What stands between us and the ITS.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem {
-    /// A fixed word for programs and metrics.
-    pub reason: &'static str,
-    /// What is wrong, for people.
-    pub message: String,
-    /// What to do about it.
-    pub help: String,
-    /// Since when.
-    pub since: Timestamp,
-}
-
-impl Problem {
-    fn new(trouble: Trouble, since: Timestamp) -> Self {
-        let Trouble {
-            reason,
-            message,
-            help,
-        } = trouble;
-        Self {
-            reason,
-            message,
-            help,
-            since,
-        }
-    }
-}
-
-/// A failed connection is a problem like any other.
-impl From<&ConnectError> for Trouble {
-    fn from(error: &ConnectError) -> Self {
-        Self {
-            reason: error.reason(),
-            message: error.to_string(),
-            help: error.help(),
-        }
-    }
-}
-
-/// How patient a feed is.
-#[derive(Clone, Copy, Debug)]
-pub struct Pace {
-    /// How long changes are gathered before they are told.
-    pub gather: Duration,
-    /// How long one watch lasts before it is asked for again: within this time, and a little, a silent connection is
-    /// noticed, and so are rights that were taken away.
-    pub watch: Duration,
-    /// The longest wait before the ITS is tried again.
-    pub most_wait: Duration,
-}
-
-impl Default for Pace {
-    fn default() -> Self {
-        Self {
-            gather: Duration::from_millis(50),
-            watch: Duration::from_mins(1),
-            most_wait: Duration::from_secs(15),
-        }
-    }
-}
-
 /// The inventory of an ITS as it changes. Dropping it ends the watches.
 #[derive(Debug)]
 pub struct Feed {
@@ -121,10 +58,60 @@ pub fn watch(connection: Connection) -> Feed {
 /// Watches an ITS at another pace.
 pub fn watch_at(connection: Connection, pace: Pace) -> Feed {
     let (sender, receiver) = watch::channel(Known::default());
-    let task = tokio::spawn(session::run(connection, pace, sender));
+    let listener = Teller {
+        index: Index::default(),
+        sender,
+    };
+    let task = tokio::spawn(follow(connection, index::kinds().to_vec(), pace, listener));
     Feed {
         receiver,
         _task: AbortOnDropHandle::new(task),
+    }
+}
+
+/// Tells the newest inventory when it is another one.
+struct Teller {
+    index: Index,
+    sender: Sender<Known>,
+}
+
+impl Listener for Teller {
+    fn event(&mut self, kind: usize, event: Event) {
+        self.index.apply(kind, event);
+    }
+
+    fn has_news(&self) -> bool {
+        self.index.has_changed()
+    }
+
+    fn in_sync(&mut self) {
+        let fresh = self.index.has_changed().then(|| self.index.inventory());
+        self.sender.send_if_modified(|known| {
+            let mut told = !known.synced || known.problem.is_some();
+            known.synced = true;
+            known.problem = None;
+            if let Some((inventory, diagnostics)) = fresh {
+                if known.inventory.as_deref() != Some(&inventory) {
+                    known.inventory = Some(Arc::new(inventory));
+                    known.generation += 1;
+                    told = true;
+                }
+                if *known.diagnostics != diagnostics[..] {
+                    known.diagnostics = diagnostics.into();
+                    told = true;
+                }
+            }
+            told
+        });
+    }
+
+    fn out_of_sync(&mut self, problem: Problem) {
+        self.sender.send_if_modified(|known| {
+            let told = known.synced || known.problem.as_ref() != Some(&problem);
+            known.synced = false;
+            known.problem = Some(problem);
+            told
+        });
     }
 }
 

@@ -1,28 +1,24 @@
-//! The watches themselves: events from the API server, told to an [`Index`], and everything that can go wrong between.
+//! Watches that are kept up: events from an API server, told to a [`Listener`], and everything that can go wrong between.
 //!
 //! ```text
-//! connect ─▶ watch both ─▶ trouble ─▶ wait ─▶ connect …      what was known stays known
+//! connect ─▶ watch all ─▶ in sync ─▶ trouble ─▶ wait ─▶ connect …      what the listener knows, it keeps
 //! ```
 //!
 //! A watch that merely ends is asked for again where it stopped, and a resource version that has expired leads to a new
 //! listing; kube does both. Anything else ends the session: the next one reads the credentials anew and lists anew.
+//! Lists come as streams where the server serves them. The listener hears of nothing before every watch is in sync.
 
 use std::hash::{BuildHasher as _, RandomState};
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures::stream::{self, BoxStream, StreamExt as _};
 use jiff::Timestamp;
-use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind};
+use kube::api::{Api, ApiResource, DynamicObject};
 use kube::runtime::watcher::{self, Config, watcher};
 use kube::{Client, core::Status};
-use tokio::sync::watch::Sender;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::index::{Event, Index, WATCHED, Watched};
-use super::{Known, PROPERTIES_NAMESPACE, Pace, Problem};
-use crate::api_server::{Connection, Trouble, connect_patiently};
-use crate::model::api::{ApiObject, ManagedCluster};
+use super::{Connection, Trouble, connect_patiently};
 
 /// Above the length of a watch: silence for longer means that the connection is dead.
 const MARGIN: Duration = Duration::from_secs(10);
@@ -33,13 +29,101 @@ const FIRST_LIST: Duration = Duration::from_secs(30);
 /// The first wait after a failure.
 const LEAST_WAIT: Duration = Duration::from_millis(200);
 
-/// Watches for ever.
-pub(super) async fn run(connection: Connection, pace: Pace, sender: Sender<Known>) {
+/// What is watched.
+#[derive(Clone, Debug)]
+pub struct Kind {
+    /// Its group, version and resource.
+    pub resource: ApiResource,
+    /// The namespace that is looked at; none for all, and for what lives in none.
+    pub namespace: Option<&'static str>,
+}
+
+/// What a watch says.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// Everything is told anew.
+    Restarted,
+    /// An object that was there at the restart.
+    Listed(Box<DynamicObject>),
+    /// All that were there at the restart are told.
+    Synced,
+    /// An object is new, or has changed.
+    Applied(Box<DynamicObject>),
+    /// An object is gone.
+    Deleted(Box<DynamicObject>),
+}
+
+/// Who hears what the watches say.
+pub trait Listener: Send + 'static {
+    /// An event of the kind at this position.
+    fn event(&mut self, kind: usize, event: Event);
+    /// Whether the events since the last [`Listener::in_sync`] changed anything.
+    fn has_news(&self) -> bool;
+    /// Every watch is in sync, and changes were gathered for a moment.
+    fn in_sync(&mut self);
+    /// The server is not heard of; what was known may be outdated.
+    fn out_of_sync(&mut self, problem: Problem);
+}
+
+/// What stands between us and an API server, and since when.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// A fixed word for programs and metrics.
+    pub reason: &'static str,
+    /// What is wrong, for people.
+    pub message: String,
+    /// What to do about it.
+    pub help: String,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+impl Problem {
+    fn new(trouble: Trouble, since: Timestamp) -> Self {
+        let Trouble {
+            reason,
+            message,
+            help,
+        } = trouble;
+        Self {
+            reason,
+            message,
+            help,
+            since,
+        }
+    }
+}
+
+/// How patient watches are.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    /// How long changes are gathered before they are told.
+    pub gather: Duration,
+    /// How long one watch lasts before it is asked for again: within this time, and a little, a silent connection is
+    /// noticed, and so are rights that were taken away.
+    pub watch: Duration,
+    /// The longest wait before the server is tried again.
+    pub most_wait: Duration,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self {
+            gather: Duration::from_millis(50),
+            watch: Duration::from_mins(1),
+            most_wait: Duration::from_secs(15),
+        }
+    }
+}
+
+/// Follows these kinds for ever.
+pub async fn follow(connection: Connection, kinds: Vec<Kind>, pace: Pace, listener: impl Listener) {
     let mut session = Session {
-        index: Index::default(),
+        kinds,
+        listener,
         streaming: true,
         pace,
-        sender,
+        told: Told::Nothing,
         failed: None,
         failures: 0,
     };
@@ -58,19 +142,28 @@ enum End {
     Trouble(Trouble),
 }
 
-struct Session {
-    index: Index,
+/// What the listener was told last.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Told {
+    Nothing,
+    Good,
+    Bad,
+}
+
+struct Session<L> {
+    kinds: Vec<Kind>,
+    listener: L,
     /// Whether lists are asked for as streams; never again once the server refused.
     streaming: bool,
     pace: Pace,
-    sender: Sender<Known>,
+    told: Told,
     /// Since when nothing works.
     failed: Option<Timestamp>,
     /// How often in a row.
     failures: u32,
 }
 
-impl Session {
+impl<L: Listener> Session<L> {
     /// Watches until something goes wrong.
     async fn one(&mut self, connection: &Connection) -> End {
         let client = match connect_patiently(connection, self.pace.watch + MARGIN).await {
@@ -81,79 +174,58 @@ impl Session {
         if self.streaming {
             config = config.streaming_lists();
         }
-        let events = WATCHED.map(|watched| events(&client, watched, config.clone()));
-        let mut events = stream::select_all(events);
-        let mut synced = [false; WATCHED.len()];
+        let kinds = self.kinds.iter().enumerate();
+        let mut events = stream::select_all(
+            kinds.map(|(number, kind)| events(&client, number, kind, config.clone())),
+        );
+        let mut synced = vec![false; self.kinds.len()];
         let patience = Instant::now() + FIRST_LIST;
+        let mut first = true;
         let mut due = None;
         loop {
-            let in_sync = synced.iter().all(|synced| *synced);
             tokio::select! {
                 biased;
                 () = until(due) => {
                     due = None;
-                    self.publish();
+                    // A watch may have lost its place since; its list comes first.
+                    if synced.iter().all(|synced| *synced) {
+                        self.tell();
+                    }
                 }
-                () = sleep_until(patience), if self.streaming && !in_sync => return End::NoStreaming,
+                () = sleep_until(patience), if self.streaming && first => return End::NoStreaming,
                 event = events.next() => match event {
-                    Some((watched, Ok(event))) => {
-                        synced[watched as usize] |= matches!(event, Event::Synced);
-                        self.index.apply(watched, event);
+                    Some((kind, Ok(event))) => {
+                        match event {
+                            Event::Restarted => synced[kind] = false,
+                            Event::Synced => synced[kind] = true,
+                            _ => {}
+                        }
+                        self.listener.event(kind, event);
                     }
                     // The watcher lists anew by itself.
                     Some((_, Err(error))) if is_expired(&error) => {}
-                    Some((watched, Err(error))) => {
-                        let listed = synced[watched as usize];
-                        return self.end(&error, listed);
+                    Some((_, Err(error))) if self.streaming && first && refuses_streaming(&error) => {
+                        return End::NoStreaming;
                     }
+                    Some((_, Err(error))) => return End::Trouble(trouble(&error)),
                     None => return End::Trouble(Trouble::said(&Status::default())),
                 },
             }
-            let in_sync = synced.iter().all(|synced| *synced) && self.index.is_synced();
-            if in_sync && due.is_none() && (self.index.has_changed() || self.failed_or_new()) {
-                due = Some(Instant::now() + self.pace.gather);
+            if due.is_none() && synced.iter().all(|synced| *synced) {
+                first = false;
+                if self.listener.has_news() || self.failures > 0 || self.told != Told::Good {
+                    due = Some(Instant::now() + self.pace.gather);
+                }
             }
         }
     }
 
-    /// Whether those who listen do not know yet that all is well.
-    fn failed_or_new(&self) -> bool {
-        self.failures > 0 || !self.sender.borrow().synced
-    }
-
-    /// Tells the newest inventory, when it is another one.
-    fn publish(&mut self) {
-        // A watch may have lost its place since; its list comes first.
-        if !self.index.is_synced() {
-            return;
-        }
+    /// Tells that all is well.
+    fn tell(&mut self) {
         self.failed = None;
         self.failures = 0;
-        let fresh = self.index.has_changed().then(|| self.index.inventory());
-        self.sender.send_if_modified(|known| {
-            let mut told = !known.synced || known.problem.is_some();
-            known.synced = true;
-            known.problem = None;
-            if let Some((inventory, diagnostics)) = fresh {
-                if known.inventory.as_deref() != Some(&inventory) {
-                    known.inventory = Some(Arc::new(inventory));
-                    known.generation += 1;
-                    told = true;
-                }
-                if *known.diagnostics != diagnostics[..] {
-                    known.diagnostics = diagnostics.into();
-                    told = true;
-                }
-            }
-            told
-        });
-    }
-
-    fn end(&self, error: &watcher::Error, listed: bool) -> End {
-        if self.streaming && !listed && refuses_streaming(error) {
-            return End::NoStreaming;
-        }
-        End::Trouble(trouble(error))
+        self.told = Told::Good;
+        self.listener.in_sync();
     }
 
     /// Takes note of a failure; gives how long to wait.
@@ -170,16 +242,9 @@ impl Session {
         };
         let since = *self.failed.get_or_insert_with(Timestamp::now);
         self.failures += 1;
-        let known_good = self.sender.borrow().synced;
-        if !known_good || self.failures > 1 {
-            let problem = Problem::new(trouble, since);
-            tracing::warn!(reason = problem.reason, "the ITS: {}", problem.message);
-            self.sender.send_if_modified(|known| {
-                let told = known.synced || known.problem.as_ref() != Some(&problem);
-                known.synced = false;
-                known.problem = Some(problem);
-                told
-            });
+        if self.told != Told::Good || self.failures > 1 {
+            self.told = Told::Bad;
+            self.listener.out_of_sync(Problem::new(trouble, since));
         }
         wait(self.failures, self.pace.most_wait)
     }
@@ -199,27 +264,17 @@ async fn until(due: Option<Instant>) {
     }
 }
 
-type Events = BoxStream<'static, (Watched, Result<Event, watcher::Error>)>;
+type Events = BoxStream<'static, (usize, Result<Event, watcher::Error>)>;
 
 /// Watches one kind.
-fn events(client: &Client, watched: Watched, config: Config) -> Events {
+fn events(client: &Client, number: usize, kind: &Kind, config: Config) -> Events {
     let client = client.clone();
-    let api: Api<DynamicObject> = match watched {
-        Watched::Clusters => {
-            let kind = GroupVersionKind::gvk(
-                ManagedCluster::GROUP,
-                ManagedCluster::VERSION,
-                ManagedCluster::KIND,
-            );
-            Api::all_with(client, &ApiResource::from_gvk(&kind))
-        }
-        Watched::Properties => {
-            let kind = GroupVersionKind::gvk("", "v1", "ConfigMap");
-            Api::namespaced_with(client, PROPERTIES_NAMESPACE, &ApiResource::from_gvk(&kind))
-        }
+    let api: Api<DynamicObject> = match kind.namespace {
+        Some(namespace) => Api::namespaced_with(client, namespace, &kind.resource),
+        None => Api::all_with(client, &kind.resource),
     };
     watcher(api, config)
-        .map(move |event| (watched, event.map(translated)))
+        .map(move |event| (number, event.map(translated)))
         .boxed()
 }
 
