@@ -5,13 +5,14 @@
 //! ```
 //!
 //! Data flows one way; a stage never looks ahead and never reaches back. [`model`] and [`yaml`] serve all stages,
-//! [`git`] serves the two that touch repositories; only [`reconcile`] and [`cli`] see more than one stage.
+//! [`git`] serves those that touch repositories, [`api_server`] those that touch clusters; only [`reconcile`] and [`cli`] see more than one stage.
 //!
 //! | module | gives |
 //! |---|---|
 //! | [`model`] | the vocabulary: objects, keys, selectors, kinds, diagnostics, API types |
 //! | [`yaml`] | manifests read as kubectl, Argo CD and Flux read them, written so that they read back the same |
 //! | [`git`] | the way to other repositories: transports, credentials, pushes |
+//! | [`api_server`] | the way to Kubernetes API servers: connections, and their errors in words |
 //! | [`source`] | a [`source::Snapshot`]: every object of one revision, parsed once |
 //! | [`inventory`] | an [`inventory::Inventory`]: the WECs with labels and properties |
 //! | [`placement`] | a [`placement::Plan`]: which object goes to which WEC, and why |
@@ -22,6 +23,7 @@
 //! | [`reconcile`] | the chain of all stages |
 //! | [`cli`] | one file a verb; the only place that prints |
 
+pub mod api_server;
 pub mod cli;
 pub mod config;
 pub mod git;

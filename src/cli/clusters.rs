@@ -1,6 +1,6 @@
 //! `stellate clusters`: the inventory as it was read, and what each WEC is missing to receive work.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
@@ -10,9 +10,10 @@ use super::Ending;
 use super::data::{self, Format};
 use super::error::CliError;
 use super::progress::Line;
-use super::scene::SourceArguments;
+use super::scene::{SourceArguments, wait_for};
 use super::table::{Table, count};
 use super::terminal::{Styles, Terminal};
+use crate::inventory::its::{self, Registration};
 use crate::inventory::{Cluster, Properties};
 use crate::model::{ClusterName, Labels, PolicyName};
 use crate::reconcile::Rendering;
@@ -64,6 +65,9 @@ struct Row {
     /// Policies that place something there.
     policies: BTreeSet<PolicyName>,
     objects: usize,
+    /// What the ITS holds of its registration.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    registration: Option<Registration>,
     /// What it is missing to receive work.
     missing: Vec<Missing>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -86,10 +90,18 @@ pub(super) fn run(arguments: &Arguments, terminal: &Terminal) -> Result<Ending, 
     if arguments.rev.is_some() {
         scene.request.revision.clone_from(&arguments.rev);
     }
+    let registrations = match &scene.its {
+        Some(its) => wait_for(its::registrations(its))?.map_err(|trouble| {
+            CliError::message(trouble.message)
+                .context(format!("cannot read the ITS ({its})"))
+                .hint(trouble.help)
+        })?,
+        None => BTreeMap::new(),
+    };
     let line = Line::new(terminal);
     let rendering = scene.start().render(&scene.request, &line)?;
     drop(line);
-    let rows = rows(&rendering);
+    let rows = rows(&rendering, registrations);
     let format = match arguments.output {
         Form::Json => Format::Json,
         Form::Yaml => Format::Yaml,
@@ -115,7 +127,7 @@ pub(super) fn run(arguments: &Arguments, terminal: &Terminal) -> Result<Ending, 
     })
 }
 
-fn rows(rendering: &Rendering) -> Vec<Row> {
+fn rows(rendering: &Rendering, mut registrations: BTreeMap<ClusterName, Registration>) -> Vec<Row> {
     let clusters = &rendering.inventory.clusters;
     let summary = rendering.summary();
     let mut policies = vec![BTreeSet::new(); clusters.len()];
@@ -129,24 +141,33 @@ fn rows(rendering: &Rendering) -> Vec<Row> {
         }
     }
     let rows = clusters.iter().zip(policies).zip(summary.clusters);
-    rows.map(|((cluster, policies), counted)| Row {
-        name: cluster.name.clone(),
-        accepted: cluster.accepted,
-        deleting: cluster.deleting,
-        joined: cluster.joined,
-        available: cluster.available,
-        labels: Arc::clone(&cluster.labels),
-        properties: Arc::clone(&cluster.properties),
-        missing: missing(cluster, policies.is_empty()),
-        policies,
-        objects: counted.objects,
-        location: cluster.location.as_ref().map(ToString::to_string),
+    rows.map(|((cluster, policies), counted)| {
+        let registration = registrations.remove(&cluster.name);
+        let missing = missing(cluster, registration.as_ref(), policies.is_empty());
+        Row {
+            name: cluster.name.clone(),
+            accepted: cluster.accepted,
+            deleting: cluster.deleting,
+            joined: cluster.joined,
+            available: cluster.available,
+            labels: Arc::clone(&cluster.labels),
+            properties: Arc::clone(&cluster.properties),
+            registration,
+            missing,
+            policies,
+            objects: counted.objects,
+            location: cluster.location.as_ref().map(ToString::to_string),
+        }
     })
     .collect()
 }
 
-/// Says what keeps work from a WEC, and how to mend it.
-fn missing(cluster: &Cluster, without_policies: bool) -> Vec<Missing> {
+/// Says what keeps work from a WEC, and how to mend it. A WEC on an ITS has a registration; one in a file has none.
+fn missing(
+    cluster: &Cluster,
+    registration: Option<&Registration>,
+    without_policies: bool,
+) -> Vec<Missing> {
     let name = &cluster.name;
     let mut missing = Vec::new();
     let mut add = |what: &str, fix: String| {
@@ -171,18 +192,26 @@ fn missing(cluster: &Cluster, without_policies: bool) -> Vec<Missing> {
         };
         add("is not accepted by the hub", fix);
     }
-    if cluster.joined == Some(false) {
+    // A manifest in a source has no status; on an ITS, none means that no agent was heard of.
+    let silent =
+        |heard: Option<bool>| heard == Some(false) || registration.is_some() && heard.is_none();
+    if silent(cluster.joined) {
         add(
-            "has not joined",
+            "has not joined: OCM's registration agent was not heard of",
             format!(
                 "on the cluster: clusteradm join --hub-token … --hub-apiserver … --cluster-name {name}"
             ),
         );
-    }
-    if cluster.available == Some(false) {
+    } else if silent(cluster.available) {
         add(
-            "is not available",
+            "is not available: its agent is not heard of any more",
             "on the cluster: kubectl -n open-cluster-management-agent get pods".to_owned(),
+        );
+    }
+    if registration.is_some_and(|registration| registration.mailbox == Some(false)) {
+        add(
+            "has no mailbox namespace on the ITS",
+            format!("kubectl create namespace {name}"),
         );
     }
     if cluster.accepted && without_policies {
@@ -210,8 +239,12 @@ fn text(rows: &[Row], wide: bool, styles: &Styles) -> String {
         "POLICIES",
         "OBJECTS",
     ];
+    let on_its = rows.iter().any(|row| row.registration.is_some());
     if wide {
         head.extend(["LABELS", "PROPERTIES"]);
+        if on_its {
+            head.push("TAINTS");
+        }
     }
     let mut table = Table::new(&head).numbers(&[4, 5]);
     let known = |value: Option<bool>| match value {
@@ -257,6 +290,17 @@ fn text(rows: &[Row], wide: bool, styles: &Styles) -> String {
                 &own.map(|(key, value)| (key.clone(), value.clone()))
                     .collect(),
             ));
+            if on_its {
+                let taints = row
+                    .registration
+                    .as_ref()
+                    .map(|found| found.taints.join(","));
+                cells.push(
+                    taints
+                        .filter(|taints| !taints.is_empty())
+                        .unwrap_or("-".to_owned()),
+                );
+            }
         }
         table.row(cells);
     }
@@ -313,13 +357,13 @@ mod tests {
 
     #[test]
     fn a_wec_is_told_what_it_is_missing_and_the_command_that_mends_it() {
-        assert_eq!(missing(&cluster(), false), []);
+        assert_eq!(missing(&cluster(), None, false), []);
         let stranger = Cluster {
             accepted: false,
             joined: Some(false),
             ..cluster()
         };
-        let fixes: Vec<String> = missing(&stranger, true)
+        let fixes: Vec<String> = missing(&stranger, None, true)
             .into_iter()
             .map(|missing| missing.fix)
             .collect();
@@ -337,10 +381,32 @@ mod tests {
             accepted: false,
             ..cluster()
         };
-        assert_eq!(missing(&leaving, true).len(), 1);
+        assert_eq!(missing(&leaving, None, true).len(), 1);
         assert_eq!(
-            missing(&cluster(), true)[0].what,
+            missing(&cluster(), None, true)[0].what,
             "no policy selects it: it has no labels"
         );
+    }
+    #[test]
+    fn a_wec_on_an_its_is_told_how_far_its_registration_got() {
+        let none = Registration {
+            mailbox: Some(false),
+            taints: vec!["gpu:NoSelect".to_owned()],
+        };
+        let whats = |cluster: &Cluster, registration: &Registration| -> Vec<String> {
+            let missing = missing(cluster, Some(registration), false);
+            missing.into_iter().map(|missing| missing.fix).collect()
+        };
+        let fixes = whats(&cluster(), &none);
+        assert_eq!(fixes.len(), 2, "{fixes:?}");
+        assert!(fixes[0].contains("clusteradm join"), "{fixes:?}");
+        assert_eq!(fixes[1], "kubectl create namespace fra1");
+        let joined = Cluster {
+            joined: Some(true),
+            available: Some(true),
+            ..cluster()
+        };
+        // Whether there is a mailbox is not known to those who may not look.
+        assert_eq!(whats(&joined, &Registration::default()), [""; 0]);
     }
 }

@@ -17,7 +17,7 @@ use super::terminal::{Styles, Terminal};
 use super::{Ending, data, scene};
 use crate::model::{ClusterName, ObjectKey};
 use crate::output::path;
-use crate::reconcile::Rendering;
+use crate::reconcile::{InventorySource, Rendering};
 
 /// The most WECs that a head line names.
 const NAMED: usize = 6;
@@ -114,8 +114,8 @@ pub(super) fn run(arguments: &Arguments, terminal: &Terminal) -> Result<Ending, 
     let mut after = scene.request.clone();
     after.revision.clone_from(&arguments.to);
     after.committed |= arguments.to.is_some() || scene.remote;
-    if arguments.to_inventory.is_some() {
-        after.inventory.clone_from(&arguments.to_inventory);
+    if let Some(path) = &arguments.to_inventory {
+        after.inventory = InventorySource::Files(path.clone());
     }
 
     let line = Line::new(terminal);

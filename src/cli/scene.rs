@@ -11,10 +11,12 @@ use clap::Args;
 use super::error::CliError;
 use super::terminal::Terminal;
 use super::{problems, remote};
+use crate::api_server::Connection;
 use crate::config::{self, Login, Place, Resolved, SecretPlace};
 use crate::git::{Access, Credentials, Secret};
+use crate::inventory::its;
 use crate::model::{Diagnostic, Severity};
-use crate::reconcile::{Pipeline, Rendering, Request, Settings};
+use crate::reconcile::{InventorySource, Pipeline, Rendering, Request, Settings};
 
 /// The source, as it is given to most verbs.
 #[derive(Args, Clone, Debug, Default)]
@@ -23,10 +25,43 @@ pub(super) struct SourceArguments {
     #[arg(value_name = "PATH|URL")]
     pub(super) location: Option<String>,
     /// A file or folder with the ManagedClusters and their properties [default: those in the source]
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", conflicts_with = "its")]
     pub(super) inventory: Option<PathBuf>,
     #[command(flatten)]
+    pub(super) its: ItsArguments,
+    #[command(flatten)]
     pub(super) configuration: ConfigurationArguments,
+}
+
+/// An ITS as the inventory.
+#[derive(Args, Clone, Debug, Default)]
+pub(super) struct ItsArguments {
+    /// Take the inventory from an ITS: its ManagedClusters, and their properties in `customization-properties`
+    #[arg(long, help_heading = "ITS")]
+    its: bool,
+    /// The kubeconfig of the ITS [default: what the configuration says, else where kubectl looks]
+    #[arg(long, value_name = "FILE", requires = "its", help_heading = "ITS")]
+    kubeconfig: Option<PathBuf>,
+    /// The context of the kubeconfig [default: its current one]
+    #[arg(long, value_name = "NAME", requires = "its", help_heading = "ITS")]
+    context: Option<String>,
+}
+
+impl ItsArguments {
+    /// Gives the ITS that is meant, if any; arguments win over the configuration.
+    fn connection(&self, configured: Option<&Connection>) -> Option<Connection> {
+        if !self.its {
+            return configured.cloned();
+        }
+        let given = Connection {
+            kubeconfig: self.kubeconfig.clone(),
+            context: self.context.clone(),
+        };
+        match configured {
+            Some(configured) if given == Connection::default() => Some(configured.clone()),
+            _ => Some(given),
+        }
+    }
 }
 
 /// Configuration, access and cache.
@@ -75,6 +110,8 @@ pub(super) struct Scene {
     pub(super) request: Request,
     /// What the configuration says, when there is one.
     pub(super) configured: Option<Resolved>,
+    /// The ITS that holds the inventory, if one does.
+    pub(super) its: Option<Connection>,
     /// Whether the source is on another machine.
     pub(super) remote: bool,
     /// What is to be said about the configuration.
@@ -87,12 +124,24 @@ pub(super) struct Scene {
 }
 
 impl SourceArguments {
+    /// Reads the configuration, and the inventory when an ITS holds it, and puts the request together.
+    ///
+    /// # Errors
+    /// As [`SourceArguments::scene_without_inventory`], and an ITS that cannot be read.
+    pub(super) fn scene(&self) -> Result<Scene, CliError> {
+        let mut scene = self.scene_without_inventory()?;
+        if let Some(its) = &scene.its {
+            scene.request.inventory = its_inventory(its)?;
+        }
+        Ok(scene)
+    }
+
     /// Reads the configuration and puts the request together.
     ///
     /// # Errors
     /// A configuration that was named and cannot be read, credentials that are not there. Mistakes inside the
     /// configuration are in [`Scene::diagnostics`].
-    pub(super) fn scene(&self) -> Result<Scene, CliError> {
+    pub(super) fn scene_without_inventory(&self) -> Result<Scene, CliError> {
         let file = self.configuration.file(self.location.as_deref())?;
         let mut diagnostics = Vec::new();
         let mut configured = None;
@@ -116,16 +165,24 @@ impl SourceArguments {
         let login = configured
             .as_ref()
             .and_then(|resolved| resolved.credentials.clone());
+        let configured_its = configured
+            .as_ref()
+            .and_then(|resolved| resolved.its.as_ref());
+        let (its, inventory) = match &self.inventory {
+            Some(path) => (None, InventorySource::Files(path.clone())),
+            None => (self.its.connection(configured_its), InventorySource::Source),
+        };
         Ok(Scene {
             request: Request {
                 location,
                 revision,
                 committed,
-                inventory: self.inventory.clone(),
+                inventory,
                 settings,
                 access: self.configuration.access(login.as_ref())?,
             },
             configured,
+            its,
             remote,
             diagnostics,
             cache: self.configuration.cache(),
@@ -154,6 +211,27 @@ impl SourceArguments {
             None => (here(), None, false),
         }
     }
+}
+
+/// Reads the inventory of an ITS once.
+fn its_inventory(connection: &Connection) -> Result<InventorySource, CliError> {
+    let known = wait_for(its::read(connection.clone()))?.map_err(|problem| {
+        CliError::message(problem.message)
+            .context(format!(
+                "cannot read the inventory of the ITS ({connection})"
+            ))
+            .hint(problem.help)
+    })?;
+    let inventory = known.inventory.unwrap_or_default();
+    Ok(InventorySource::Given(inventory, known.diagnostics))
+}
+
+/// Waits for something that an API server is asked.
+pub(super) fn wait_for<T>(future: impl Future<Output = T>) -> Result<T, CliError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    Ok(runtime.map_err(CliError::new)?.block_on(future))
 }
 
 /// The configuration as a file.

@@ -34,7 +34,7 @@ pub(super) struct Arguments {
 
 /// Verifies.
 pub(super) fn run(arguments: &Arguments, terminal: &Terminal) -> Result<Ending, CliError> {
-    let scene = arguments.source.scene()?;
+    let scene = arguments.source.scene_without_inventory()?;
     let location = arguments.source.location.as_deref();
     // A folder names the repository of both; a URL only that of the source.
     let (source, here) = match location {

@@ -12,8 +12,10 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use crate::api_server::Connection;
 use crate::model::api::pipeline::{
-    BranchOutput, GitCredentials, Inventory, Layout, Output, Pipeline, SecretReference, Source,
+    ApiServer, BranchOutput, GitCredentials, Inventory, Layout, Output, Pipeline, SecretReference,
+    Source,
 };
 use crate::model::api::{ApiObject as _, ReadError, read};
 use crate::model::{Diagnostic, Location, PathPart, RepoPath};
@@ -44,6 +46,8 @@ pub struct Resolved {
     pub name: String,
     /// Where the source is; none when only a running service can read it.
     pub place: Option<Place>,
+    /// The ITS that holds the inventory; none when it is in the source.
+    pub its: Option<Connection>,
     /// The revision that is followed, for a git source.
     pub revision: Option<String>,
     /// Who reads the source.
@@ -252,10 +256,9 @@ impl Resolver<'_> {
                 (None, None, None)
             }
         };
+        let mut its = None;
         match &spec.inventory {
-            Some(Inventory::Its(_)) => {
-                self.not_used("inventory.its", &["spec", "inventory", "its"]);
-            }
+            Some(Inventory::Its(server)) => its = Some(self.connection(server)),
             // The inventory is found by kind; its folder only has to be among those that are read.
             Some(Inventory::Files(files)) if !paths.is_empty() && !covered(&paths, &files.path) => {
                 paths.push(files.path.clone());
@@ -284,6 +287,7 @@ impl Resolver<'_> {
         Resolved {
             name: pipeline.metadata.name.clone().unwrap_or_default(),
             place,
+            its,
             revision,
             credentials,
             settings: Settings {
@@ -346,6 +350,15 @@ impl Resolver<'_> {
             push: branch.push,
             url: branch.url.as_deref().map(|url| self.repository(url)),
             credentials: login.and_then(|login| self.login_at(login, &path)),
+        }
+    }
+
+    /// A kubeconfig starts at the file's folder.
+    fn connection(&self, server: &ApiServer) -> Connection {
+        let kubeconfig = server.kubeconfig.as_ref();
+        Connection {
+            kubeconfig: kubeconfig.map(|path| self.base.join(path)),
+            context: server.context.clone(),
         }
     }
 

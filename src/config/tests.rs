@@ -140,9 +140,14 @@ spec:
     let message = &found[0].message;
     assert_eq!(
         message,
-        "not used by this command: `source.wds`, `inventory.its`, `status`, `outputs.mailbox`"
+        "not used by this command: `source.wds`, `status`, `outputs.mailbox`"
     );
     assert!(resolved.place.is_none() && resolved.outputs.is_empty());
+    let its = resolved.its.unwrap();
+    assert_eq!(
+        (its.kubeconfig, its.context.as_deref()),
+        (None, Some("its1"))
+    );
 }
 
 #[test]

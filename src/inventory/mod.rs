@@ -1,6 +1,7 @@
 //! The inventory: the WECs with what placement and templates look at.
 //!
-//! This file is pure data; `files` reads ManagedClusters and property ConfigMaps from a snapshot's control objects.
+//! This file is pure data; `files` reads ManagedClusters and property ConfigMaps from a snapshot's control objects, `its`
+//! watches them on an ITS.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,19 +9,20 @@ use std::sync::Arc;
 use crate::model::{ClusterName, Labels, Location};
 
 pub mod files;
+pub mod its;
 
 /// The properties of a WEC that a template can name, with their values; usable names only.
 pub type Properties = BTreeMap<String, String>;
 
 /// All WECs, sorted by name. A placement is pinned to one inventory: it sees nothing newer.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Inventory {
     /// The WECs, sorted by name; positions in [`ClusterSet`](crate::model::ClusterSet)s point here.
     pub clusters: Vec<Cluster>,
 }
 
 /// One WEC.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cluster {
     /// The ManagedCluster's name.
     pub name: ClusterName,

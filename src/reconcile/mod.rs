@@ -10,6 +10,7 @@
 pub mod deliver;
 pub mod facts;
 pub mod guard;
+pub mod lease;
 pub mod pipeline;
 pub mod policies;
 pub mod rendering;
@@ -22,7 +23,7 @@ pub mod verify;
 pub use deliver::{DeliverError, Delivery, DeliveryOptions, Destination, Outcome};
 pub use pipeline::Pipeline;
 pub use rendering::{ClusterSummary, Rendering, Summary};
-pub use request::{Progress, RenderError, Request, Settings, Silent};
+pub use request::{InventorySource, Progress, RenderError, Request, Settings, Silent};
 pub use verify::{Verification, verify};
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::rendering::{Rendering, unselected_note};
-use super::request::{Progress, RenderError, Request, Settings};
+use super::request::{InventorySource, Progress, RenderError, Request, Settings};
 use super::{policies, secrets};
 use crate::git::{RemoteUrl, Scheme};
 use crate::inventory::{self, Inventory};
@@ -41,8 +41,8 @@ pub struct Pipeline {
     placer: Placer,
     transformer: Transformer,
     namespaces: HashMap<String, Arc<[Variant]>>,
-    /// What was rendered last.
-    last: Option<Rendering>,
+    /// What was rendered last, and where its WECs were found.
+    last: Option<(InventorySource, Rendering)>,
     /// What was built last for each destination.
     pub(super) built: HashMap<String, LastBuilt>,
 }
@@ -119,18 +119,28 @@ impl Pipeline {
         let mut inventory_complete = source.snapshot.is_complete();
         let mut unknown_rules = unknown_rules(&source.snapshot);
         let inventory = match &request.inventory {
-            None => self.inventory(
+            InventorySource::Source => self.inventory_in(
                 &source.snapshot.controls,
                 &mut found,
                 &mut inventory_complete,
             ),
-            Some(place) => {
+            InventorySource::Files(place) => {
                 let place = Place::Folder(place.clone());
                 let read = self.read(place, request).map_err(RenderError::Inventory)?;
                 inventory_complete = read.snapshot.is_complete();
                 unknown_rules.extend(self::unknown_rules(&read.snapshot));
                 found.extend(read.diagnostics);
-                self.inventory(&read.snapshot.controls, &mut found, &mut inventory_complete)
+                self.inventory_in(&read.snapshot.controls, &mut found, &mut inventory_complete)
+            }
+            InventorySource::Given(given, diagnostics) => {
+                inventory_complete = is_complete(diagnostics);
+                found.extend(diagnostics.iter().cloned());
+                if given.clusters.is_empty() {
+                    found.push(empty_inventory("the ITS holds no ManagedCluster").help(
+                        "register a WEC: clusteradm join … on it, then clusteradm accept on the ITS",
+                    ));
+                }
+                self.known_inventory(Arc::clone(given))
             }
         };
         let rendering = self.render_snapshot(
@@ -145,15 +155,18 @@ impl Pipeline {
             &request.settings,
             clock,
         );
-        self.last = request.inventory.is_none().then(|| rendering.clone());
+        // Files may change under the same name.
+        let found_again = !matches!(request.inventory, InventorySource::Files(_));
+        self.last = found_again.then(|| (request.inventory.clone(), rendering.clone()));
         Ok(rendering)
     }
 
     /// Gives the last rendering when nothing that goes into it changed.
     fn unchanged(&self, request: &Request, source: &ReadSource) -> Option<Rendering> {
-        let last = self.last.as_ref().filter(|_| request.inventory.is_none())?;
-        let same =
-            Arc::ptr_eq(&last.snapshot, &source.snapshot) && last.settings == request.settings;
+        let (inventory, last) = self.last.as_ref()?;
+        let same = Arc::ptr_eq(&last.snapshot, &source.snapshot)
+            && last.settings == request.settings
+            && *inventory == request.inventory;
         same.then(|| last.clone())
     }
 
@@ -240,27 +253,31 @@ impl Pipeline {
         }
     }
 
-    fn inventory(
+    /// Reads the WECs among control objects.
+    fn inventory_in(
         &self,
         controls: &[Control],
         found: &mut Vec<Diagnostic>,
         complete: &mut bool,
     ) -> Arc<Inventory> {
         let (inventory, diagnostics) = inventory::files::read(controls);
-        *complete &= diagnostics
-            .iter()
-            .all(|diagnostic| diagnostic.severity < Severity::Error);
+        *complete &= is_complete(&diagnostics);
         found.extend(diagnostics);
         if inventory.clusters.is_empty() {
             found.push(
-                Diagnostic::error("EmptyInventory", "there is no WEC: neither a ManagedCluster nor a SyncTarget was found")
-                    .help("write down the inventory: kubectl get managedclusters -o yaml > inventory/clusters.yaml"),
+                empty_inventory("neither a ManagedCluster nor a SyncTarget was found").help(
+                    "write down the inventory: kubectl get managedclusters -o yaml > inventory/clusters.yaml",
+                ),
             );
         }
-        // An equal inventory is the same one: what was rendered for it is found again by comparing pointers.
+        self.known_inventory(Arc::new(inventory))
+    }
+
+    /// An equal inventory is the same one: what was rendered for it is found again by comparing pointers.
+    fn known_inventory(&self, inventory: Arc<Inventory>) -> Arc<Inventory> {
         match self.transformer.inventory() {
-            Some(last) if **last == inventory => Arc::clone(last),
-            _ => Arc::new(inventory),
+            Some(last) if *last == inventory => Arc::clone(last),
+            _ => inventory,
         }
     }
 
@@ -361,6 +378,17 @@ pub(super) struct Input {
     pub(super) inventory_complete: bool,
     pub(super) unknown_rules: Vec<RepoPath>,
     pub(super) found: Vec<Diagnostic>,
+}
+
+/// An error means that a WEC may be missing.
+fn is_complete(diagnostics: &[Diagnostic]) -> bool {
+    diagnostics
+        .iter()
+        .all(|diagnostic| diagnostic.severity < Severity::Error)
+}
+
+fn empty_inventory(why: &str) -> Diagnostic {
+    Diagnostic::error("EmptyInventory", format!("there is no WEC: {why}"))
 }
 
 /// Finds the files that cannot be read and may hold what changes other objects: transforms, customizers, properties.

@@ -1,9 +1,12 @@
 //! What is asked for, and what can go wrong before there is a result.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 pub use crate::config::Settings;
 use crate::git::Access;
+use crate::inventory::Inventory;
+use crate::model::Diagnostic;
 use crate::source::SourceError;
 
 /// What to render.
@@ -15,12 +18,25 @@ pub struct Request {
     pub revision: Option<String>,
     /// Whether a local repository is read as committed, at `HEAD` when no revision is named, rather than as it lies there.
     pub committed: bool,
-    /// A file or folder with the inventory; none to take it from the source.
-    pub inventory: Option<PathBuf>,
+    /// Where the WECs are found.
+    pub inventory: InventorySource,
     /// What the configuration says.
     pub settings: Settings,
     /// How remotes are reached.
     pub access: Access,
+}
+
+/// Where the WECs are found.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum InventorySource {
+    /// In the source, beside the policies.
+    #[default]
+    Source,
+    /// In a file or folder of their own.
+    Files(PathBuf),
+    /// They are known already, and so is what is wrong with them: an error among it means that WECs may be missing, and
+    /// then those keep what they have.
+    Given(Arc<Inventory>, Arc<[Diagnostic]>),
 }
 
 /// Hears how far a long piece of work is.

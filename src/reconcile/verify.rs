@@ -10,7 +10,7 @@ use git2::Repository;
 
 use super::deliver::source_commit;
 use super::pipeline::{Clock, Input, Pipeline};
-use super::request::{Progress, RenderError, Request};
+use super::request::{InventorySource, Progress, RenderError, Request};
 use super::{facts, settings};
 use crate::git::Access;
 use crate::output::branch::build::{self, KeptFile};
@@ -100,7 +100,7 @@ pub fn verify(
         location,
         revision: Some(trailers.commit.to_string()),
         committed: true,
-        inventory: None,
+        inventory: InventorySource::Source,
         settings: settings::read(&lock.options)?,
         access: access.clone(),
     };

@@ -12,12 +12,13 @@ use std::{
 use crate::support::project;
 
 /// What each part of the crate may name, itself aside.
-const ARROWS: [(&str, &[&str]); 13] = [
+const ARROWS: [(&str, &[&str]); 14] = [
     ("model", &[]),
     ("yaml", &["model"]),
     ("git", &["model"]),
+    ("api_server", &["model"]),
     ("source", &["model", "yaml", "git"]),
-    ("inventory", &["model", "source"]),
+    ("inventory", &["model", "source", "api_server"]),
     ("placement", &["model", "source", "inventory"]),
     (
         "transform",
@@ -29,6 +30,7 @@ const ARROWS: [(&str, &[&str]); 13] = [
             "model",
             "yaml",
             "git",
+            "api_server",
             "source",
             "inventory",
             "placement",
@@ -41,6 +43,7 @@ const ARROWS: [(&str, &[&str]); 13] = [
             "model",
             "yaml",
             "git",
+            "api_server",
             "source",
             "inventory",
             "placement",
@@ -48,13 +51,14 @@ const ARROWS: [(&str, &[&str]); 13] = [
             "output",
         ],
     ),
-    ("config", &["model", "yaml", "git"]),
+    ("config", &["model", "yaml", "git", "api_server"]),
     (
         "reconcile",
         &[
             "model",
             "yaml",
             "git",
+            "api_server",
             "source",
             "inventory",
             "placement",
@@ -70,6 +74,7 @@ const ARROWS: [(&str, &[&str]); 13] = [
             "model",
             "yaml",
             "git",
+            "api_server",
             "source",
             "inventory",
             "placement",
@@ -86,6 +91,7 @@ const ARROWS: [(&str, &[&str]); 13] = [
             "model",
             "yaml",
             "git",
+            "api_server",
             "source",
             "inventory",
             "placement",
@@ -100,11 +106,16 @@ const ARROWS: [(&str, &[&str]); 13] = [
 ];
 
 /// The core: the same inputs give the same bytes. A folder stands for all that is in it.
-const PURE: [&str; 30] = [
+const PURE: [&str; 35] = [
     "lib.rs",
     "model",
     "yaml",
-    "inventory",
+    "inventory/mod.rs",
+    "inventory/files",
+    "inventory/its/index.rs",
+    "api_server/objects.rs",
+    "api_server/trouble.rs",
+    "reconcile/lease/mod.rs",
     "placement",
     "transform",
     "source/mod.rs",

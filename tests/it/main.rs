@@ -18,6 +18,7 @@ mod servers;
 mod servers_argocd;
 mod servers_examples;
 mod servers_flux;
+mod servers_its;
 mod servers_pipeline;
 mod servers_push;
 mod support;

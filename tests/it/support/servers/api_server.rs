@@ -19,15 +19,25 @@ pub(crate) struct ApiServer {
     folder: PathBuf,
     port: u16,
     token: String,
+    /// Where its etcd is.
+    etcd: String,
+    /// What it was told beyond the usual.
+    flags: Vec<String>,
     processes: Vec<Server>,
 }
 
 const SERVER: &str = "the Kubernetes API server";
+const KUBE_APISERVER: &str = "kube-apiserver";
 
 impl ApiServer {
     /// A control plane of the test's own. `name` is the name of its context.
     pub(crate) fn start(name: &str) -> Result<Self, Missing> {
-        Self::start_with_controllers(name, &[])
+        Self::start_with(name, &[], &[])
+    }
+
+    /// The same with more flags for kube-apiserver; of two for one thing the later counts.
+    pub(crate) fn start_with_flags(name: &str, flags: &[&str]) -> Result<Self, Missing> {
+        Self::start_with(name, &[], flags)
     }
 
     /// The same with some of Kubernetes' own controllers, by the names that kube-controller-manager gives them. Without
@@ -37,6 +47,10 @@ impl ApiServer {
         name: &str,
         controllers: &[&str],
     ) -> Result<Self, Missing> {
+        Self::start_with(name, controllers, &[])
+    }
+
+    fn start_with(name: &str, controllers: &[&str], flags: &[&str]) -> Result<Self, Missing> {
         require(SERVER, &["etcd", "kubernetes"])?;
         let folder = crate::support::folder(name);
         let (port, token) = (free_port(), secret());
@@ -44,31 +58,50 @@ impl ApiServer {
         let administrator = format!("{token},admin,admin-uid,\"system:masters\"\n");
         fs::write(folder.join("tokens.csv"), administrator).unwrap();
         let (etcd_url, etcd) = etcd(&folder);
-        let server = kube_apiserver(&folder, port, &etcd_url);
+        let flags: Vec<String> = flags.iter().map(|&flag| flag.to_owned()).collect();
+        let server = kube_apiserver(&folder, port, &etcd_url, &flags);
         let name = name.to_owned();
         let mut api = Self {
             name,
             folder,
             port,
             token,
+            etcd: etcd_url,
+            flags,
             processes: Vec::new(),
         };
         fs::write(api.kubeconfig(), api.kubeconfig_in("default")).unwrap();
 
         let mut processes = vec![etcd, server];
-        until_ready(SERVER, &mut processes, || {
-            let output = api.kubectl(&["get", "--raw=/readyz"]);
-            if output.status.success() {
-                Ok(())
-            } else {
-                Err(text(&output.stderr))
-            }
-        })?;
+        until_ready(SERVER, &mut processes, || api.is_ready())?;
         if !controllers.is_empty() {
             processes.push(kube_controller_manager(&api, controllers));
         }
         api.processes = processes;
         Ok(api)
+    }
+
+    /// Ends kube-apiserver, at once and without a word to anybody. Its etcd, and so everything in it, stays.
+    pub(crate) fn kill(&mut self) {
+        self.processes
+            .retain(|process| process.name != KUBE_APISERVER);
+    }
+
+    /// Starts kube-apiserver once more, at the same address.
+    pub(crate) fn revive(&mut self) {
+        let server = kube_apiserver(&self.folder, self.port, &self.etcd, &self.flags);
+        let mut processes = vec![server];
+        until_ready(SERVER, &mut processes, || self.is_ready()).unwrap();
+        self.processes.append(&mut processes);
+    }
+
+    fn is_ready(&self) -> Result<(), String> {
+        let output = self.kubectl(&["get", "--raw=/readyz"]);
+        if output.status.success() {
+            Ok(())
+        } else {
+            Err(text(&output.stderr))
+        }
     }
 
     /// What it was started as, and the name of its context.
@@ -94,6 +127,13 @@ impl ApiServer {
     /// A kubeconfig file of an administrator.
     pub(crate) fn kubeconfig(&self) -> PathBuf {
         self.folder.join("kubeconfig")
+    }
+
+    /// The text of a kubeconfig with these credentials: `{"token": …}`, or `{"token": …, "as": "somebody"}`.
+    pub(crate) fn kubeconfig_of(&self, user: &Value) -> String {
+        let mut kubeconfig: Value = serde_json::from_str(&self.kubeconfig_in("default")).unwrap();
+        kubeconfig["users"][0]["user"] = user.clone();
+        kubeconfig.to_string()
     }
 
     /// The text of a kubeconfig of an administrator, with another namespace than `default` to work in.
@@ -247,7 +287,7 @@ fn etcd(folder: &Path) -> (String, Server) {
     (clients, Server::start("etcd", folder, &command))
 }
 
-fn kube_apiserver(folder: &Path, port: u16, etcd_url: &str) -> Server {
+fn kube_apiserver(folder: &Path, port: u16, etcd_url: &str, flags: &[String]) -> Server {
     let mut command = Command::new(program("kube-apiserver"));
     command
         .arg(format!("--etcd-servers={etcd_url}"))
@@ -262,8 +302,9 @@ fn kube_apiserver(folder: &Path, port: u16, etcd_url: &str) -> Server {
         .args([
             "--service-cluster-ip-range=10.0.0.0/24",
             "--allow-privileged=true",
-        ]);
-    Server::start("kube-apiserver", folder, &command)
+        ])
+        .args(flags);
+    Server::start(KUBE_APISERVER, folder, &command)
 }
 
 fn kube_controller_manager(api: &ApiServer, controllers: &[&str]) -> Server {
