@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::difference::difference;
 use crate::model::{ObjectKey, PathPart};
 use crate::reconcile::Rendering;
+use crate::reconcile::compare::difference;
 use crate::transform::compile::{self, EXPAND_PARAMETERS, EXPAND_TEMPLATES, FormKey};
 use crate::transform::parameters::parameters_read;
 use crate::transform::template::{Reads, Template};

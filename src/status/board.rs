@@ -39,6 +39,9 @@ pub struct PipelineBoard {
     /// What keeps it from working; none when all is well.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<Problem>,
+    /// What stands between us and the ITS; meanwhile the last good inventory counts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub inventory_problem: Option<Problem>,
     /// The WECs of the inventory that was used last.
     pub clusters: Vec<ClusterName>,
     /// The newest commits, the newest first; shared, so that a copy of the board is cheap.
@@ -163,6 +166,16 @@ impl CommitBoard {
     /// Tells whether nothing more is waited for.
     pub fn is_over(&self) -> bool {
         self.whole.is_over() && self.clusters.values().all(ClusterState::is_over)
+    }
+
+    /// Another commit took its place: WECs that have not come to an end do so now, and the commit with them. Tells whether any did.
+    pub fn supersede(&mut self, by: &str, now: Timestamp) -> bool {
+        if self.is_over() {
+            return false;
+        }
+        self.observe_all(&Observation::Superseded { by: by.to_owned() }, now);
+        self.whole.overtake(by, now);
+        true
     }
 
     /// Takes in what concerns the commit and all its WECs.

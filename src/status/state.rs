@@ -147,6 +147,13 @@ impl ClusterState {
         (self.phase, self.why()) != before
     }
 
+    /// Marks it as overtaken even where nothing more was waited for: a commit as a whole is, when one of its WECs is.
+    pub(super) fn overtake(&mut self, by: &str, now: Timestamp) {
+        self.superseded = Some(by.to_owned());
+        self.phase = Phase::Superseded;
+        self.since = now;
+    }
+
     /// Another attempt: what failed, was held or was overtaken before counts no more; what the WEC said of bytes that it has, does.
     fn begin(&mut self) {
         self.failed = None;

@@ -7,7 +7,7 @@
 //!
 //! No pipeline waits for another. What a worker does not know it finds in git; what the clerk writes down is a cache.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -19,9 +19,10 @@ use tokio::sync::watch;
 use super::Pipeline;
 use crate::config::{Place, Resolved, ResolvedOutput};
 use crate::git::RemoteUrl;
+use crate::inventory::its;
 use crate::model::{ClusterName, ObjectKey};
 use crate::placement::Explanation;
-use crate::status::board::{Board, CommitBoard, PipelineBoard};
+use crate::status::board::{Board, CommitBoard, PipelineBoard, Problem};
 use crate::status::state::Observation;
 use crate::status::summarise::{Style, statuses};
 use crate::status::{CommitStatus, Report};
@@ -90,6 +91,8 @@ pub struct Service {
 
 /// What concerns all pipelines.
 pub struct Options {
+    /// Where watches run.
+    pub runtime: tokio::runtime::Handle,
     /// The folder for what may be deleted at any time.
     pub cache: PathBuf,
     /// Gives where the commit statuses of a pipeline go.
@@ -105,7 +108,9 @@ struct Running {
     /// Reports that came before the commit that they speak of.
     early: VecDeque<Report>,
     /// WECs that reported once.
-    talkative: std::collections::BTreeSet<ClusterName>,
+    talkative: BTreeSet<ClusterName>,
+    /// The watch of the ITS; ends with this.
+    _feed: Option<its::Feed>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -176,7 +181,7 @@ impl Service {
             ..PipelineBoard::default()
         };
         let known = journal::read(&self.clerk.folder(&name));
-        let mut talkative = std::collections::BTreeSet::new();
+        let mut talkative = BTreeSet::new();
         for commit in known {
             let spoke = commit
                 .clusters
@@ -190,12 +195,9 @@ impl Service {
         let memory = Arc::new(Mutex::new(Pipeline::new(Some(self.options.cache.clone()))));
         let plan = Arc::new(plan);
         let sinks = (self.options.sinks)(&plan);
-        let thread = worker::start(
-            self,
-            Arc::clone(&plan),
-            Arc::clone(&wake),
-            Arc::clone(&memory),
-        );
+        let feed = self.watch_inventory(&name, &plan, &wake);
+        let inventory = feed.as_ref().map(|feed| feed.receiver.clone());
+        let thread = worker::start(self, &plan, &wake, &memory, inventory);
         let running = Running {
             plan,
             wake,
@@ -203,10 +205,47 @@ impl Service {
             sinks,
             early: VecDeque::new(),
             talkative,
+            _feed: feed,
             thread: Some(thread),
         };
         lock(&self.running).insert(name.clone(), running);
         self.tell_again(&name);
+    }
+
+    /// Watches the ITS that holds a pipeline's inventory: each change asks for a run, and what is wrong with the watch is on the board.
+    fn watch_inventory(
+        self: &Arc<Self>,
+        name: &str,
+        plan: &Plan,
+        wake: &Arc<Wake>,
+    ) -> Option<its::Feed> {
+        let connection = plan.resolved.its.clone()?;
+        let _inside = self.options.runtime.enter();
+        let feed = its::watch(connection);
+        let mut receiver = feed.receiver.clone();
+        let (service, wake) = (Arc::downgrade(self), Arc::downgrade(wake));
+        let name = name.to_owned();
+        self.options.runtime.spawn(async move {
+            let mut generation = 0;
+            while receiver.changed().await.is_ok() {
+                let known = receiver.borrow_and_update().clone();
+                let (Some(service), Some(wake)) = (service.upgrade(), wake.upgrade()) else {
+                    return;
+                };
+                let problem = known.problem.map(|problem| Problem {
+                    reason: problem.reason.to_owned(),
+                    message: problem.message,
+                    help: Some(problem.help),
+                    since: problem.since,
+                });
+                service.update(&name, |board| board.inventory_problem = problem);
+                if known.generation != generation {
+                    generation = known.generation;
+                    wake.ask(|orders| orders.push(None));
+                }
+            }
+        });
+        Some(feed)
     }
 
     /// What was known before the start is told again: the sinks find out what of it was never posted.

@@ -185,11 +185,9 @@ fn same_bytes(
 
 /// Every older commit that has not come to an end is overtaken by the one that was published. Gives their ids.
 pub(super) fn supersede(board: &mut PipelineBoard, by: &str, now: Timestamp) -> Vec<String> {
-    let overtaken = Observation::Superseded { by: by.to_owned() };
     let mut touched = Vec::new();
     for commit in &mut board.commits {
-        if commit.id != by && !commit.is_over() {
-            Arc::make_mut(commit).observe_all(&overtaken, now);
+        if commit.id != by && !commit.is_over() && Arc::make_mut(commit).supersede(by, now) {
             touched.push(commit.id.clone());
         }
     }

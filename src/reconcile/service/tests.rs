@@ -47,6 +47,7 @@ impl Told {
 struct Scene {
     folder: tempfile::TempDir,
     told: Arc<Told>,
+    runtime: tokio::runtime::Runtime,
 }
 
 impl Scene {
@@ -56,6 +57,7 @@ impl Scene {
         let scene = Self {
             folder,
             told: Arc::default(),
+            runtime: tokio::runtime::Runtime::new().expect("a runtime"),
         };
         scene.write("policy.yaml", POLICY);
         for name in ["berlin", "paris"] {
@@ -109,6 +111,7 @@ impl Scene {
     fn service(&self) -> Arc<Service> {
         let told = Arc::clone(&self.told);
         Service::new(Options {
+            runtime: self.runtime.handle().clone(),
             cache: self.folder.path().join("cache"),
             sinks: Box::new(move |_| vec![Arc::clone(&told) as Arc<dyn Sink>]),
         })

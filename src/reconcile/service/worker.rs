@@ -7,12 +7,15 @@ use std::time::{Duration, Instant};
 
 use git2::Repository;
 use jiff::Timestamp;
+use tokio::sync::watch::Receiver;
 
 use super::access::access;
 use super::queue::{Orders, Wake};
 use super::{Plan, Service, lock, record, schedule};
 use crate::config::{Place, ResolvedOutput};
 use crate::git::{GitError, RemoteUrl, Scheme};
+use crate::inventory::its;
+use crate::reconcile::request::InventorySource;
 use crate::reconcile::{
     DeliverError, Delivery, DeliveryOptions, Destination, Outcome, Pipeline, Progress, RenderError,
     Rendering, Request,
@@ -29,16 +32,18 @@ const POLL: Duration = Duration::from_secs(2);
 /// Starts a pipeline's thread.
 pub(super) fn start(
     service: &Arc<Service>,
-    plan: Arc<Plan>,
-    wake: Arc<Wake>,
-    memory: Arc<Mutex<Pipeline>>,
+    plan: &Arc<Plan>,
+    wake: &Arc<Wake>,
+    memory: &Arc<Mutex<Pipeline>>,
+    inventory: Option<Receiver<its::Known>>,
 ) -> JoinHandle<()> {
     let mut worker = Worker {
         service: Arc::clone(service),
         name: plan.resolved.name.clone(),
-        plan,
-        wake,
-        memory,
+        plan: Arc::clone(plan),
+        wake: Arc::clone(wake),
+        memory: Arc::clone(memory),
+        inventory,
         failures: 0,
         given_up: 0,
         last: None,
@@ -57,6 +62,8 @@ struct Worker {
     plan: Arc<Plan>,
     wake: Arc<Wake>,
     memory: Arc<Mutex<Pipeline>>,
+    /// What is known of the ITS; none when the inventory is in the source.
+    inventory: Option<Receiver<its::Known>>,
     /// Runs that failed in a row.
     failures: u32,
     /// Commits in a row that were given up for a newer one.
@@ -78,6 +85,12 @@ enum End {
 /// What keeps a run from its end.
 #[derive(Debug, thiserror::Error)]
 enum RunError {
+    #[error("the inventory is not known yet: {message}")]
+    NoInventory {
+        reason: &'static str,
+        message: String,
+        help: String,
+    },
     #[error(transparent)]
     Access(#[from] GitError),
     #[error(transparent)]
@@ -91,6 +104,7 @@ enum RunError {
 impl RunError {
     fn reason(&self) -> &'static str {
         match self {
+            Self::NoInventory { reason, .. } => reason,
             Self::Access(error) => error.reason(),
             Self::Render(error) => error.reason(),
             Self::Deliver(error) => error.reason(),
@@ -100,6 +114,7 @@ impl RunError {
 
     fn help(&self) -> Option<String> {
         match self {
+            Self::NoInventory { help, .. } => Some(help.clone()),
             Self::Access(error) => Some(error.help().to_owned()),
             Self::Render(error) => error.help(),
             Self::Deliver(error) => error.help(),
@@ -228,11 +243,32 @@ impl Worker {
             location,
             revision: resolved.revision.clone(),
             committed,
-            inventory: None,
+            inventory: self.inventory()?,
             settings: resolved.settings.clone(),
             access: access(resolved.credentials.as_ref())?,
         };
         Ok(lock(&self.memory).render(&request, &self.stages())?)
+    }
+
+    /// The last good inventory of the ITS, however old; the source's own when there is no ITS.
+    fn inventory(&self) -> Result<InventorySource, RunError> {
+        let Some(receiver) = &self.inventory else {
+            return Ok(InventorySource::Source);
+        };
+        let known = receiver.borrow().clone();
+        match (known.inventory, known.problem) {
+            (Some(inventory), _) => Ok(InventorySource::Given(inventory, known.diagnostics)),
+            (None, Some(problem)) => Err(RunError::NoInventory {
+                reason: problem.reason,
+                message: problem.message,
+                help: problem.help,
+            }),
+            (None, None) => Err(RunError::NoInventory {
+                reason: "InventoryNotSynced",
+                message: "the ITS has not been listed to the end".to_owned(),
+                help: "it goes on by itself as soon as it is".to_owned(),
+            }),
+        }
     }
 
     fn stages(&self) -> Stages<'_> {
