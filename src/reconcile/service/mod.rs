@@ -30,6 +30,7 @@ use crate::status::{CommitStatus, Report};
 mod access;
 mod clerk;
 mod journal;
+mod previews;
 mod queue;
 mod record;
 mod schedule;
@@ -38,6 +39,7 @@ mod tests;
 mod worker;
 
 pub use access::access;
+pub use previews::{Preview, PullRequest};
 pub use queue::{Orders, Wake};
 
 /// The most reports that wait for the commit that they speak of.
@@ -56,6 +58,8 @@ pub struct Plan {
     pub deadline: Duration,
     /// How statuses are named and linked.
     pub style: Style,
+    /// Whether pull requests are told what they would change.
+    pub previews: bool,
     /// The label by which WECs share a status when there are too many.
     pub group_by: Option<String>,
 }
@@ -76,6 +80,8 @@ pub enum Expectation {
 pub trait Sink: Send + Sync {
     /// Replaces what is wanted for a commit.
     fn want(&self, commit: &str, statuses: Vec<CommitStatus>);
+    /// Replaces the comment with this marker on a pull request.
+    fn comment(&self, pull: u64, marker: &str, markdown: String);
     /// Closes what was left pending on a commit that nothing is known of any more.
     fn close(&self, commit: &str, style: &Style, by: &str);
 }
@@ -109,6 +115,8 @@ struct Running {
     early: VecDeque<Report>,
     /// WECs that reported once.
     talkative: BTreeSet<ClusterName>,
+    /// What pull requests would change, by number.
+    previews: BTreeMap<u64, Preview>,
     /// The watch of the ITS; ends with this.
     _feed: Option<its::Feed>,
     thread: Option<JoinHandle<()>>,
@@ -205,6 +213,7 @@ impl Service {
             sinks,
             early: VecDeque::new(),
             talkative,
+            previews: BTreeMap::new(),
             _feed: feed,
             thread: Some(thread),
         };

@@ -1,11 +1,13 @@
 //! What a worker is asked to do, coalesced: however many pushes come while it works, one run to the newest commit follows.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Condvar, Mutex};
 use std::time::Instant;
 
-use super::lock;
+use super::{PullRequest, lock};
 
+/// The most pull requests that wait.
+const PREVIEWS: usize = 64;
 /// The most heads of pushes that are remembered between two runs.
 const HEADS: usize = 64;
 
@@ -20,6 +22,8 @@ pub struct Orders {
     pub stop: bool,
     /// Where pushes say that the reference moved to, the newest last.
     pub heads: VecDeque<String>,
+    /// Pull requests that want a preview, by number.
+    pub previews: BTreeMap<u64, PullRequest>,
     /// The commit whose removals are released.
     pub release: Option<String>,
 }
@@ -33,6 +37,14 @@ impl Orders {
             self.heads.push_back(head.to_owned());
             let excess = self.heads.len().saturating_sub(HEADS);
             self.heads.drain(..excess);
+        }
+    }
+
+    /// Asks for a preview; of many that wait the oldest pull requests go.
+    pub(super) fn preview(&mut self, pull: PullRequest) {
+        self.previews.insert(pull.number, pull);
+        while self.previews.len() > PREVIEWS {
+            self.previews.pop_first();
         }
     }
 }
@@ -56,7 +68,7 @@ impl Wake {
         let mut orders = lock(&self.orders);
         loop {
             let now = Instant::now();
-            if orders.run || orders.stop || now >= until {
+            if orders.run || orders.stop || !orders.previews.is_empty() || now >= until {
                 return std::mem::take(&mut orders);
             }
             let waited = self.changed.wait_timeout(orders, until - now);

@@ -20,7 +20,10 @@ spec:
 
 /// Remembers what is wanted of it.
 #[derive(Default)]
-struct Told(Mutex<BTreeMap<String, BTreeMap<String, CommitStatus>>>);
+struct Told(
+    Mutex<BTreeMap<String, BTreeMap<String, CommitStatus>>>,
+    Mutex<BTreeMap<u64, String>>,
+);
 
 impl Sink for Told {
     fn want(&self, commit: &str, statuses: Vec<CommitStatus>) {
@@ -28,6 +31,10 @@ impl Sink for Told {
             .into_iter()
             .map(|status| (status.context.clone(), status));
         lock(&self.0).insert(commit.to_owned(), statuses.collect());
+    }
+
+    fn comment(&self, pull: u64, _: &str, markdown: String) {
+        lock(&self.1).insert(pull, markdown);
     }
 
     fn close(&self, _: &str, _: &Style, _: &str) {}
@@ -104,6 +111,7 @@ impl Scene {
                 max_clusters: 30,
                 target_url: None,
             },
+            previews: true,
             group_by: None,
         }
     }
@@ -462,5 +470,47 @@ fn statuses_are_in_the_words_of_a_forge() {
             .all(|status| status.state == StatusState::Success)
     );
     drop(all);
+    service.stop();
+}
+
+#[test]
+fn a_pull_request_is_told_what_it_would_change_and_nothing_is_published() {
+    let scene = Scene::new();
+    let first = scene.commit("Open the shop");
+    let service = scene.start();
+    eventually("published", || {
+        phase(&service, &first) == Some(Phase::Published)
+    });
+    let generated = scene.generated();
+    let repository = git2::Repository::open(scene.source()).expect("a repository");
+    let main = repository
+        .head()
+        .expect("a head")
+        .name()
+        .expect("a name")
+        .to_owned();
+    let base = repository
+        .head()
+        .and_then(|head| head.peel_to_commit())
+        .expect("a commit");
+    repository.branch("kinder", &base, false).expect("a branch");
+    repository.set_head("refs/heads/kinder").expect("moved");
+    scene.write("shop.yaml", &config_map("welcome"));
+    let head = scene.commit("Be kinder");
+    repository.set_head(&main).expect("moved back");
+    let pull = PullRequest {
+        number: 7,
+        head: head.clone(),
+        branch: "kinder".into(),
+    };
+    service.pull_request("shop", pull);
+    eventually("told", || {
+        scene.told.line(&head, "stellate/shop/preview")
+            == "Success would change: 0 objects added, 1 changed, 0 removed, on 2 WECs"
+    });
+    let comment = lock(&scene.told.1)[&7].clone();
+    assert!(comment.contains("+  greeting: welcome"), "{comment}");
+    assert!(comment.contains("on 2 WEC(s): berlin, paris"), "{comment}");
+    assert_eq!(scene.generated(), generated);
     service.stop();
 }

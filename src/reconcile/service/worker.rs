@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use tokio::sync::watch::Receiver;
 
 use super::access::access;
+use super::previews::{Previewer, PullRequest};
 use super::queue::{Orders, Wake};
 use super::{Plan, Service, lock, record, schedule};
 use crate::config::{Place, ResolvedOutput};
@@ -44,6 +45,7 @@ pub(super) fn start(
         wake: Arc::clone(wake),
         memory: Arc::clone(memory),
         inventory,
+        previewer: Previewer::default(),
         failures: 0,
         given_up: 0,
         last: None,
@@ -64,6 +66,7 @@ struct Worker {
     memory: Arc<Mutex<Pipeline>>,
     /// What is known of the ITS; none when the inventory is in the source.
     inventory: Option<Receiver<its::Known>>,
+    previewer: Previewer,
     /// Runs that failed in a row.
     failures: u32,
     /// Commits in a row that were given up for a newer one.
@@ -161,7 +164,26 @@ impl Worker {
             let wait = schedule::wait(self.plan.interval, self.failures, schedule::random());
             self.rest(wait);
             orders = self.wake.wait(Instant::now() + wait);
+            for pull in std::mem::take(&mut orders.previews).into_values() {
+                self.preview(&pull);
+            }
         }
+    }
+
+    /// Tells a pull request what it would change, against what was published last.
+    fn preview(&mut self, pull: &PullRequest) {
+        if !self.plan.previews {
+            return;
+        }
+        let (Some((_, base)), Ok(request)) = (&self.last, self.request()) else {
+            tracing::warn!(
+                pull = pull.number,
+                "no preview: nothing was published to compare with"
+            );
+            return;
+        };
+        let preview = self.previewer.preview(pull, &request, base, &self.plan);
+        self.service.previewed(&self.name, preview);
     }
 
     /// Says on the board what the pipeline waits for.
@@ -233,21 +255,26 @@ impl Worker {
     }
 
     fn render(&self) -> Result<Rendering, RunError> {
+        let request = self.request()?;
+        Ok(lock(&self.memory).render(&request, &self.stages())?)
+    }
+
+    /// What is to be rendered.
+    fn request(&self) -> Result<Request, RunError> {
         let resolved = &self.plan.resolved;
         let (location, committed) = match &resolved.place {
             Some(Place::Git(url)) => (url.clone(), true),
             Some(Place::Folder(path)) => (path.display().to_string(), false),
             None => (String::new(), false),
         };
-        let request = Request {
+        Ok(Request {
             location,
             revision: resolved.revision.clone(),
             committed,
             inventory: self.inventory()?,
             settings: resolved.settings.clone(),
             access: access(resolved.credentials.as_ref())?,
-        };
-        Ok(lock(&self.memory).render(&request, &self.stages())?)
+        })
     }
 
     /// The last good inventory of the ITS, however old; the source's own when there is no ITS.

@@ -1,0 +1,304 @@
+//! Previews: what a pull request would change, as a status on its head and as one comment, edited in place.
+//!
+//! A pull request is rendered like a commit and compared with what was published last; nothing of it is published.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::{Plan, Service, lock};
+use crate::reconcile::compare::{Changes, Kind, changes};
+use crate::reconcile::{Pipeline, Rendering, Request, Silent};
+use crate::status::summarise::shorten;
+use crate::status::{CommitStatus, StatusState, summarise};
+
+/// The most characters of a comment; GitHub takes 65,536.
+const COMMENT: usize = 60_000;
+/// The most lines of one difference in a comment.
+const LINES: usize = 80;
+/// The most previews that a pipeline remembers.
+const REMEMBERED: usize = 64;
+
+/// A pull request that wants to know what it would change.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PullRequest {
+    /// Its number.
+    pub number: u64,
+    /// The commit at its head.
+    pub head: String,
+    /// The branch that it comes from.
+    pub branch: String,
+}
+
+/// What a pull request would change.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Preview {
+    /// The pull request.
+    pub number: u64,
+    /// The commit at its head that was rendered.
+    pub head: String,
+    /// When that was.
+    pub seen: Timestamp,
+    /// The published commit that it was compared with.
+    pub base: String,
+    /// In one line.
+    pub summary: String,
+    /// Errors that the pull request has.
+    pub errors: Vec<String>,
+    /// What would change; none when it could not be rendered at all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub changes: Option<Arc<Changes>>,
+}
+
+/// Renders pull requests, apart from what is published, and remembers for the next one.
+#[derive(Default)]
+pub(super) struct Previewer {
+    memory: Pipeline,
+}
+
+impl Previewer {
+    /// Renders a pull request and compares; `request` is what the pipeline itself renders.
+    pub(super) fn preview(
+        &mut self,
+        pull: &PullRequest,
+        request: &Request,
+        base: &Rendering,
+        plan: &Plan,
+    ) -> Preview {
+        let now = Timestamp::now();
+        let revision = base.source.revision.as_ref();
+        let mut preview = Preview {
+            number: pull.number,
+            head: pull.head.clone(),
+            seen: now,
+            base: revision
+                .map(|found| found.revision.to_string())
+                .unwrap_or_default(),
+            summary: String::new(),
+            errors: Vec::new(),
+            changes: None,
+        };
+        match self.render(pull, request) {
+            Ok(rendering) => {
+                if let Some(found) = &rendering.source.revision {
+                    preview.head = found.revision.to_string();
+                }
+                let errors = rendering
+                    .diagnostics
+                    .iter()
+                    .filter(|found| found.severity == crate::model::Severity::Error);
+                preview.errors = errors
+                    .map(|found| match &found.location {
+                        Some(location) => format!("{location}: {}", found.message),
+                        None => found.message.clone(),
+                    })
+                    .collect();
+                let changes = changes(base, &rendering);
+                preview.summary = match preview.errors.len() {
+                    0 => format!("would change: {}", changes.summary()),
+                    1 => format!("1 error; would change: {}", changes.summary()),
+                    many => format!("{many} errors; would change: {}", changes.summary()),
+                };
+                if changes.is_empty() && preview.errors.is_empty() {
+                    "changes nothing on any WEC".clone_into(&mut preview.summary);
+                }
+                preview.changes = Some(Arc::new(changes));
+            }
+            Err(error) => {
+                preview.summary = format!("cannot be rendered: {error}");
+                preview.errors = vec![error];
+            }
+        }
+        tracing::info!(
+            pull = pull.number,
+            pipeline = plan.resolved.name,
+            "{}",
+            preview.summary
+        );
+        preview
+    }
+
+    /// Forges keep the head of a pull request under one of these names.
+    fn render(&mut self, pull: &PullRequest, request: &Request) -> Result<Rendering, String> {
+        let names = [
+            format!("refs/pull/{}/head", pull.number),
+            format!("refs/merge-requests/{}/head", pull.number),
+            format!("refs/heads/{}", pull.branch),
+        ];
+        let mut last = String::new();
+        for name in names {
+            let request = Request {
+                revision: Some(name),
+                ..request.clone()
+            };
+            match self.memory.render(&request, &Silent) {
+                Ok(rendering) => return Ok(rendering),
+                Err(error) => last = error.to_string(),
+            }
+        }
+        Err(last)
+    }
+}
+
+impl Preview {
+    /// The status on the pull request's head.
+    pub(super) fn status(&self, plan: &Plan) -> CommitStatus {
+        let state = match (self.errors.is_empty(), &self.changes) {
+            (true, _) => StatusState::Success,
+            (false, Some(_)) => StatusState::Failure,
+            (false, None) => StatusState::Error,
+        };
+        CommitStatus {
+            context: plan.style.context(Some("preview")),
+            state,
+            description: shorten(&self.summary, summarise::DESCRIPTION),
+            target_url: plan.style.target_url.as_ref().map(|base| {
+                format!(
+                    "{base}/#/pipelines/{}/pulls/{}",
+                    plan.style.pipeline, self.number
+                )
+            }),
+        }
+    }
+
+    /// The comment: each difference once, with the WECs that have it.
+    pub(super) fn comment(&self, plan: &Plan) -> String {
+        let mut text = format!(
+            "### Stellate: `{}`\n\nAt {}, compared with {}: **{}**\n",
+            plan.resolved.name,
+            crate::status::state::short(&self.head),
+            crate::status::state::short(&self.base),
+            plain(&self.summary),
+        );
+        for error in self.errors.iter().take(20) {
+            text.push_str(&format!("\n- {}", plain(error)));
+        }
+        if !self.errors.is_empty() {
+            text.push('\n');
+        }
+        let objects = self.changes.iter().flat_map(|changes| &changes.objects);
+        let total = self
+            .changes
+            .as_ref()
+            .map_or(0, |changes| changes.objects.len());
+        for (shown, change) in objects.enumerate() {
+            let names: Vec<&str> = change
+                .clusters
+                .iter()
+                .take(8)
+                .map(crate::model::ClusterName::as_str)
+                .collect();
+            let more = match change.clusters.len() - names.len() {
+                0 => String::new(),
+                more => format!(" and {more} more"),
+            };
+            let lines: Vec<&str> = change.diff.lines().collect();
+            let cut = if lines.len() > LINES { "\n…" } else { "" };
+            let fence = fence(&change.diff);
+            let entry = format!(
+                "\n<details><summary>{} {} on {} WEC(s): {}{more}</summary>\n\n{fence}diff\n{}{cut}\n{fence}\n</details>\n",
+                plain(&change.object.to_string()),
+                if change.change == Kind::Kept {
+                    "kept as it is"
+                } else {
+                    change.change.word()
+                },
+                change.clusters.len(),
+                plain(&names.join(", ")),
+                lines[..lines.len().min(LINES)].join("\n"),
+            );
+            if text.chars().count() + entry.chars().count() > COMMENT {
+                text.push_str(&format!("\n… and {} more differences\n", total - shown));
+                break;
+            }
+            text.push_str(&entry);
+        }
+        text
+    }
+}
+
+/// A fence longer than any run of back-ticks in the text.
+fn fence(text: &str) -> String {
+    let mut longest = 0;
+    let mut run = 0;
+    for letter in text.chars() {
+        run = if letter == '`' { run + 1 } else { 0 };
+        longest = longest.max(run);
+    }
+    "`".repeat(3.max(longest + 1))
+}
+
+/// Text that Markdown and HTML leave as it is: names in a pull request are written by anybody.
+fn plain(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match letter {
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '&' => escaped.push_str("&amp;"),
+            '\\' | '`' | '*' | '_' | '[' | ']' | '!' | '#' | '@' | '|' | '~' => {
+                escaped.push('\\');
+                escaped.push(letter);
+            }
+            letter if letter.is_control() => escaped.push(' '),
+            letter => escaped.push(letter),
+        }
+    }
+    escaped
+}
+
+impl Service {
+    /// Asks a pipeline what a pull request would change.
+    pub fn pull_request(&self, pipeline: &str, pull: PullRequest) -> bool {
+        self.order(pipeline, |orders| orders.preview(pull))
+    }
+
+    /// Gives what a pull request would change, as it was rendered last.
+    pub fn preview(&self, pipeline: &str, number: u64) -> Option<Preview> {
+        lock(&self.running)
+            .get(pipeline)?
+            .previews
+            .get(&number)
+            .cloned()
+    }
+
+    /// Keeps a preview, and tells the sinks.
+    pub(super) fn previewed(&self, pipeline: &str, preview: Preview) {
+        let mut running = lock(&self.running);
+        let Some(running) = running.get_mut(pipeline) else {
+            return;
+        };
+        let status = preview.status(&running.plan);
+        let marker = format!("<!-- stellate {} -->", running.plan.style.context(None));
+        let comment = format!("{marker}\n{}", preview.comment(&running.plan));
+        for sink in &running.sinks {
+            sink.want(&preview.head, vec![status.clone()]);
+            sink.comment(preview.number, &marker, comment.clone());
+        }
+        running.previews.insert(preview.number, preview);
+        while running.previews.len() > REMEMBERED {
+            running.previews.pop_first();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_strangers_are_no_markup() {
+        assert_eq!(
+            plain("<img src=x> @all `x`\n"),
+            "&lt;img src=x&gt; \\@all \\`x\\` "
+        );
+    }
+
+    #[test]
+    fn a_difference_with_fences_stays_inside_its_own() {
+        assert_eq!(fence("a ```` b"), "`````");
+        assert_eq!(fence("plain"), "```");
+    }
+}
