@@ -71,7 +71,8 @@ pub(super) fn run(arguments: &Arguments, terminal: &Terminal) -> Result<Ending, 
                 .map(|object| format!("  not selected: {} ({})\n", object.key, object.location))
                 .collect();
             let text = problems::text(&all, &text_of, terminal.out());
-            terminal.show(&(text + &unselected))?;
+            let gap = if unselected.is_empty() { "" } else { "\n" };
+            terminal.show(&format!("{text}{gap}{unselected}"))?;
         }
         Form::Json => {
             let unselected: Vec<_> = rendering.unselected().map(|object| &object.key).collect();
