@@ -3,6 +3,7 @@
 //! Nothing is decided here: every answer comes from the matcher and the selectors that decide, asked about one object
 //! and one WEC, and the verdict from the plan itself. Data only; the words around it are the command line's.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Placement;
@@ -18,7 +19,7 @@ use crate::model::selector::{RequirementOutcome, Selector};
 use crate::model::{ClusterName, Labels, Location, ObjectKey, PolicyName};
 
 /// Why one object is, or is not, on one WEC, or on any.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Explanation {
     /// The object that was asked about.
@@ -36,7 +37,7 @@ pub struct Explanation {
 }
 
 /// What comes out for an object and a WEC.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Verdict {
     /// It is placed there and kept up to date.
@@ -58,7 +59,7 @@ pub enum Verdict {
 }
 
 /// What one policy finds.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PolicyExplanation {
     /// Its name.
@@ -82,7 +83,7 @@ pub struct PolicyExplanation {
 }
 
 /// What one clause finds.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ClauseExplanation {
     /// Its place in the policy, from 0.
@@ -96,7 +97,7 @@ pub struct ClauseExplanation {
 }
 
 /// What one criterion finds.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CriterionExplanation {
     /// The field of the clause: `namespaces`.
@@ -112,7 +113,7 @@ pub struct CriterionExplanation {
 }
 
 /// What one selector finds.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SelectorExplanation {
     /// The selector as kubectl prints it.

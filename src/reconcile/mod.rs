@@ -7,9 +7,11 @@
 //! A [`Pipeline`] remembers what it parsed, placed, compiled and built, so that the next rendering follows what changed.
 //! Its memory may be thrown away at any time: the results are the same.
 
+pub mod browse;
 pub mod deliver;
 pub mod facts;
 pub mod guard;
+pub mod metrics;
 pub mod pipeline;
 pub mod policies;
 pub mod rendering;
