@@ -411,7 +411,9 @@ mod tests {
         let mut board = board(CLUSTERS + 5);
         let pipeline = board.pipelines.get_mut("shop").unwrap();
         let now = Timestamp::UNIX_EPOCH;
-        for (name, state) in &mut pipeline.commits[0].clusters {
+        let id = pipeline.commits[0].id.clone();
+        let commit = pipeline.commit_mut(&id).unwrap();
+        for (name, state) in &mut commit.clusters {
             if state.phase() != Phase::Failed {
                 let published = Observation::Published {
                     revision: "g1".into(),

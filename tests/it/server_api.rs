@@ -35,7 +35,9 @@ struct Answer {
 
 impl Answer {
     fn header(&self, name: &str) -> &str {
-        self.head.get(name).map_or("", |value| value.to_str().unwrap())
+        self.head
+            .get(name)
+            .map_or("", |value| value.to_str().unwrap())
     }
 
     fn json(&self) -> Value {
@@ -105,7 +107,10 @@ fn only_who_has_a_token_is_told_anything() {
         let refused = get(&service, path);
         assert_eq!(refused.status, 401, "{path}");
         assert_eq!(refused.header("content-type"), "application/problem+json");
-        assert_eq!(refused.header("www-authenticate"), "Bearer realm=\"stellate\"");
+        assert_eq!(
+            refused.header("www-authenticate"),
+            "Bearer realm=\"stellate\""
+        );
         assert!(!refused.body.contains("fleet"));
     }
     let refused = ask(&service, "POST", "/api/v1/pipelines/shop/sync", &[]);
@@ -163,10 +168,14 @@ fn a_client_certificate_is_as_good_as_a_token() {
         }),
         ..ServerOptions::default()
     });
-    let ask = |path: &str, certificate: Option<&str>| tls_status(&service, &files, path, certificate);
+    let ask =
+        |path: &str, certificate: Option<&str>| tls_status(&service, &files, path, certificate);
     assert_eq!(ask("/healthz", None).as_deref(), Ok("200"));
     assert_eq!(ask("/api/v1/pipelines", None).as_deref(), Ok("401"));
-    assert_eq!(ask("/api/v1/pipelines", Some("client")).as_deref(), Ok("200"));
+    assert_eq!(
+        ask("/api/v1/pipelines", Some("client")).as_deref(),
+        Ok("200")
+    );
     assert!(ask("/api/v1/pipelines", Some("stranger")).is_err());
 }
 
@@ -204,7 +213,10 @@ fn the_document_and_the_server_say_the_same() {
     }
     assert!(seen >= 15, "{seen}");
     let nowhere = get(&service, "/api/v1/nothing");
-    assert_eq!((nowhere.status, nowhere.json()["reason"].as_str()), (404, Some("NoSuchPath")));
+    assert_eq!(
+        (nowhere.status, nowhere.json()["reason"].as_str()),
+        (404, Some("NoSuchPath"))
+    );
     let problem = json!({"$ref": "#/components/schemas/Problem"});
     assert_valid(&document, &problem, &nowhere.json(), "/api/v1/nothing");
 }
@@ -239,7 +251,8 @@ fn a_list_of_a_thousand_wecs_comes_in_pages_and_by_filter() {
     service.fake.change(|board| {
         let fleet = board.pipelines.get_mut("fleet").unwrap();
         for name in ["c0007", "c0700"] {
-            let state = fleet.commits[0].clusters.get_mut(name).unwrap();
+            let commit = fleet.commit_mut(FLEET).unwrap();
+            let state = commit.clusters.get_mut(name).unwrap();
             let reason = "Refused".into();
             let failed = Observation::Failed {
                 reason,
@@ -250,7 +263,10 @@ fn a_list_of_a_thousand_wecs_comes_in_pages_and_by_filter() {
     });
     let path = format!("/api/v1/pipelines/fleet/commits/{FLEET}/clusters");
     let names: Vec<Value> = all(&service, &format!("{path}?limit=300"));
-    let names: BTreeSet<&str> = names.iter().map(|wec| wec["name"].as_str().unwrap()).collect();
+    let names: BTreeSet<&str> = names
+        .iter()
+        .map(|wec| wec["name"].as_str().unwrap())
+        .collect();
     assert_eq!(names.len(), 1000);
     let page = get(&service, &format!("{path}?limit=100000")).json();
     assert_eq!(page["items"].as_array().unwrap().len(), 1000);
@@ -273,9 +289,15 @@ fn the_grid_is_small_and_says_where_each_wec_stands() {
         let place = usize::try_from(char::from(cell).to_digit(36).unwrap()).unwrap();
         grid["phases"][place].as_str().unwrap().to_owned()
     };
-    assert_eq!(grid["clusters"], json!(["berlin", "cologne", "graz", "vienna", "zurich"]));
+    assert_eq!(
+        grid["clusters"],
+        json!(["berlin", "cologne", "graz", "vienna", "zurich"])
+    );
     let newest: Vec<String> = (0..5).map(|column| phase(0, column)).collect();
-    assert_eq!(newest, ["degraded", "healthy", "quarantined", "published", "healthy"]);
+    assert_eq!(
+        newest,
+        ["degraded", "healthy", "quarantined", "published", "healthy"]
+    );
     assert_eq!(phase(2, 0), "published");
     let fleet = get(&service, "/api/v1/pipelines/fleet/grid");
     assert!(fleet.body.len() < 60_000, "{}", fleet.body.len());
@@ -295,7 +317,12 @@ fn what_is_known_already_is_not_sent_again() {
     let changed = ask(&service, "GET", path, &[("If-None-Match", tag)]);
     assert_eq!(changed.status, 200);
     let page = get(&service, "/page/app.js");
-    let again = ask(&service, "GET", "/page/app.js", &[("If-None-Match", page.header("etag"))]);
+    let again = ask(
+        &service,
+        "GET",
+        "/page/app.js",
+        &[("If-None-Match", page.header("etag"))],
+    );
     assert_eq!(again.status, 304);
 }
 
@@ -326,11 +353,18 @@ fn a_wecs_objects_are_those_of_its_generated_commit_with_what_is_said_of_them() 
     assert_eq!(objects["items"][1]["object"]["kind"], "Secret");
     assert!(objects["items"][1].get("health").is_none());
     let file = |name: &str| get(&service, &format!("{path}/file?path=shop/{name}"));
-    assert!(file("deployment.apps-web.yaml").body.contains("image: web:2"));
+    assert!(
+        file("deployment.apps-web.yaml")
+            .body
+            .contains("image: web:2")
+    );
     let secret = file("secret-till.yaml");
     assert_eq!(secret.json()["withheld"], true);
     assert!(!secret.body.contains("5678"));
-    assert_eq!(file("..%2f..%2fgraz%2fshop%2fdeployment.apps-web.yaml").status, 404);
+    assert_eq!(
+        file("..%2f..%2fgraz%2fshop%2fdeployment.apps-web.yaml").status,
+        404
+    );
     assert_eq!(file("none.yaml").json()["reason"], "NoSuchFile");
     let empty = format!("/api/v1/pipelines/shop/commits/{NEWEST}/clusters/vienna/objects");
     assert_eq!(get(&service, &empty).json()["total"], 0);
@@ -348,13 +382,25 @@ fn a_wecs_diff_is_what_its_commit_changed() {
     let berlin = diff(NEWEST, "berlin");
     let text = berlin["items"][0]["text"].as_str().unwrap();
     assert_eq!(berlin["items"][0]["change"], "changed");
-    assert!(text.contains("-      - image: web:1\n+      - image: web:2\n"), "{text}");
+    assert!(
+        text.contains("-      - image: web:1\n+      - image: web:2\n"),
+        "{text}"
+    );
     assert_eq!(berlin["items"][1]["withheld"], true);
     assert!(!berlin.to_string().contains("5678"));
     let graz = diff(NEWEST, "graz");
-    let changes: Vec<&Value> = graz["items"].as_array().unwrap().iter().map(|file| &file["change"]).collect();
+    let changes: Vec<&Value> = graz["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|file| &file["change"])
+        .collect();
     assert_eq!(changes, ["changed", "removed"]);
-    assert_eq!(diff(SAME, "berlin")["total"], 0, "the same generated commit");
+    assert_eq!(
+        diff(SAME, "berlin")["total"],
+        0,
+        "the same generated commit"
+    );
     assert_eq!(diff(FIRST, "berlin")["items"][0]["change"], "added");
 }
 
@@ -365,7 +411,13 @@ fn equal_changes_of_several_wecs_are_told_once() {
         let shop = board.pipelines.get_mut("shop").unwrap();
         shop.commits.retain(|commit| commit.id != SAME);
     });
-    let diff = |commit: &str| get(&service, &format!("/api/v1/pipelines/shop/commits/{commit}/diff")).json();
+    let diff = |commit: &str| {
+        get(
+            &service,
+            &format!("/api/v1/pipelines/shop/commits/{commit}/diff"),
+        )
+        .json()
+    };
     let first = diff(FIRST);
     let groups: Vec<String> = first["items"]
         .as_array()
@@ -376,16 +428,31 @@ fn equal_changes_of_several_wecs_are_told_once() {
     assert_eq!(groups, ["[\"berlin\"]", "[\"cologne\"]", "[\"graz\"]"]);
     let path = "/api/v1/pipelines/fleet/commits/";
     let none = get(&service, &format!("{path}{FLEET}/diff"));
-    assert_eq!((none.status, none.json()["reason"].as_str()), (404, Some("NoGeneratedCommits")));
+    assert_eq!(
+        (none.status, none.json()["reason"].as_str()),
+        (404, Some("NoGeneratedCommits"))
+    );
 }
 
 #[test]
 fn what_is_not_there_is_said_in_words() {
     let service = Service::open();
     for (path, reason, detail) in [
-        ("/api/v1/pipelines/none", "NoSuchPipeline", "there is no pipeline none"),
-        ("/api/v1/pipelines/shop/commits/abcdefa", "NoSuchCommit", "commit abcdefa is not remembered"),
-        ("/api/v1/pipelines/shop/commits/c3c3c3c/clusters/oslo", "NoSuchCluster", "the commit knows no WEC oslo"),
+        (
+            "/api/v1/pipelines/none",
+            "NoSuchPipeline",
+            "there is no pipeline none",
+        ),
+        (
+            "/api/v1/pipelines/shop/commits/abcdefa",
+            "NoSuchCommit",
+            "commit abcdefa is not remembered",
+        ),
+        (
+            "/api/v1/pipelines/shop/commits/c3c3c3c/clusters/oslo",
+            "NoSuchCluster",
+            "the commit knows no WEC oslo",
+        ),
     ] {
         let answer = get(&service, path);
         assert_eq!(answer.status, 404, "{path}");
@@ -398,10 +465,18 @@ fn what_is_not_there_is_said_in_words() {
 #[test]
 fn an_object_is_explained_and_nonsense_is_not() {
     let service = Service::open();
-    let explain = |pipeline: &str, query: &str| get(&service, &format!("/api/v1/pipelines/{pipeline}/explain{query}"));
+    let explain = |pipeline: &str, query: &str| {
+        get(
+            &service,
+            &format!("/api/v1/pipelines/{pipeline}/explain{query}"),
+        )
+    };
     let placed = explain("shop", "?object=Deployment.apps%20shop/web&cluster=berlin").json();
     assert_eq!(placed["verdict"], "placed");
-    assert_eq!(placed["object"], json!({"group": "apps", "kind": "Deployment", "namespace": "shop", "name": "web"}));
+    assert_eq!(
+        placed["object"],
+        json!({"group": "apps", "kind": "Deployment", "namespace": "shop", "name": "web"})
+    );
     assert_eq!(placed["cluster"], "berlin");
     assert_eq!(explain("shop", "?object=web").status, 400);
     assert_eq!(explain("shop", "").status, 400);
@@ -417,14 +492,19 @@ fn a_run_is_asked_for() {
     assert_eq!(sync("none/sync"), 404);
     assert_eq!(sync("shop/sync?full=very"), 400);
     let asked = service.fake.asked.lock().unwrap();
-    assert_eq!(*asked, [("shop".to_owned(), false), ("shop".to_owned(), true)]);
+    assert_eq!(
+        *asked,
+        [("shop".to_owned(), false), ("shop".to_owned(), true)]
+    );
 }
 
 #[test]
 fn changes_arrive_as_events_and_many_at_once_as_one() {
     let service = Service::open();
     let mut stream = TcpStream::connect(("127.0.0.1", service.port)).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    stream
+        .set_read_timeout(Some(Duration::from_secs(20)))
+        .unwrap();
     let head = "GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n";
     stream.write_all(head.as_bytes()).unwrap();
     let mut text = String::new();
@@ -444,16 +524,28 @@ fn changes_arrive_as_events_and_many_at_once_as_one() {
     let text = read_until("data: {\"change\":501}");
     let events = text.matches("event: board").count();
     assert!((2..=4).contains(&events), "{events} events");
-    assert!(text.to_lowercase().contains("content-type: text/event-stream"));
+    assert!(
+        text.to_lowercase()
+            .contains("content-type: text/event-stream")
+    );
 }
 
 #[test]
 fn every_answer_forbids_what_the_page_does_not_need() {
     let service = Service::open();
-    for path in ["/", "/page/app.js", "/api/v1/pipelines", "/nothing", "/healthz"] {
+    for path in [
+        "/",
+        "/page/app.js",
+        "/api/v1/pipelines",
+        "/nothing",
+        "/healthz",
+    ] {
         let answer = get(&service, path);
         let policy = answer.header("content-security-policy");
-        assert!(policy.starts_with("default-src 'none'; script-src 'self'; style-src 'self'"), "{path}");
+        assert!(
+            policy.starts_with("default-src 'none'; script-src 'self'; style-src 'self'"),
+            "{path}"
+        );
         assert!(policy.contains("frame-ancestors 'none'"));
         assert_eq!(answer.header("x-content-type-options"), "nosniff");
         assert_eq!(answer.header("set-cookie"), "");
@@ -464,9 +556,21 @@ fn every_answer_forbids_what_the_page_does_not_need() {
 fn metrics_are_told_in_the_format_that_prometheus_reads() {
     let service = Service::open();
     let answer = get(&service, "/metrics");
-    assert!(answer.header("content-type").starts_with("application/openmetrics-text"));
-    assert!(answer.body.contains("stellate_pipeline_ready{pipeline=\"shop\"} 1"));
-    assert!(answer.body.contains("stellate_clusters{pipeline=\"shop\",phase=\"degraded\"} 1"));
+    assert!(
+        answer
+            .header("content-type")
+            .starts_with("application/openmetrics-text")
+    );
+    assert!(
+        answer
+            .body
+            .contains("stellate_pipeline_ready{pipeline=\"shop\"} 1")
+    );
+    assert!(
+        answer
+            .body
+            .contains("stellate_clusters{pipeline=\"shop\",phase=\"degraded\"} 1")
+    );
 }
 
 #[test]
@@ -480,7 +584,14 @@ fn profiles_are_there_only_when_asked_for() {
     let memory = get(&service, "/debug/memory").json();
     assert!(memory["resident"].as_u64().unwrap() > 1 << 20);
     let profile = get(&service, "/debug/pprof/profile?seconds=1");
-    assert_eq!(profile.status, if cfg!(feature = "profiling") { 200 } else { 501 });
+    assert_eq!(
+        profile.status,
+        if cfg!(feature = "profiling") {
+            200
+        } else {
+            501
+        }
+    );
 }
 
 #[test]
@@ -502,7 +613,10 @@ fn certificates() -> Result<PathBuf, Missing> {
             .output();
         match output {
             Ok(output) if output.status.success() => Ok(()),
-            Ok(output) => panic!("openssl {arguments}: {}", String::from_utf8_lossy(&output.stderr)),
+            Ok(output) => panic!(
+                "openssl {arguments}: {}",
+                String::from_utf8_lossy(&output.stderr)
+            ),
             Err(error) => Err(Missing {
                 server: "a certificate authority",
                 why: format!("it needs openssl: {error}"),
@@ -511,11 +625,17 @@ fn certificates() -> Result<PathBuf, Missing> {
         }
     };
     let key = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2";
-    openssl(&format!("req -x509 {key} -keyout ca.key -out ca.pem -subj /CN=ca"))?;
-    openssl(&format!("req -x509 {key} -keyout stranger.key -out stranger.pem -subj /CN=stranger"))?;
+    openssl(&format!(
+        "req -x509 {key} -keyout ca.key -out ca.pem -subj /CN=ca"
+    ))?;
+    openssl(&format!(
+        "req -x509 {key} -keyout stranger.key -out stranger.pem -subj /CN=stranger"
+    ))?;
     fs::write(folder.join("names"), "subjectAltName=DNS:localhost\n").unwrap();
     for name in ["server", "client"] {
-        openssl(&format!("req {key} -keyout {name}.key -out {name}.csr -subj /CN={name}"))?;
+        openssl(&format!(
+            "req {key} -keyout {name}.key -out {name}.csr -subj /CN={name}"
+        ))?;
         openssl(&format!(
             "x509 -req -in {name}.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile names -out {name}.pem"
         ))?;
@@ -531,7 +651,9 @@ fn tls_status(
     certificate: Option<&str>,
 ) -> Result<String, String> {
     let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_file(files.join("ca.pem")).unwrap()).unwrap();
+    roots
+        .add(CertificateDer::from_pem_file(files.join("ca.pem")).unwrap())
+        .unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -540,7 +662,8 @@ fn tls_status(
     let config = match certificate {
         None => builder.with_no_client_auth(),
         Some(name) => {
-            let chain = vec![CertificateDer::from_pem_file(files.join(format!("{name}.pem"))).unwrap()];
+            let chain =
+                vec![CertificateDer::from_pem_file(files.join(format!("{name}.pem"))).unwrap()];
             let key = PrivateKeyDer::from_pem_file(files.join(format!("{name}.key"))).unwrap();
             builder.with_client_auth_cert(chain, key).unwrap()
         }

@@ -171,16 +171,28 @@ fn fake() -> Fake {
     let repository = Repository::new("generated");
     let service = "apiVersion: v1\nkind: Service\nmetadata:\n  name: web\n  namespace: shop\n";
     let secret = |value: &str| {
-        format!("apiVersion: v1\nkind: Secret\nmetadata:\n  name: till\n  namespace: shop\nstringData:\n  pin: {value}\n")
+        format!(
+            "apiVersion: v1\nkind: Secret\nmetadata:\n  name: till\n  namespace: shop\nstringData:\n  pin: {value}\n"
+        )
     };
-    let (old, new, other) = (deployment("web:1"), deployment("web:2"), deployment("web:3"));
+    let (old, new, other) = (
+        deployment("web:1"),
+        deployment("web:2"),
+        deployment("web:3"),
+    );
     let (old_pin, new_pin) = (secret("1234"), secret("5678"));
     let first = repository.commit(
         "one",
         &[
-            ("clusters/berlin/shop/deployment.apps-web.yaml", old.as_str()),
+            (
+                "clusters/berlin/shop/deployment.apps-web.yaml",
+                old.as_str(),
+            ),
             ("clusters/berlin/shop/secret-till.yaml", old_pin.as_str()),
-            ("clusters/cologne/shop/deployment.apps-web.yaml", old.as_str()),
+            (
+                "clusters/cologne/shop/deployment.apps-web.yaml",
+                old.as_str(),
+            ),
             ("clusters/graz/shop/deployment.apps-web.yaml", old.as_str()),
             ("clusters/graz/shop/service-web.yaml", service),
             ("clusters/vienna/.keep", ""),
@@ -189,13 +201,25 @@ fn fake() -> Fake {
     let newest = repository.commit(
         "three",
         &[
-            ("clusters/berlin/shop/deployment.apps-web.yaml", new.as_str()),
+            (
+                "clusters/berlin/shop/deployment.apps-web.yaml",
+                new.as_str(),
+            ),
             ("clusters/berlin/shop/secret-till.yaml", new_pin.as_str()),
-            ("clusters/cologne/shop/deployment.apps-web.yaml", new.as_str()),
+            (
+                "clusters/cologne/shop/deployment.apps-web.yaml",
+                new.as_str(),
+            ),
             ("clusters/cologne/shop/service-web.yaml", service),
-            ("clusters/graz/shop/deployment.apps-web.yaml", other.as_str()),
+            (
+                "clusters/graz/shop/deployment.apps-web.yaml",
+                other.as_str(),
+            ),
             ("clusters/vienna/.keep", ""),
-            ("clusters/zurich/shop/deployment.apps-web.yaml", new.as_str()),
+            (
+                "clusters/zurich/shop/deployment.apps-web.yaml",
+                new.as_str(),
+            ),
         ],
     );
     let mut shop = PipelineBoard {

@@ -28,7 +28,7 @@ pub(super) fn older<'a>(
     pipeline: &'a PipelineBoard,
     commit: &CommitBoard,
 ) -> Option<&'a CommitBoard> {
-    let mut commits = pipeline.commits.iter();
+    let mut commits = pipeline.commits.iter().map(AsRef::as_ref);
     commits.find(|known| known.id == commit.id)?;
     commits.find(|older| older.generated.is_some())
 }

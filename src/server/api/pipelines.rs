@@ -74,7 +74,8 @@ pub(super) async fn commits(
     part: Asking<Part>,
 ) -> Shown<Page<CommitItem>> {
     let board = backend.board();
-    let all: Vec<&CommitBoard> = find::pipeline(&board, &name)?.commits.iter().collect();
+    let commits = find::pipeline(&board, &name)?.commits.iter();
+    let all: Vec<&CommitBoard> = commits.map(AsRef::as_ref).collect();
     let page = asked(part)?.take(
         &all,
         false,

@@ -272,7 +272,7 @@ impl PipelineView {
             problem: board.problem.clone(),
             clusters: board.clusters.len(),
             commits: board.commits.len(),
-            latest: board.commits.front().map(CommitItem::new),
+            latest: board.commits.front().map(|commit| CommitItem::new(commit)),
         }
     }
 }
@@ -353,7 +353,8 @@ impl ClusterView {
 impl Grid {
     /// Reads the newest commits off the board.
     pub fn new(board: &PipelineBoard, limit: usize) -> Self {
-        let commits: Vec<&CommitBoard> = board.commits.iter().take(limit).collect();
+        let newest = board.commits.iter().take(limit);
+        let commits: Vec<&CommitBoard> = newest.map(AsRef::as_ref).collect();
         let known = commits.iter().flat_map(|commit| commit.clusters.keys());
         let mut clusters: Vec<ClusterName> = known.chain(&board.clusters).cloned().collect();
         clusters.sort_unstable();
