@@ -196,6 +196,10 @@ fn fake() -> Fake {
             ("clusters/graz/shop/deployment.apps-web.yaml", old.as_str()),
             ("clusters/graz/shop/service-web.yaml", service),
             ("clusters/vienna/.keep", ""),
+            (
+                "clusters/zurich/shop/deployment.apps-web.yaml",
+                old.as_str(),
+            ),
         ],
     );
     let newest = repository.commit(

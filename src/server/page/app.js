@@ -41,7 +41,7 @@ function showCrumbs({ pipeline, commit, cluster } = {}) {
   update(crumbs, h("ol", null, steps.map(([text, href], index) => h("li", null, h("a", { href, "aria-current": index === steps.length - 1 && "page" }, text)))));
 }
 
-/** Shows what the address says. The first time the focus stays where it is; later it goes to the new heading. */
+/** Shows what the address says. The first time the focus stays where it is; later it goes to what came. */
 async function navigate(event) {
   requests.abort();
   requests = new AbortController();
@@ -51,12 +51,12 @@ async function navigate(event) {
   document.title = `${view.title} · Stellate`;
   document.getElementById("tooltip").hidden = true;
   main.replaceChildren(view.element);
-  await refresh();
   if (event) {
     scrollTo(0, 0);
     main.focus({ preventScroll: true });
-    announce(`${view.title} is shown.`);
   }
+  await refresh();
+  if (event) announce(`${view.title} is shown.`);
 }
 
 /** Reads everything again that is shown. One refresh at a time; what comes meanwhile is one more. */
