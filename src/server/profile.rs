@@ -3,26 +3,14 @@
 //! CPU profiles need the cargo feature `profiling`: sampling unwinds inside a signal handler, which does not belong into a
 //! binary that nobody wants to profile.
 
-use axum::extract::Query;
-use axum::response::Response;
+use axum::http::StatusCode;
 use axum::routing::get;
 use axum::{Json, Router};
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::Shared;
 use super::problem::Problem;
-
-/// How long to look.
-#[derive(Deserialize)]
-struct Span {
-    #[serde(default = "ten")]
-    seconds: u64,
-}
-
-fn ten() -> u64 {
-    10
-}
 
 /// What the system says about the process's memory, in bytes.
 #[derive(Debug, Default, Serialize, JsonSchema)]
@@ -53,7 +41,7 @@ pub(super) fn router(enabled: bool) -> Router<Shared> {
 async fn memory() -> Result<Json<Memory>, Problem> {
     let status = std::fs::read_to_string("/proc/self/status").map_err(|error| {
         Problem::new(
-            axum::http::StatusCode::NOT_IMPLEMENTED,
+            StatusCode::NOT_IMPLEMENTED,
             "NoMemoryFigures",
             format!("this system does not tell: {error}"),
         )
@@ -80,41 +68,64 @@ fn read_status(status: &str) -> Memory {
 }
 
 #[cfg(not(feature = "profiling"))]
-async fn profile(Query(_): Query<Span>) -> Result<Response, Problem> {
-    Err(Problem::new(
-        axum::http::StatusCode::NOT_IMPLEMENTED,
+async fn profile() -> Problem {
+    Problem::new(
+        StatusCode::NOT_IMPLEMENTED,
         "NotBuiltIn",
         "this binary was built without CPU profiles",
     )
-    .help("build it with `--features profiling`"))
+    .help("build it with `--features profiling`")
 }
+
+#[cfg(feature = "profiling")]
+use sampling::profile;
 
 /// Samples for a while; gives pprof's format, which `go tool pprof` reads.
 #[cfg(feature = "profiling")]
-async fn profile(Query(span): Query<Span>) -> Result<Response, Problem> {
-    use axum::http::{StatusCode, header};
-    use axum::response::IntoResponse as _;
-    use pprof::protos::Message as _;
+mod sampling {
+    use std::time::Duration;
 
-    let failed = |error: String| {
-        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "ProfileFailed", error)
-            .help("only one profile can be taken at a time")
-    };
-    let report = {
-        let guard = pprof::ProfilerGuardBuilder::default()
-            .frequency(99)
+    use axum::extract::Query;
+    use axum::http::{StatusCode, header};
+    use axum::response::{IntoResponse as _, Response};
+    use pprof::ProfilerGuardBuilder;
+    use pprof::protos::Message as _;
+    use serde::Deserialize;
+
+    use super::Problem;
+
+    /// Samples of a second: a number that nothing else beats in time with.
+    const FREQUENCY: i32 = 99;
+
+    /// How long to look.
+    #[derive(Deserialize)]
+    pub(super) struct Span {
+        #[serde(default = "ten")]
+        seconds: u64,
+    }
+
+    fn ten() -> u64 {
+        10
+    }
+
+    pub(super) async fn profile(Query(span): Query<Span>) -> Result<Response, Problem> {
+        let guard = ProfilerGuardBuilder::default()
+            .frequency(FREQUENCY)
             .blocklist(&["libc", "libgcc", "pthread", "vdso"])
             .build()
-            .map_err(|error| failed(error.to_string()))?;
-        tokio::time::sleep(std::time::Duration::from_secs(span.seconds.clamp(1, 120))).await;
-        guard
-            .report()
-            .build()
-            .map_err(|error| failed(error.to_string()))?
-    };
-    let profile = report.pprof().map_err(|error| failed(error.to_string()))?;
-    let headers = [(header::CONTENT_TYPE, "application/octet-stream")];
-    Ok((headers, profile.encode_to_vec()).into_response())
+            .map_err(failed)?;
+        tokio::time::sleep(Duration::from_secs(span.seconds.clamp(1, 120))).await;
+        let report = guard.report().build().map_err(failed)?;
+        let profile = report.pprof().map_err(failed)?;
+        let headers = [(header::CONTENT_TYPE, "application/octet-stream")];
+        Ok((headers, profile.encode_to_vec()).into_response())
+    }
+
+    fn failed(error: pprof::Error) -> Problem {
+        let status = StatusCode::INTERNAL_SERVER_ERROR;
+        Problem::new(status, "ProfileFailed", error.to_string())
+            .help("only one profile can be taken at a time")
+    }
 }
 
 #[cfg(test)]

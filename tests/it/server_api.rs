@@ -424,7 +424,10 @@ fn equal_changes_of_several_wecs_are_told_once() {
         .iter()
         .map(|group| group["clusters"].to_string())
         .collect();
-    assert_eq!(groups, ["[\"berlin\"]", "[\"cologne\",\"zurich\"]", "[\"graz\"]"]);
+    assert_eq!(
+        groups,
+        ["[\"berlin\"]", "[\"cologne\",\"zurich\"]", "[\"graz\"]"]
+    );
     let path = "/api/v1/pipelines/fleet/commits/";
     let none = get(&service, &format!("{path}{FLEET}/diff"));
     assert_eq!(
