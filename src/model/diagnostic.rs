@@ -4,6 +4,7 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::id::{ClusterName, ObjectKey, PolicyName, RepoPath};
@@ -11,7 +12,7 @@ use super::object::Origin;
 use super::path::PathPart;
 
 /// How grave a diagnostic is; ordered from the mildest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// Worth knowing; nothing is wrong.
@@ -23,7 +24,7 @@ pub enum Severity {
 }
 
 /// A place in a source file.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
 pub struct Location {
     /// The file.
     pub path: RepoPath,
@@ -78,7 +79,7 @@ impl fmt::Debug for Location {
 }
 
 /// One finding: what is wrong, where, with what, and what to do about it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[must_use]
 pub struct Diagnostic {
     /// How grave it is.

@@ -6,6 +6,7 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::api::label_selector::{LabelSelector, LabelSelectorRequirement};
@@ -38,7 +39,7 @@ enum Operator {
 }
 
 /// What one requirement found on one set of labels.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct RequirementOutcome {
     /// The requirement as kubectl prints it.
     pub text: String,

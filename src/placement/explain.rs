@@ -3,6 +3,7 @@
 //! Nothing is decided here: every answer comes from the matcher and the selectors that decide, asked about one object
 //! and one WEC, and the verdict from the plan itself. Data only; the words around it are the command line's.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::Placement;
@@ -21,7 +22,7 @@ use crate::model::{ClusterName, Labels, Location, ObjectKey, PolicyName};
 const NEEDING: usize = 3;
 
 /// Why one object is, or is not, on one WEC, or on any.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Explanation {
     /// The object that was asked about.
@@ -45,7 +46,7 @@ pub struct Explanation {
 }
 
 /// What comes out for an object and a WEC.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Verdict {
     /// It is placed there and kept up to date.
@@ -78,7 +79,7 @@ impl Verdict {
 }
 
 /// What one policy finds.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PolicyExplanation {
     /// Its name.
@@ -102,7 +103,7 @@ pub struct PolicyExplanation {
 }
 
 /// What one clause finds.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ClauseExplanation {
     /// Its place in the policy, from 0.
@@ -116,7 +117,7 @@ pub struct ClauseExplanation {
 }
 
 /// What one criterion finds.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CriterionExplanation {
     /// The field of the clause: `namespaces`.
@@ -132,7 +133,7 @@ pub struct CriterionExplanation {
 }
 
 /// What one selector finds.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SelectorExplanation {
     /// The selector as kubectl prints it.

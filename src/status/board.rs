@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Phase;
@@ -49,7 +50,7 @@ pub struct PipelineBoard {
 }
 
 /// What a pipeline is doing.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", tag = "state")]
 pub enum Activity {
     /// Nothing: it waits to be told, or for its interval.
@@ -60,11 +61,13 @@ pub enum Activity {
         /// The stage: `read`, `place`, `transform`, `build`, `push` …
         stage: String,
         /// Since when.
+        #[schemars(with = "String", extend("format" = "date-time"))]
         since: Timestamp,
     },
     /// It tries again later.
     BackingOff {
         /// When.
+        #[schemars(with = "String", extend("format" = "date-time"))]
         until: Timestamp,
         /// How often it failed in a row.
         failures: u32,
@@ -72,7 +75,7 @@ pub enum Activity {
 }
 
 /// Something that is wrong with a pipeline as a whole.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Problem {
     /// A fixed word.
@@ -83,6 +86,7 @@ pub struct Problem {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub help: Option<String>,
     /// Since when it is so.
+    #[schemars(with = "String", extend("format" = "date-time"))]
     pub since: Timestamp,
 }
 
@@ -122,7 +126,7 @@ pub struct CommitBoard {
 }
 
 /// Numbers of files over all WECs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ChangeCounts {
     /// New.
@@ -161,6 +165,15 @@ impl CommitBoard {
             .filter(|phase| *phase != Phase::Superseded)
             .min()
             .unwrap_or(self.whole.phase())
+    }
+
+    /// Counts the WECs by where they stand.
+    pub fn phases(&self) -> BTreeMap<Phase, usize> {
+        let mut phases = BTreeMap::new();
+        for state in self.clusters.values() {
+            *phases.entry(state.phase()).or_insert(0) += 1;
+        }
+        phases
     }
 
     /// Tells whether nothing more is waited for.

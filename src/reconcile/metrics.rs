@@ -1,0 +1,433 @@
+//! What the service counts: events are recorded as they happen, standing figures are read off the board → OpenMetrics text.
+//!
+//! Names begin with `stellate_`. Label values are names of pipelines, stages, forges, fixed words and, for a bounded number of
+//! WECs, names of WECs: nothing that an outsider could make up.
+
+use std::fmt;
+use std::time::Duration;
+
+use prometheus_client::encoding::text::{encode_eof, encode_registry};
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::{Family, MetricConstructor};
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+
+use crate::model::{ClusterName, Severity};
+use crate::status::Phase;
+use crate::status::board::{Board, CommitBoard};
+
+/// What [`Metrics::encode`] gives, as HTTP calls it.
+pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// The most WECs that have a series of their own; those that are not healthy come first.
+pub const CLUSTERS: usize = 1000;
+
+/// Upper bounds of a stage's duration, in seconds.
+const SECONDS: [f64; 14] = [
+    0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 120.0,
+];
+
+/// Everything that is counted. Cheap to share: recording takes `&self`.
+pub struct Metrics {
+    registry: Registry,
+    stages: Family<StageLabels, Histogram, Buckets>,
+    runs: Family<PipelineOutcome, Counter>,
+    pushes: Family<PipelineOutcome, Counter>,
+    statuses: Family<ForgeOutcome, Counter>,
+    webhooks: Family<ForgeOutcome, Counter>,
+    budget: Family<CredentialLabels, Gauge>,
+    queue: Gauge,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StageLabels {
+    pipeline: String,
+    stage: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PipelineOutcome {
+    pipeline: String,
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ForgeOutcome {
+    forge: &'static str,
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CredentialLabels {
+    credential: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PipelineLabels {
+    pipeline: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PhaseLabels {
+    pipeline: String,
+    phase: Word,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ClusterLabels {
+    pipeline: String,
+    cluster: String,
+    phase: Word,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReasonLabels {
+    pipeline: String,
+    severity: &'static str,
+    reason: &'static str,
+}
+
+/// A phase as people read it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Word(Phase);
+
+impl EncodeLabelValue for Word {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), fmt::Error> {
+        self.0.word().encode(encoder)
+    }
+}
+
+/// Makes a histogram with our bounds.
+#[derive(Clone)]
+struct Buckets;
+
+impl MetricConstructor<Histogram> for Buckets {
+    fn new_metric(&self) -> Histogram {
+        Histogram::new(SECONDS)
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut registry = Registry::with_prefix("stellate");
+        let metrics = Self {
+            stages: Family::new_with_constructor(Buckets),
+            runs: Family::default(),
+            pushes: Family::default(),
+            statuses: Family::default(),
+            webhooks: Family::default(),
+            budget: Family::default(),
+            queue: Gauge::default(),
+            registry: Registry::default(),
+        };
+        registry.register_with_unit(
+            "stage_duration",
+            "How long a stage of a run took",
+            Unit::Seconds,
+            metrics.stages.clone(),
+        );
+        registry.register(
+            "runs",
+            "Runs of a pipeline, by how they ended",
+            metrics.runs.clone(),
+        );
+        registry.register(
+            "pushes",
+            "Pushes of generated branches, by how they ended",
+            metrics.pushes.clone(),
+        );
+        registry.register(
+            "statuses",
+            "Requests about commit statuses, by how they ended",
+            metrics.statuses.clone(),
+        );
+        registry.register(
+            "webhooks",
+            "Webhooks that came in, by what became of them",
+            metrics.webhooks.clone(),
+        );
+        registry.register(
+            "forge_budget",
+            "Requests that a credential has left at its forge",
+            metrics.budget.clone(),
+        );
+        registry.register(
+            "queue_length",
+            "Events that wait to be worked on",
+            metrics.queue.clone(),
+        );
+        Self {
+            registry,
+            ..metrics
+        }
+    }
+}
+
+impl Metrics {
+    /// A stage of a run ended: `read`, `place`, `transform`, `build`, `push` …
+    pub fn stage(&self, pipeline: &str, stage: &str, took: Duration) {
+        let labels = StageLabels {
+            pipeline: pipeline.to_owned(),
+            stage: stage.to_owned(),
+        };
+        self.stages
+            .get_or_create(&labels)
+            .observe(took.as_secs_f64());
+    }
+
+    /// A run ended: `published`, `unchanged`, `held`, `failed`, `superseded` …
+    pub fn run(&self, pipeline: &str, outcome: &'static str) {
+        self.runs
+            .get_or_create(&PipelineOutcome {
+                pipeline: pipeline.to_owned(),
+                outcome,
+            })
+            .inc();
+    }
+
+    /// A push ended: `pushed`, `contended`, `refused`, `failed` …
+    pub fn push(&self, pipeline: &str, outcome: &'static str) {
+        self.pushes
+            .get_or_create(&PipelineOutcome {
+                pipeline: pipeline.to_owned(),
+                outcome,
+            })
+            .inc();
+    }
+
+    /// A forge was told, or could not be: `posted`, `limited`, `refused`, `failed` …
+    pub fn status(&self, forge: &'static str, outcome: &'static str) {
+        self.statuses
+            .get_or_create(&ForgeOutcome { forge, outcome })
+            .inc();
+    }
+
+    /// A webhook came in: `taken`, `repeated`, `forged`, `ignored`, `overloaded` …
+    pub fn webhook(&self, forge: &'static str, outcome: &'static str) {
+        self.webhooks
+            .get_or_create(&ForgeOutcome { forge, outcome })
+            .inc();
+    }
+
+    /// What a credential has left at its forge; `credential` is a name that is no secret.
+    pub fn budget(&self, credential: &str, left: i64) {
+        self.budget
+            .get_or_create(&CredentialLabels {
+                credential: credential.to_owned(),
+            })
+            .set(left);
+    }
+
+    /// How many events wait.
+    pub fn queue(&self, length: usize) {
+        self.queue.set(i64::try_from(length).unwrap_or(i64::MAX));
+    }
+
+    /// Gives everything as OpenMetrics text, with the standing figures of the board.
+    ///
+    /// # Errors
+    /// None in practice: text always takes more text.
+    pub fn encode(&self, board: &Board) -> Result<String, fmt::Error> {
+        let mut text = String::new();
+        encode_registry(&mut text, &self.registry)?;
+        encode_registry(&mut text, &standing(board))?;
+        encode_eof(&mut text)?;
+        Ok(text)
+    }
+}
+
+/// What stands on the board: no memory of its own, so that what is gone there is gone here.
+fn standing(board: &Board) -> Registry {
+    let ready = Family::<PipelineLabels, Gauge>::default();
+    let phases = Family::<PhaseLabels, Gauge>::default();
+    let clusters = Family::<ClusterLabels, Gauge>::default();
+    let diagnostics = Family::<ReasonLabels, Gauge>::default();
+    let mut each: Vec<(Phase, &str, &ClusterName)> = Vec::new();
+    for (name, pipeline) in &board.pipelines {
+        let labels = PipelineLabels {
+            pipeline: name.clone(),
+        };
+        ready.get_or_create(&labels).set(i64::from(pipeline.ready));
+        let Some(commit) = pipeline.commits.front() else {
+            continue;
+        };
+        for (phase, number) in commit.phases() {
+            let labels = PhaseLabels {
+                pipeline: name.clone(),
+                phase: Word(phase),
+            };
+            let number = i64::try_from(number).unwrap_or(i64::MAX);
+            phases.get_or_create(&labels).set(number);
+        }
+        let states = commit.clusters.iter();
+        each.extend(states.map(|(cluster, state)| (state.phase(), name.as_str(), cluster)));
+        count_diagnostics(name, commit, &diagnostics);
+    }
+    each.sort_by_key(|&(phase, pipeline, cluster)| {
+        (phase == Phase::Healthy, pipeline, cluster.clone())
+    });
+    for (phase, pipeline, cluster) in each.into_iter().take(CLUSTERS) {
+        let labels = ClusterLabels {
+            pipeline: pipeline.to_owned(),
+            cluster: cluster.to_string(),
+            phase: Word(phase),
+        };
+        clusters.get_or_create(&labels).set(1);
+    }
+    let mut registry = Registry::with_prefix("stellate");
+    registry.register(
+        "pipeline_ready",
+        "Whether a source and an inventory were read",
+        ready,
+    );
+    registry.register(
+        "clusters",
+        "WECs by where the newest commit stands there",
+        phases,
+    );
+    registry.register(
+        "cluster_phase",
+        "Where the newest commit stands on a WEC; for a bounded number of WECs, unhealthy ones first",
+        clusters,
+    );
+    registry.register(
+        "diagnostics",
+        "What was found while rendering the newest commit",
+        diagnostics,
+    );
+    registry
+}
+
+fn count_diagnostics(name: &str, commit: &CommitBoard, family: &Family<ReasonLabels, Gauge>) {
+    for diagnostic in &commit.diagnostics {
+        let severity = match diagnostic.severity {
+            Severity::Note => "note",
+            Severity::Warning => "warning",
+            Severity::Error => "error",
+        };
+        family
+            .get_or_create(&ReasonLabels {
+                pipeline: name.to_owned(),
+                severity,
+                reason: diagnostic.reason,
+            })
+            .inc();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::model::Diagnostic;
+    use crate::status::board::PipelineBoard;
+    use crate::status::state::{ClusterState, Observation};
+    use crate::status::{Health, Progress, Report};
+
+    fn board(wecs: usize) -> Board {
+        let now = Timestamp::UNIX_EPOCH;
+        let mut commit = CommitBoard {
+            id: "a".repeat(40),
+            subject: "shop: more".into(),
+            author: "Stella".into(),
+            written: now,
+            seen: now,
+            generated: None,
+            change: None,
+            whole: ClusterState::new(true, now),
+            clusters: [].into(),
+            groups: [].into(),
+            diagnostics: vec![Diagnostic::warning("UnknownKind", "one"); 2],
+            timings: Vec::new(),
+        };
+        for number in 0..wecs {
+            let mut state = ClusterState::new(true, now);
+            if number == wecs - 1 {
+                let failed = Observation::Failed {
+                    reason: "Refused".into(),
+                    message: "no".into(),
+                };
+                state.observe(failed, now);
+            }
+            let name = ClusterName::from(format!("wec{number:04}"));
+            commit.clusters.insert(name, state);
+        }
+        let mut pipeline = PipelineBoard {
+            ready: true,
+            ..PipelineBoard::default()
+        };
+        pipeline.push(commit);
+        Board {
+            pipelines: [("shop".to_owned(), pipeline)].into(),
+        }
+    }
+
+    fn healthy(cluster: &ClusterName) -> Observation {
+        Observation::Reported(Report {
+            cluster: cluster.clone(),
+            reporter: "Kustomization flux-system/shop".into(),
+            revision: Some("g1".into()),
+            progress: Progress::Applied,
+            health: Health::Healthy,
+            message: String::new(),
+            objects: Vec::new(),
+            at: None,
+        })
+    }
+
+    #[test]
+    fn what_happened_and_what_stands_are_told_in_one_text() {
+        let metrics = Metrics::default();
+        metrics.stage("shop", "push", Duration::from_millis(30));
+        metrics.run("shop", "published");
+        metrics.status("gitea", "posted");
+        metrics.webhook("github", "forged");
+        metrics.budget("ci", 4990);
+        metrics.queue(3);
+        let text = metrics.encode(&board(3)).unwrap();
+        for line in [
+            "stellate_stage_duration_seconds_bucket{le=\"0.05\",pipeline=\"shop\",stage=\"push\"} 1",
+            "stellate_runs_total{pipeline=\"shop\",outcome=\"published\"} 1",
+            "stellate_statuses_total{forge=\"gitea\",outcome=\"posted\"} 1",
+            "stellate_webhooks_total{forge=\"github\",outcome=\"forged\"} 1",
+            "stellate_forge_budget{credential=\"ci\"} 4990",
+            "stellate_queue_length 3",
+            "stellate_pipeline_ready{pipeline=\"shop\"} 1",
+            "stellate_clusters{pipeline=\"shop\",phase=\"pending\"} 2",
+            "stellate_clusters{pipeline=\"shop\",phase=\"failed\"} 1",
+            "stellate_cluster_phase{pipeline=\"shop\",cluster=\"wec0002\",phase=\"failed\"} 1",
+            "stellate_diagnostics{pipeline=\"shop\",severity=\"warning\",reason=\"UnknownKind\"} 2",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line}\n{text}");
+        }
+        assert!(text.ends_with("# EOF\n"));
+    }
+
+    #[test]
+    fn more_wecs_than_fit_leave_out_healthy_ones() {
+        let mut board = board(CLUSTERS + 5);
+        let pipeline = board.pipelines.get_mut("shop").unwrap();
+        let now = Timestamp::UNIX_EPOCH;
+        let id = pipeline.commits[0].id.clone();
+        let commit = pipeline.commit_mut(&id).unwrap();
+        for (name, state) in &mut commit.clusters {
+            if state.phase() != Phase::Failed {
+                let published = Observation::Published {
+                    revision: "g1".into(),
+                    same_as: None,
+                };
+                state.observe(published, now);
+                state.observe(healthy(name), now);
+            }
+        }
+        let text = Metrics::default().encode(&board).unwrap();
+        let series = text
+            .lines()
+            .filter(|line| line.starts_with("stellate_cluster_phase{"));
+        assert_eq!(series.count(), CLUSTERS);
+        assert!(text.contains("cluster=\"wec1004\",phase=\"failed\""));
+    }
+}

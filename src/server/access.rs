@@ -1,0 +1,140 @@
+//! Who may ask: a bearer token, or a client certificate that TLS has verified. And the headers that every answer carries.
+
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+use aws_lc_rs::digest::{SHA256, digest};
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+
+use super::Shared;
+use super::listen::Peer;
+use super::problem::Problem;
+
+/// What the page may load: its own files, and the API beside them.
+const CONTENT_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
+                              img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/// Lets a request pass that may ask, and answers 401 to others.
+pub(super) async fn require(
+    State(shared): State<Shared>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let options = &shared.options;
+    let certified = request
+        .extensions()
+        .get::<Peer>()
+        .is_some_and(|peer| peer.certified);
+    let allowed = if options.is_open() {
+        options.insecure || comes_from_here(&request)
+    } else {
+        certified || holds_token(request.headers(), options)
+    };
+    if allowed {
+        return next.run(request).await;
+    }
+    if options.is_open() {
+        return Problem::new(
+            StatusCode::FORBIDDEN,
+            "ForeignOrigin",
+            "without a token, only requests to this machine by its own name are answered",
+        )
+        .help("give the service a token, or ask for it as localhost or 127.0.0.1")
+        .into_response();
+    }
+    let problem = Problem::new(
+        StatusCode::UNAUTHORIZED,
+        "Unauthorized",
+        "a bearer token is needed, and the one given, if any, is not known",
+    );
+    let mut response = problem.into_response();
+    response.headers_mut().insert(
+        header::WWW_AUTHENTICATE,
+        HeaderValue::from_static("Bearer realm=\"stellate\""),
+    );
+    response
+}
+
+/// Compares digests, all of them, so that the time tells nothing.
+fn holds_token(headers: &HeaderMap, options: &super::ServerOptions) -> bool {
+    let Some(given) = headers
+        .get(header::AUTHORIZATION)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.split_once(' '))
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+        .map(|(_, token)| digest(&SHA256, token.trim().as_bytes()))
+    else {
+        return false;
+    };
+    options.tokens.iter().fold(false, |found, token| {
+        let known = digest(&SHA256, token.expose().as_bytes());
+        found | verify_slices_are_equal(given.as_ref(), known.as_ref()).is_ok()
+    })
+}
+
+/// Tells requests of this machine from those that a foreign page makes a browser send: by a name of its own that leads here, or
+/// by writing without asking.
+fn comes_from_here(request: &Request) -> bool {
+    let headers = request.headers();
+    let host = headers
+        .get(header::HOST)
+        .and_then(|host| host.to_str().ok())
+        .or_else(|| {
+            request
+                .uri()
+                .authority()
+                .map(axum::http::uri::Authority::as_str)
+        });
+    let Some(host) = host else {
+        return false;
+    };
+    if !is_loopback(host) {
+        return false;
+    }
+    let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+    let origin = headers
+        .get(header::ORIGIN)
+        .and_then(|origin| origin.to_str().ok());
+    reads
+        || origin.is_none_or(|origin| {
+            origin
+                .split_once("://")
+                .is_some_and(|(_, authority)| authority == host)
+        })
+}
+
+fn is_loopback(host: &str) -> bool {
+    let name = match host.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or_default(),
+        None => host.split(':').next().unwrap_or_default(),
+    };
+    name == "localhost"
+        || name
+            .parse::<std::net::IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
+}
+
+/// Adds what keeps a browser from doing more with an answer than it should.
+pub(super) async fn harden(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (header::CONTENT_SECURITY_POLICY, CONTENT_POLICY),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (
+            HeaderName::from_static("cross-origin-opener-policy"),
+            "same-origin",
+        ),
+        (
+            HeaderName::from_static("cross-origin-resource-policy"),
+            "same-origin",
+        ),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    if !headers.contains_key(header::CACHE_CONTROL) {
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+    response
+}

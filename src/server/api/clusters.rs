@@ -1,0 +1,301 @@
+//! A commit on its WECs: where it stands, what they got, and what it changed for them.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use serde::Deserialize;
+
+use super::find;
+use super::list::{Page, Part};
+use super::pipelines::{Asking, Shown, apart, asked};
+use super::views::{ClusterItem, ClusterView, DiffGroup, FileDiff, FileView, ObjectItem};
+use crate::model::{ClusterName, ObjectKey};
+use crate::reconcile::browse::{Base, Browser, Changed, path_of};
+use crate::server::Backend;
+use crate::server::problem::Problem;
+use crate::status::board::CommitBoard;
+use crate::status::state::ClusterState;
+use crate::status::{Health, ObjectReport};
+
+/// The most files that a group of WECs shows.
+const FILES: usize = 50;
+
+/// Which WECs are asked for.
+#[derive(Deserialize)]
+pub(super) struct Filter {
+    phase: Option<String>,
+    name: Option<String>,
+}
+
+/// Which file is asked for.
+#[derive(Deserialize)]
+pub(super) struct File {
+    path: String,
+}
+
+/// A pipeline, a commit, a WEC.
+type Place = Path<(String, String, String)>;
+
+pub(super) async fn list(
+    State(backend): State<Arc<dyn Backend>>,
+    Path((pipeline, id)): Path<(String, String)>,
+    filter: Asking<Filter>,
+    part: Asking<Part>,
+) -> Shown<Page<ClusterItem>> {
+    let filter = asked(filter)?;
+    let board = backend.board();
+    let commit = find::commit(find::pipeline(&board, &pipeline)?, &id)?;
+    let wanted = |(name, state): &(&ClusterName, &ClusterState)| {
+        let phases = filter.phase.as_deref();
+        let word = state.phase().word();
+        phases.is_none_or(|phases| phases.split(',').any(|phase| phase == word))
+            && filter
+                .name
+                .as_deref()
+                .is_none_or(|part| name.as_str().contains(part))
+    };
+    let all: Vec<_> = commit.clusters.iter().filter(wanted).collect();
+    let page = asked(part)?.take(
+        &all,
+        true,
+        |(name, _)| name.to_string(),
+        |(name, state)| Ok::<_, Infallible>(ClusterItem::new(name, state, commit)),
+    );
+    let Ok(page) = page;
+    Ok(Json(page))
+}
+
+pub(super) async fn one(
+    State(backend): State<Arc<dyn Backend>>,
+    Path((pipeline, id, name)): Place,
+) -> Shown<ClusterView> {
+    let board = backend.board();
+    let commit = find::commit(find::pipeline(&board, &pipeline)?, &id)?;
+    let (name, state) = find::cluster(commit, &name)?;
+    Ok(Json(ClusterView::new(name, state, commit)))
+}
+
+pub(super) async fn objects(
+    State(backend): State<Arc<dyn Backend>>,
+    Path((pipeline, id, name)): Place,
+    part: Asking<Part>,
+) -> Shown<Page<ObjectItem>> {
+    let part = asked(part)?;
+    let page = apart(move || {
+        let board = backend.board();
+        let commit = find::commit(find::pipeline(&board, &pipeline)?, &id)?;
+        let (name, state) = find::cluster(commit, &name)?;
+        let mut said = said_of(state);
+        let sight = match Sight::new(&*backend, &pipeline, commit, Some(state)) {
+            Ok(sight) => sight,
+            // Without generated commits, the reports are all there is.
+            Err(_) => {
+                return part.take(
+                    &said.into_iter().collect::<Vec<_>>(),
+                    true,
+                    by_path,
+                    reported,
+                );
+            }
+        };
+        let entries = sight.browser.entries(&sight.revision, name)?;
+        part.take(
+            &entries,
+            true,
+            |entry| entry.path.clone(),
+            |entry| {
+                let word = said.remove(&entry.path);
+                Ok(ObjectItem {
+                    object: sight.browser.object(entry)?,
+                    path: Some(entry.path.clone()),
+                    health: word.as_ref().map(|word| word.health),
+                    message: word.map(|word| word.message).unwrap_or_default(),
+                })
+            },
+        )
+    });
+    Ok(Json(page.await?))
+}
+
+pub(super) async fn file(
+    State(backend): State<Arc<dyn Backend>>,
+    Path((pipeline, id, name)): Place,
+    file: Asking<File>,
+) -> Shown<FileView> {
+    let File { path } = asked(file)?;
+    let view = apart(move || {
+        let board = backend.board();
+        let commit = find::commit(find::pipeline(&board, &pipeline)?, &id)?;
+        let (name, state) = find::cluster(commit, &name)?;
+        let sight = Sight::new(&*backend, &pipeline, commit, Some(state))?;
+        let entries = sight.browser.entries(&sight.revision, name)?;
+        let entry = entries
+            .iter()
+            .find(|entry| entry.path == path)
+            .ok_or_else(|| Problem::missing("NoSuchFile", format!("the WEC has no file {path}")))?;
+        let content = sight.browser.text(entry)?;
+        Ok(FileView { path, content })
+    });
+    Ok(Json(view.await?))
+}
+
+pub(super) async fn diff(
+    State(backend): State<Arc<dyn Backend>>,
+    Path((pipeline, id, name)): Place,
+    part: Asking<Part>,
+) -> Shown<Page<FileDiff>> {
+    let part = asked(part)?;
+    let page = apart(move || {
+        let board = backend.board();
+        let known = find::pipeline(&board, &pipeline)?;
+        let commit = find::commit(known, &id)?;
+        let (name, state) = find::cluster(commit, &name)?;
+        let sight = Sight::new(&*backend, &pipeline, commit, Some(state))?;
+        let before = find::older(known, commit)
+            .and_then(|older| older.clusters.get(name))
+            .and_then(ClusterState::revision);
+        let base = sight.base(before);
+        let changes = sight.browser.changes(&sight.revision, base, name)?;
+        part.take(
+            &changes,
+            true,
+            |changed| changed.path.clone(),
+            |changed| sight.file_diff(changed),
+        )
+    });
+    Ok(Json(page.await?))
+}
+
+pub(super) async fn groups(
+    State(backend): State<Arc<dyn Backend>>,
+    Path((pipeline, id)): Path<(String, String)>,
+    part: Asking<Part>,
+) -> Shown<Page<DiffGroup>> {
+    let part = asked(part)?;
+    let page = apart(move || {
+        let board = backend.board();
+        let known = find::pipeline(&board, &pipeline)?;
+        let commit = find::commit(known, &id)?;
+        let sight = Sight::new(&*backend, &pipeline, commit, None)?;
+        let before = find::older(known, commit).and_then(|older| older.generated.as_deref());
+        let groups = sight.browser.groups(&sight.revision, sight.base(before))?;
+        part.take(
+            &groups,
+            true,
+            |(clusters, _)| {
+                clusters
+                    .first()
+                    .map(ToString::to_string)
+                    .unwrap_or_default()
+            },
+            |(clusters, changes)| {
+                let shown = changes.iter().take(FILES);
+                Ok(DiffGroup {
+                    clusters: clusters.clone(),
+                    total: changes.len(),
+                    files: shown
+                        .map(|changed| sight.file_diff(changed))
+                        .collect::<Result<_, Problem>>()?,
+                })
+            },
+        )
+    });
+    Ok(Json(page.await?))
+}
+
+/// A generated commit, ready to be looked into.
+struct Sight {
+    browser: Browser,
+    revision: String,
+}
+
+impl Sight {
+    /// For a WEC it is the commit that holds its files, else the one that stands for the source commit.
+    fn new(
+        backend: &dyn Backend,
+        pipeline: &str,
+        commit: &CommitBoard,
+        state: Option<&ClusterState>,
+    ) -> Result<Self, Problem> {
+        let path = backend.repository(pipeline).ok_or_else(|| {
+            Problem::missing(
+                "NoGeneratedCommits",
+                format!("pipeline {pipeline} writes no generated branch"),
+            )
+        })?;
+        let browser = Browser::open(&path)?;
+        let own = state.and_then(ClusterState::revision);
+        let candidates = [own, commit.generated.as_deref()];
+        let revision = candidates
+            .into_iter()
+            .flatten()
+            .find(|revision| browser.holds(revision))
+            .map(ToOwned::to_owned);
+        let revision = revision.ok_or_else(|| match &commit.generated {
+            Some(generated) => Problem::missing(
+                "NoSuchCommit",
+                format!("generated commit {generated} is not here"),
+            ),
+            None => Problem::missing("NotPublished", "nothing was published for this commit"),
+        })?;
+        Ok(Self { browser, revision })
+    }
+
+    /// What to compare with, when the commit before has `before`.
+    fn base(&self, before: Option<&str>) -> Base {
+        if before == Some(self.revision.as_str()) {
+            Base::Same
+        } else {
+            Base::Parent
+        }
+    }
+
+    fn file_diff(&self, changed: &Changed) -> Result<FileDiff, Problem> {
+        Ok(FileDiff {
+            path: changed.path.clone(),
+            change: changed.change,
+            content: self.browser.difference(changed)?,
+        })
+    }
+}
+
+/// What the reporters say of each object, by its path; of several words the worst.
+fn said_of(state: &ClusterState) -> BTreeMap<String, ObjectReport> {
+    let mut said: BTreeMap<String, ObjectReport> = BTreeMap::new();
+    for report in state.object_reports() {
+        let path = path_of(&report.object);
+        match said.get(&path) {
+            Some(known) if gravity(known.health) >= gravity(report.health) => {}
+            _ => drop(said.insert(path, report.clone())),
+        }
+    }
+    said
+}
+
+/// How much a word matters: that something is wrong most, that nobody knows least.
+fn gravity(health: Health) -> u8 {
+    match health {
+        Health::Unknown => 0,
+        Health::Healthy => 1,
+        Health::Suspended => 2,
+        Health::Progressing => 3,
+        Health::Degraded => 4,
+    }
+}
+
+fn by_path((path, _): &(String, ObjectReport)) -> String {
+    path.clone()
+}
+
+fn reported((_, word): &(String, ObjectReport)) -> Result<ObjectItem, Problem> {
+    let object: ObjectKey = word.object.clone();
+    Ok(ObjectItem {
+        object: Some(object),
+        path: None,
+        health: Some(word.health),
+        message: word.message.clone(),
+    })
+}

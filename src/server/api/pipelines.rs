@@ -1,0 +1,156 @@
+//! Pipelines, their commits, and what can be asked of them.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use serde::Deserialize;
+
+use super::list::{Page, Part};
+use super::views::{Asked, CommitItem, CommitView, Grid, PipelineView};
+use super::{find, views};
+use crate::model::ClusterName;
+use crate::placement::Explanation;
+use crate::server::Backend;
+use crate::server::problem::Problem;
+use crate::status::board::CommitBoard;
+
+pub(super) type Shown<T> = Result<Json<T>, Problem>;
+
+/// A query that cannot be read is a problem like others.
+pub(super) type Asking<T> = Result<Query<T>, axum::extract::rejection::QueryRejection>;
+
+pub(super) fn asked<T>(query: Asking<T>) -> Result<T, Problem> {
+    match query {
+        Ok(Query(query)) => Ok(query),
+        Err(rejection) => Err(Problem::request(rejection.body_text())),
+    }
+}
+
+/// What is to be explained.
+#[derive(Deserialize)]
+pub(super) struct Question {
+    object: String,
+    cluster: Option<String>,
+}
+
+/// How to run.
+#[derive(Deserialize)]
+pub(super) struct Manner {
+    #[serde(default)]
+    full: bool,
+}
+
+pub(super) async fn list(
+    State(backend): State<Arc<dyn Backend>>,
+    part: Asking<Part>,
+) -> Shown<Page<PipelineView>> {
+    let board = backend.board();
+    let all: Vec<_> = board.pipelines.iter().collect();
+    let page = asked(part)?.take(
+        &all,
+        true,
+        |(name, _)| (*name).clone(),
+        |(name, pipeline)| Ok::<_, Infallible>(PipelineView::new(name, pipeline)),
+    );
+    let Ok(page) = page;
+    Ok(Json(page))
+}
+
+pub(super) async fn one(
+    State(backend): State<Arc<dyn Backend>>,
+    Path(name): Path<String>,
+) -> Shown<PipelineView> {
+    let board = backend.board();
+    let pipeline = find::pipeline(&board, &name)?;
+    Ok(Json(PipelineView::new(&name, pipeline)))
+}
+
+pub(super) async fn commits(
+    State(backend): State<Arc<dyn Backend>>,
+    Path(name): Path<String>,
+    part: Asking<Part>,
+) -> Shown<Page<CommitItem>> {
+    let board = backend.board();
+    let commits = find::pipeline(&board, &name)?.commits.iter();
+    let all: Vec<&CommitBoard> = commits.map(AsRef::as_ref).collect();
+    let page = asked(part)?.take(
+        &all,
+        false,
+        |commit| commit.id.clone(),
+        |commit| Ok::<_, Infallible>(CommitItem::new(commit)),
+    );
+    let Ok(page) = page;
+    Ok(Json(page))
+}
+
+pub(super) async fn commit(
+    State(backend): State<Arc<dyn Backend>>,
+    Path((name, id)): Path<(String, String)>,
+) -> Shown<CommitView> {
+    let board = backend.board();
+    let commit = find::commit(find::pipeline(&board, &name)?, &id)?;
+    Ok(Json(CommitView::new(commit)))
+}
+
+pub(super) async fn grid(
+    State(backend): State<Arc<dyn Backend>>,
+    Path(name): Path<String>,
+    part: Asking<Part>,
+) -> Shown<views::Grid> {
+    let board = backend.board();
+    let pipeline = find::pipeline(&board, &name)?;
+    Ok(Json(Grid::new(pipeline, asked(part)?.limit())))
+}
+
+pub(super) async fn explain(
+    State(backend): State<Arc<dyn Backend>>,
+    Path(name): Path<String>,
+    question: Asking<Question>,
+) -> Shown<Explanation> {
+    find::pipeline(&backend.board(), &name)?;
+    let question = asked(question)?;
+    let object = find::object(&question.object)?;
+    let cluster = question.cluster.filter(|cluster| !cluster.is_empty());
+    let cluster = cluster.map(ClusterName::from);
+    let explained = apart(move || Ok(backend.explain(&name, &object, cluster.as_ref()))).await?;
+    explained.map(Json).ok_or_else(|| {
+        Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "NotRendered",
+            "nothing has been rendered since the start",
+        )
+    })
+}
+
+pub(super) async fn sync(
+    State(backend): State<Arc<dyn Backend>>,
+    Path(pipeline): Path<String>,
+    manner: Asking<Manner>,
+) -> Result<(StatusCode, Json<Asked>), Problem> {
+    let Manner { full } = asked(manner)?;
+    find::pipeline(&backend.board(), &pipeline)?;
+    if !backend.sync(&pipeline, full) {
+        return Err(Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "Stopping",
+            "the service takes no more requests for runs",
+        ));
+    }
+    Ok((StatusCode::ACCEPTED, Json(Asked { pipeline, full })))
+}
+
+/// Does what blocks where blocking is allowed.
+pub(super) async fn apart<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Problem> + Send + 'static,
+) -> Result<T, Problem> {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|_| {
+        Err(Problem::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "Failed",
+            "the answer could not be worked out",
+        ))
+    })
+}

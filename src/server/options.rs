@@ -1,0 +1,150 @@
+//! How the server may be reached: where it listens, who may ask, and which combinations are refused.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use crate::git::Secret;
+
+/// How the server may be reached.
+#[derive(Clone, Debug)]
+pub struct ServerOptions {
+    /// Where it listens; loopback unless told otherwise.
+    pub listen: SocketAddr,
+    /// The bearer tokens, each of which is enough; several while they are rotated.
+    pub tokens: Vec<Secret>,
+    /// TLS, with or without client certificates.
+    pub tls: Option<TlsFiles>,
+    /// Whether profiles are served.
+    pub profiling: bool,
+    /// Whether everybody may ask for everything.
+    pub insecure: bool,
+}
+
+/// The files of TLS, all PEM.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The server's certificate, with the chain behind it.
+    pub certificate: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+    /// Whose client certificates are as good as a token.
+    pub client_ca: Option<PathBuf>,
+}
+
+/// Why the server does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// Anybody could ask for everything.
+    #[error("{0} can be reached from other machines, and nothing says who may ask")]
+    Open(SocketAddr),
+    /// A file of TLS cannot be used.
+    #[error("cannot use {}: {why}", path.display())]
+    Tls {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+}
+
+impl ServerError {
+    /// A fixed word.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Open(_) => "ServerIsOpen",
+            Self::Tls { .. } => "TlsUnusable",
+        }
+    }
+
+    /// What to do about it.
+    pub fn help(&self) -> Option<&'static str> {
+        match self {
+            Self::Open(_) => Some(
+                "give it a token or a client CA, let it listen on 127.0.0.1, or say that it is meant to be insecure",
+            ),
+            Self::Tls { .. } => None,
+        }
+    }
+}
+
+impl Default for ServerOptions {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8383),
+            tokens: Vec::new(),
+            tls: None,
+            profiling: false,
+            insecure: false,
+        }
+    }
+}
+
+impl ServerOptions {
+    /// Refuses what would let anybody ask for everything.
+    ///
+    /// # Errors
+    /// [`ServerError::Open`].
+    pub fn check(&self) -> Result<(), ServerError> {
+        if self.is_open() && !self.insecure && !self.listen.ip().is_loopback() {
+            return Err(ServerError::Open(self.listen));
+        }
+        Ok(())
+    }
+
+    /// Whether nothing says who may ask.
+    pub(super) fn is_open(&self) -> bool {
+        let certificates = self.tls.as_ref().is_some_and(|tls| tls.client_ca.is_some());
+        self.tokens.is_empty() && !certificates
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_loopback_may_be_open() {
+        let loopback = ServerOptions::default();
+        assert!(loopback.check().is_ok());
+        let everywhere = ServerOptions {
+            listen: "0.0.0.0:8383".parse().unwrap(),
+            ..ServerOptions::default()
+        };
+        let refused = everywhere.check().unwrap_err();
+        assert_eq!(
+            refused.to_string(),
+            "0.0.0.0:8383 can be reached from other machines, and nothing says who may ask"
+        );
+        let tls = |client_ca: Option<&str>| ServerOptions {
+            tls: Some(TlsFiles {
+                certificate: "tls.crt".into(),
+                key: "tls.key".into(),
+                client_ca: client_ca.map(Into::into),
+            }),
+            ..everywhere.clone()
+        };
+        assert!(tls(None).check().is_err(), "TLS alone says who we are");
+        assert!(tls(Some("ca.crt")).check().is_ok());
+        for closed in [
+            ServerOptions {
+                tokens: vec![Secret::new("t")],
+                ..everywhere.clone()
+            },
+            ServerOptions {
+                insecure: true,
+                ..everywhere.clone()
+            },
+        ] {
+            assert!(closed.check().is_ok());
+        }
+    }
+
+    #[test]
+    fn tokens_are_not_printed() {
+        let options = ServerOptions {
+            tokens: vec![Secret::new("hush")],
+            ..ServerOptions::default()
+        };
+        assert!(!format!("{options:?}").contains("hush"));
+    }
+}
