@@ -20,6 +20,7 @@
 //! | [`status`] | where each commit stands on each WEC, and in which words the forge hears of it |
 //! | [`config`] | `stellate.yaml`, raw and resolved |
 //! | [`reconcile`] | the chain of all stages |
+//! | [`server`] | what the service answers over HTTP |
 //! | [`cli`] | one file a verb; the only place that prints |
 
 pub mod cli;
@@ -30,6 +31,7 @@ pub mod model;
 pub mod output;
 pub mod placement;
 pub mod reconcile;
+pub mod server;
 pub mod source;
 pub mod status;
 pub mod transform;
