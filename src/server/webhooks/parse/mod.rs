@@ -100,7 +100,8 @@ pub fn parse(forge: Forge, headers: &HeaderMap, body: &[u8]) -> Result<Event, Ma
         Forge::Gitea => "x-forgejo-event",
     });
     let event = event.and_then(|event| event.to_str().ok());
-    let event = event.ok_or_else(|| Malformed::new("the header that names the event is missing"))?;
+    let event =
+        event.ok_or_else(|| Malformed::new("the header that names the event is missing"))?;
     let delivery = delivery(forge, headers).map(str::to_owned);
     match forge {
         Forge::GitHub | Forge::Gitea => github::parse(event, body, delivery),
@@ -251,5 +252,4 @@ fn head(id: &str) -> Result<String, Malformed> {
 }
 
 #[cfg(test)]
-#[path = "parse_tests.rs"]
 mod tests;

@@ -58,5 +58,4 @@ fn commit(revision: &str) -> Option<String> {
 }
 
 #[cfg(test)]
-#[path = "../reports_tests.rs"]
 mod tests;
