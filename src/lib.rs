@@ -21,7 +21,7 @@
 //! | [`status`] | where each commit stands on each WEC, and in which words the forge hears of it |
 //! | [`config`] | `stellate.yaml`, raw and resolved |
 //! | [`reconcile`] | the chain of all stages |
-//! | [`server`] | health, metrics, the API and the page of the service |
+//! | [`server`] | health, metrics, the API, the page and the webhooks of the service |
 //! | [`cli`] | one file a verb; the only place that prints |
 
 pub mod api_server;

@@ -55,6 +55,10 @@ pub struct RemoteUrl {
     path: String,
 }
 
+/// What addresses of one repository have in common, for tables of repositories: see [`RemoteUrl::same_repository`].
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Identity(Scheme, String, Option<u16>, String);
+
 impl RemoteUrl {
     /// Reads an address; a relative local path stays relative to the working directory.
     ///
@@ -275,7 +279,7 @@ impl RemoteUrl {
     }
 
     /// The parts that tell repositories apart: kind of way, host, port, path.
-    fn identity(&self) -> (Scheme, String, Option<u16>, String) {
+    pub fn identity(&self) -> Identity {
         let scheme = match self.scheme {
             Scheme::Http if self.port.is_none() => Scheme::Https,
             scheme => scheme,
@@ -300,7 +304,7 @@ impl RemoteUrl {
         if self.scheme == Scheme::Local && self.path.starts_with('/') {
             joined.insert(0, '/');
         }
-        (
+        Identity(
             scheme,
             self.host.trim_end_matches('.').to_owned(),
             self.port,

@@ -7,15 +7,12 @@
 //! A [`Pipeline`] remembers what it parsed, placed, compiled and built, so that the next rendering follows what changed.
 //! Its memory may be thrown away at any time: the results are the same.
 
+pub mod browse;
 pub mod compare;
 pub mod deliver;
 pub mod facts;
 pub mod guard;
 pub mod lease;
-pub mod browse;
-pub mod deliver;
-pub mod facts;
-pub mod guard;
 pub mod metrics;
 pub mod pipeline;
 pub mod policies;

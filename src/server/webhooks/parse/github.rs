@@ -1,0 +1,91 @@
+//! GitHub's payloads, and Gitea's and Forgejo's, which have the same fields where we look.
+
+use serde::Deserialize;
+
+use super::{Event, Malformed, PullRequest, addresses, branch, change, head, push, read};
+
+#[derive(Deserialize)]
+struct PushBody {
+    #[serde(rename = "ref")]
+    reference: String,
+    before: String,
+    after: String,
+    repository: Repository,
+}
+
+#[derive(Deserialize)]
+struct Repository {
+    clone_url: Option<String>,
+    ssh_url: Option<String>,
+    html_url: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct PullRequestBody {
+    number: u64,
+    pull_request: PullRequestPart,
+    repository: Repository,
+}
+
+#[derive(Deserialize)]
+struct PullRequestPart {
+    state: String,
+    head: Side,
+    base: Base,
+}
+
+#[derive(Deserialize)]
+struct Side {
+    #[serde(rename = "ref")]
+    reference: String,
+    sha: String,
+}
+
+#[derive(Deserialize)]
+struct Base {
+    #[serde(rename = "ref")]
+    reference: String,
+}
+
+impl Repository {
+    fn urls(&self) -> Result<Vec<String>, Malformed> {
+        addresses([
+            self.clone_url.as_deref(),
+            self.ssh_url.as_deref(),
+            self.html_url.as_deref(),
+        ])
+    }
+}
+
+pub(super) fn parse(
+    event: &str,
+    body: &[u8],
+    delivery: Option<String>,
+) -> Result<Event, Malformed> {
+    match event {
+        "ping" => read::<serde::de::IgnoredAny>(body).map(|_| Event::Ping),
+        "push" => {
+            let body: PushBody = read(body)?;
+            let moved = change(&body.reference, Some(&body.before), Some(&body.after))?;
+            push(body.repository.urls()?, vec![moved], delivery)
+        }
+        "pull_request" => pull_request(&read(body)?),
+        _ => Ok(Event::Ignored("neither a push nor a pull request")),
+    }
+}
+
+fn pull_request(body: &PullRequestBody) -> Result<Event, Malformed> {
+    let PullRequestPart {
+        state,
+        head: proposed,
+        base,
+    } = &body.pull_request;
+    Ok(Event::PullRequest(PullRequest {
+        urls: body.repository.urls()?,
+        number: body.number,
+        head: head(&proposed.sha)?,
+        head_reference: branch(&proposed.reference)?,
+        base_reference: branch(&base.reference)?,
+        open: state == "open",
+    }))
+}
