@@ -11,7 +11,7 @@ use super::error::CliError;
 use super::terminal::Terminal;
 use super::{problems, remote};
 use crate::config::{self, Login, Place, Resolved, SecretPlace};
-use crate::git::{Access, Credentials, Secret};
+use crate::git::{Access, Credentials};
 use crate::model::{Diagnostic, Severity};
 use crate::reconcile::{Pipeline, Rendering, Request, Settings};
 
@@ -229,8 +229,7 @@ impl ConfigurationArguments {
         };
         let login = login.cloned().unwrap_or_default();
         let token = match given.or(login.token) {
-            Some(SecretPlace::Environment(name)) => Some(Secret::from_environment(&name)?),
-            Some(SecretPlace::File(path)) => Some(Secret::from_file(&path)?),
+            Some(place) => Some(place.read()?),
             None => None,
         };
         let known_hosts = login.known_hosts.map(|path| {

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use crate::git::AppLogin;
 use crate::model::api::pipeline::{
     BranchOutput, GitCredentials, Inventory, Layout, Output, Pipeline, SecretReference, Source,
 };
@@ -20,10 +21,13 @@ use crate::model::{Diagnostic, Location, PathPart, RepoPath};
 use crate::yaml::{self, Limits};
 
 mod settings;
+mod status;
 #[cfg(test)]
 mod tests;
 
+pub use crate::git::SecretPlace;
 pub use settings::Settings;
+pub use status::{ResolvedForge, ResolvedStatus};
 
 /// The name of the file that is used when it is there.
 pub const FILE: &str = "stellate.yaml";
@@ -52,6 +56,8 @@ pub struct Resolved {
     pub settings: Settings,
     /// Where the results go: those outputs that a command can serve.
     pub outputs: Vec<ResolvedOutput>,
+    /// Who is told what became of each commit; a command tells nobody.
+    pub status: Option<ResolvedStatus>,
 }
 
 /// Where a source is.
@@ -94,15 +100,8 @@ pub struct Login {
     pub ssh_key: Option<PathBuf>,
     /// The file of hosts that ssh trusts.
     pub known_hosts: Option<PathBuf>,
-}
-
-/// Where a secret is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SecretPlace {
-    /// In an environment variable.
-    Environment(String),
-    /// In a file.
-    File(PathBuf),
+    /// A GitHub App; only a service logs in as one.
+    pub app: Option<AppLogin>,
 }
 
 /// Reads all documents of `stellate.yaml`.
@@ -277,9 +276,8 @@ impl Resolver<'_> {
                     .push(Diagnostic::error("InvalidPath", message).at(at).help(help));
             }
         }
-        if spec.status.is_some() {
-            self.not_used("status", &["spec", "status"]);
-        }
+        let status = spec.status.as_ref();
+        let status = status.map(|status| self.status(status, &spec.source));
         let outputs = spec.outputs.iter().enumerate();
         Resolved {
             name: pipeline.metadata.name.clone().unwrap_or_default(),
@@ -296,6 +294,7 @@ impl Resolver<'_> {
             outputs: outputs
                 .filter_map(|(index, output)| self.output(index, output))
                 .collect(),
+            status,
         }
     }
 
@@ -401,10 +400,13 @@ impl Resolver<'_> {
                     ..Login::default()
                 })
             }
-            GitCredentials::GitHubApp(_) => {
+            GitCredentials::GitHubApp(app) => {
                 let at = self.at(path);
                 self.unused.push(("credentials.gitHubApp", at));
-                None
+                Some(Login {
+                    app: Some(self.app(app)),
+                    ..Login::default()
+                })
             }
         }
     }

@@ -20,6 +20,7 @@ mod servers_examples;
 mod servers_flux;
 mod servers_pipeline;
 mod servers_push;
+mod servers_status;
 mod support;
 
 use std::{fs, path::Path};
