@@ -40,8 +40,30 @@ impl Gitea {
             context: &status.context,
         };
         let body = github::status_body(status);
-        self.rest.send(asked, Method::POST, &path, Some(&body)).await?;
-        Ok(())
+        let posted = self.rest.send(asked, Method::POST, &path, Some(&body)).await;
+        match posted {
+            // Gitea calls it a failure of its own when it does not have the commit.
+            Err(error @ ForgeError::Unavailable { .. }) => match self.find(sha).await {
+                Err(unknown @ ForgeError::UnknownCommit { .. }) => Err(unknown),
+                _ => Err(error),
+            },
+            posted => posted.map(|_| ()),
+        }
+    }
+
+    /// Whether the commit is there.
+    async fn find(&self, sha: &str) -> Result<(), ForgeError> {
+        let path = format!("{}/git/commits/{}", self.repository, encode(sha));
+        let answer = self.rest.answer(Method::GET, &path, None).await?;
+        let place = self.rest.place();
+        match answer.status {
+            404 => Err(ForgeError::UnknownCommit {
+                host: place.host.clone(),
+                repository: place.repository.clone(),
+                sha: sha.to_owned(),
+            }),
+            _ => Ok(()),
+        }
     }
 
     pub(super) async fn set_comment(

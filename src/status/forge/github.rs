@@ -138,7 +138,7 @@ impl GitHub {
             let Value::Array(page) = self.json(&answer)? else {
                 return Err(self.config.place().odd("a list is missing"));
             };
-            path = following(first, &answer).filter(|_| !page.is_empty());
+            path = following(first, &answer).filter(|next| !page.is_empty() && *next != this);
             all.extend(page);
         }
         Ok(all)
@@ -265,7 +265,7 @@ pub async fn installation_token(
     let builder = builder(api, &place, TIMEOUT)?;
     let client = builder
         .app_from_rsa_pem(AppId(app.app_id), key.expose())
-        .and_then(octocrab::OctocrabBuilder::build)
+        .and_then(|builder| builder.build())
         .map_err(|error| explain(&error, &place))?;
     let asked = Request::Installation;
     let good = |answer: Answer| match answer.is_good() {

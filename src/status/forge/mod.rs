@@ -33,7 +33,7 @@ pub use error::ForgeError;
 pub use plan::{Cap, Posted};
 pub use sink::{Lane, Sink};
 
-use error::{Place, Request};
+use error::Place;
 
 /// One repository on one forge, and who we are there.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -108,10 +108,8 @@ impl Rest {
             let answer = self.send(asked, http::Method::GET, &this, None).await?;
             let page = self.json(&answer)?;
             let found = entries(&page).ok_or_else(|| self.place.odd("a list is missing"))?;
-            // An empty page is the last, whatever it says.
-            if !found.is_empty() {
-                path = next(&answer, &page);
-            }
+            // An empty page is the last, and so is one that names itself as the next, whatever they say.
+            path = next(&answer, &page).filter(|next| !found.is_empty() && *next != this);
             all.extend(found);
         }
         Ok(all)
@@ -216,6 +214,13 @@ fn explain(error: &ureq::Error, place: &Place) -> ForgeError {
             ForgeError::Unreachable {
                 host,
                 problem: "connection refused".into(),
+            }
+        }
+        // What the resolver says has no kind of its own.
+        ureq::Error::Io(error) if error.to_string().contains("lookup address") => {
+            ForgeError::Unreachable {
+                host,
+                problem: "no such host".into(),
             }
         }
         ureq::Error::Rustls(_) | ureq::Error::Tls(_) => ForgeError::Unreachable {

@@ -2,6 +2,8 @@
 
 use std::{fs, path::PathBuf, process::Command, sync::Arc};
 
+use serde_json::Value;
+
 use super::{
     Missing, Server, Shared, built_servers, free_port, program, require, until_ready,
 };
@@ -32,17 +34,17 @@ impl GithubApi {
         fs::read_to_string(&self.log).unwrap()
     }
 
-    /// A real payload of a webhook: `push/payload.json` for example.
-    pub(crate) fn webhook(path: &str) -> Result<String, Missing> {
+    /// Real payloads of a webhook, of the event `push` for example.
+    pub(crate) fn webhooks(event: &str) -> Result<Vec<Value>, Missing> {
         const SERVER: &str = "@octokit/webhooks-examples";
         require(SERVER, &["github"])?;
-        let folder = "share/github/node_modules/@octokit/webhooks-examples/payload-examples/api.github.com";
-        let path = built_servers().join(folder).join(path);
-        fs::read_to_string(&path).map_err(|error| Missing {
-            server: SERVER,
-            why: format!("{}: {error}", path.display()),
-            built: true,
-        })
+        let package = "share/github/node_modules/@octokit/webhooks-examples";
+        let path = built_servers().join(package).join("api.github.com/index.json");
+        let text = fs::read_to_string(&path).unwrap();
+        let events: Vec<Value> = serde_json::from_str(&text).unwrap();
+        let found = events.into_iter().find(|found| found["name"] == event);
+        let found = found.unwrap_or_else(|| panic!("no examples of {event}"));
+        Ok(found["examples"].as_array().unwrap().clone())
     }
 
     fn start() -> Result<Self, Missing> {
@@ -57,7 +59,7 @@ impl GithubApi {
             .arg(description);
         let mut servers = vec![Server::start("prism", &folder, &command)];
         until_ready(SERVER, &mut servers, || {
-            http::ready(port, "/repos/acme/shop")
+            http::ready(port, "/repos/acme/shop/commits/main/statuses")
         })?;
         Ok(Self {
             port,
