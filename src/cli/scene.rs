@@ -13,7 +13,7 @@ use super::terminal::Terminal;
 use super::{problems, remote};
 use crate::api_server::Connection;
 use crate::config::{self, Login, Place, Resolved, SecretPlace};
-use crate::git::{Access, Credentials, Secret};
+use crate::git::{Access, Credentials};
 use crate::inventory::its;
 use crate::model::{Diagnostic, Severity};
 use crate::reconcile::{InventorySource, Pipeline, Rendering, Request, Settings};
@@ -312,8 +312,7 @@ impl ConfigurationArguments {
         };
         let login = login.cloned().unwrap_or_default();
         let token = match given.or(login.token) {
-            Some(SecretPlace::Environment(name)) => Some(Secret::from_environment(&name)?),
-            Some(SecretPlace::File(path)) => Some(Secret::from_file(&path)?),
+            Some(place) => Some(place.read()?),
             None => None,
         };
         let known_hosts = login.known_hosts.map(|path| {

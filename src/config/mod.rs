@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use crate::api_server::Connection;
+use crate::git::AppLogin;
 use crate::model::api::pipeline::{
     ApiServer, BranchOutput, GitCredentials, Inventory, Layout, Output, Pipeline, SecretReference,
     Source,
@@ -22,10 +23,13 @@ use crate::model::{Diagnostic, Location, PathPart, RepoPath};
 use crate::yaml::{self, Limits, Part};
 
 mod settings;
+mod status;
 #[cfg(test)]
 mod tests;
 
+pub use crate::git::SecretPlace;
 pub use settings::Settings;
+pub use status::{ResolvedForge, ResolvedStatus};
 
 /// The name of the file that is used when it is there.
 pub const FILE: &str = "stellate.yaml";
@@ -56,6 +60,8 @@ pub struct Resolved {
     pub settings: Settings,
     /// Where the results go: those outputs that a command can serve.
     pub outputs: Vec<ResolvedOutput>,
+    /// Who is told what became of each commit; a command tells nobody.
+    pub status: Option<ResolvedStatus>,
 }
 
 /// Where a source is.
@@ -98,15 +104,8 @@ pub struct Login {
     pub ssh_key: Option<PathBuf>,
     /// The file of hosts that ssh trusts.
     pub known_hosts: Option<PathBuf>,
-}
-
-/// Where a secret is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SecretPlace {
-    /// In an environment variable.
-    Environment(String),
-    /// In a file.
-    File(PathBuf),
+    /// A GitHub App; only a service logs in as one.
+    pub app: Option<AppLogin>,
 }
 
 /// Reads all documents of `stellate.yaml`.
@@ -280,9 +279,8 @@ impl Resolver<'_> {
                     .push(Diagnostic::error("InvalidPath", message).at(at).help(help));
             }
         }
-        if spec.status.is_some() {
-            self.not_used("status", &["spec", "status"]);
-        }
+        let status = spec.status.as_ref();
+        let status = status.map(|status| self.status(status, &spec.source));
         let outputs = spec.outputs.iter().enumerate();
         Resolved {
             name: pipeline.metadata.name.clone().unwrap_or_default(),
@@ -300,6 +298,7 @@ impl Resolver<'_> {
             outputs: outputs
                 .filter_map(|(index, output)| self.output(index, output))
                 .collect(),
+            status,
         }
     }
 
@@ -414,10 +413,13 @@ impl Resolver<'_> {
                     ..Login::default()
                 })
             }
-            GitCredentials::GitHubApp(_) => {
+            GitCredentials::GitHubApp(app) => {
                 let at = self.at(path);
                 self.unused.push(("credentials.gitHubApp", at));
-                None
+                Some(Login {
+                    app: Some(self.app(app)),
+                    ..Login::default()
+                })
             }
         }
     }

@@ -84,6 +84,61 @@ fn unreadable(origin: String, problem: &str) -> GitError {
     }
 }
 
+/// Where a secret is found when it is needed: read anew for each operation, so that it can be rotated.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SecretPlace {
+    /// In an environment variable.
+    Environment(String),
+    /// In a file.
+    File(PathBuf),
+}
+
+impl SecretPlace {
+    /// Reads what is there now.
+    ///
+    /// # Errors
+    /// [`GitError::Credential`] when it cannot be read, is empty or holds control characters.
+    pub fn read(&self) -> Result<Secret, GitError> {
+        match self {
+            Self::Environment(name) => Secret::from_environment(name),
+            Self::File(path) => Secret::from_file(path),
+        }
+    }
+
+    /// Reads a private key in PEM, which has several lines.
+    ///
+    /// # Errors
+    /// [`GitError::Credential`] when it cannot be read or is no such key.
+    pub fn read_key(&self) -> Result<Secret, GitError> {
+        let (origin, text) = match self {
+            Self::Environment(name) => (
+                format!("environment variable {name}"),
+                std::env::var(name).map_err(|_| "it is not set, or not UTF-8".to_owned()),
+            ),
+            Self::File(path) => (
+                format!("file {}", path.display()),
+                std::fs::read_to_string(path).map_err(|error| error.to_string()),
+            ),
+        };
+        match text {
+            Ok(key) if key.contains("PRIVATE KEY-----") => Ok(Secret::new(key)),
+            Ok(_) => Err(unreadable(origin, "it holds no private key in PEM form")),
+            Err(problem) => Err(unreadable(origin, &problem)),
+        }
+    }
+}
+
+/// A GitHub App that acts on a repository.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct AppLogin {
+    /// The App's id.
+    pub app_id: u64,
+    /// Its installation's id; none for the one that the repository belongs to.
+    pub installation_id: Option<u64>,
+    /// Where its private key in PEM is.
+    pub private_key: SecretPlace,
+}
+
 /// What may be tried on a remote. The default tries nothing but what the address and the ssh program bring.
 #[derive(Clone, Debug, Default)]
 pub struct Credentials {

@@ -4,6 +4,7 @@
 //! another host. Certificates are checked by the platform, or against the CA file that the caller gives.
 
 use std::io::{self, Read};
+use std::path::Path;
 use std::sync::Arc;
 
 use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
@@ -324,11 +325,32 @@ impl Read for HttpSession {
 
 /// The client: timeouts, trust and proxy for one address.
 fn agent(url: &RemoteUrl, access: &Access) -> Result<Agent, GitError> {
+    let tls = trust(access.ca_file.as_deref())?;
+    let config = Agent::config_builder()
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .timeout_resolve(Some(access.connect_timeout))
+        .timeout_connect(Some(access.connect_timeout))
+        .timeout_per_read(Some(access.idle_timeout))
+        .timeout_per_write(Some(access.idle_timeout))
+        // Some hosts and proxies let only what begins with `git/` reach the git service.
+        .user_agent(format!("git/2.0 ({AGENT})"))
+        .tls_config(tls)
+        .proxy(proxy(url, access)?)
+        .build();
+    Ok(config.new_agent())
+}
+
+/// Whom to trust: those whom the platform trusts, or the certificates of a CA file.
+///
+/// # Errors
+/// [`GitError::Credential`] when the file cannot be read or holds no certificate.
+pub(crate) fn trust(ca_file: Option<&Path>) -> Result<TlsConfig, GitError> {
     let provider = match rustls::crypto::CryptoProvider::get_default() {
         Some(provider) => Arc::clone(provider),
         None => Arc::new(rustls::crypto::aws_lc_rs::default_provider()),
     };
-    let roots = match &access.ca_file {
+    let roots = match ca_file {
         None => RootCerts::PlatformVerifier,
         Some(path) => {
             let failed = |problem: String| GitError::Credential {
@@ -348,23 +370,10 @@ fn agent(url: &RemoteUrl, access: &Access) -> Result<Agent, GitError> {
             RootCerts::new_with_certs(&certificates)
         }
     };
-    let tls = TlsConfig::builder()
+    Ok(TlsConfig::builder()
         .unversioned_rustls_crypto_provider(provider)
         .root_certs(roots)
-        .build();
-    let config = Agent::config_builder()
-        .http_status_as_error(false)
-        .max_redirects(0)
-        .timeout_resolve(Some(access.connect_timeout))
-        .timeout_connect(Some(access.connect_timeout))
-        .timeout_per_read(Some(access.idle_timeout))
-        .timeout_per_write(Some(access.idle_timeout))
-        // Some hosts and proxies let only what begins with `git/` reach the git service.
-        .user_agent(format!("git/2.0 ({AGENT})"))
-        .tls_config(tls)
-        .proxy(proxy(url, access)?)
-        .build();
-    Ok(config.new_agent())
+        .build())
 }
 
 /// The proxy that the environment names for this address. As in other tools, this machine is never reached by proxy.

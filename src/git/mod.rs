@@ -36,9 +36,12 @@ mod words;
 mod tests;
 
 pub use access::Access;
-pub use credentials::{Credentials, Secret};
+pub use credentials::{AppLogin, Credentials, Secret, SecretPlace};
 pub use error::{GitError, PushError, Refusal};
 pub use fetch::{FetchOutcome, FetchProgress, Fetched, RemoteRefs, Want, Wanted, fetch, list_refs};
 pub use send::{PackSource, PushOutcome, RefUpdate, push};
 pub use url::{RemoteUrl, Scheme};
+
+pub(crate) use error::plain_text;
+pub(crate) use http::{base64, trust};
 pub(crate) use words::plain;

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::{ClusterName, ObjectKey};
 
 pub mod board;
+pub mod forge;
 pub mod state;
 pub mod summarise;
 

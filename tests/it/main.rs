@@ -25,6 +25,7 @@ mod servers_flux;
 mod servers_its;
 mod servers_pipeline;
 mod servers_push;
+mod servers_status;
 mod support;
 
 use std::{fs, path::Path};

@@ -8,6 +8,7 @@
 #![allow(dead_code, reason = "a toolbox: not every test module uses every tool")]
 
 pub(crate) mod applied;
+pub(crate) mod forge;
 pub(crate) mod git;
 pub(crate) mod http;
 pub(crate) mod servers;

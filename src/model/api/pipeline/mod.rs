@@ -28,7 +28,9 @@ pub use hydrate::{Helm, Hydrate, Kustomize};
 pub use output::{BranchOutput, FolderOutput, Layout, MailboxOutput, Output};
 pub use quantity::{Bytes, Interval, Limit};
 pub use source::{ApiServer, FileInventory, FolderSource, GitSource, Inventory, Source, WdsSource};
-pub use status::{ForgeStatus, GitHubCredentials, GitHubStatus, Status};
+pub use status::{
+    BitbucketStatus, ForgeKind, ForgeStatus, GitHubCredentials, GitHubStatus, Reports, Status,
+};
 
 /// One source, one inventory, its outputs and its status sinks.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -127,6 +129,11 @@ impl PipelineSpec {
         self.guard
             .check()
             .map_err(|error| error.under_key("guard"))?;
+        if let Some(status) = &self.status {
+            status
+                .check()
+                .map_err(|error| error.under_key("status"))?;
+        }
         for (index, kind) in self.kinds.iter().enumerate() {
             kind.check()
                 .map_err(|error| error.under_index(index).under_key("kinds"))?;

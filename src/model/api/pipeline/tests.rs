@@ -121,6 +121,57 @@ fn a_mistake_deep_inside_has_its_path() {
 }
 
 #[test]
+fn who_is_told_has_defaults_and_limits() {
+    let source = json!({"folder": {"path": "."}});
+    let spec = json!({"source": source, "status": {"bitbucket": {"token": {"env": "T"}}}});
+    let status = pipeline(&spec).unwrap().spec.status.unwrap();
+    assert!(status.previews && status.reports == Reports::Auto && status.deadline.is_none());
+    let whole = json!({"source": source, "status": {
+        "gitlab": {"url": "https://git.example.com", "repository": "acme/web/shop", "token": {"env": "T"}, "maxPerMinute": 30},
+        "context": "stellate-east", "reports": "required", "deadline": "5m", "previews": false,
+    }});
+    let read = pipeline(&whole).unwrap().spec;
+    let status = read.status.as_ref().unwrap();
+    assert_eq!(status.deadline, Some(Interval(Duration::from_secs(300))));
+    assert!(!status.previews && status.reports == Reports::Required);
+    assert_eq!(
+        pipeline(&serde_json::to_value(&read).unwrap())
+            .unwrap()
+            .spec,
+        read
+    );
+
+    let cases = [
+        (
+            json!({"context": "a/b"}),
+            "spec.status.context: `a/b` is no word of at most 40 letters, digits, `.`, `_` and `-`",
+        ),
+        (
+            json!({"targetUrl": "ftp://x"}),
+            "spec.status.targetUrl: a URL begins with `https://` or `http://`",
+        ),
+        (
+            json!({"deadline": "0s"}),
+            "spec.status.deadline: a deadline of nothing cannot be met",
+        ),
+        (
+            json!({"gitea": {"repository": "shop", "token": {"env": "T"}}}),
+            "spec.status.gitea.repository: `shop` is no owner/name",
+        ),
+        (
+            json!({"bitbucket": {"token": {"env": "T"}, "maxPerMinute": 0}}),
+            "spec.status.bitbucket.maxPerMinute: nothing could ever be posted",
+        ),
+    ];
+    for (status, message) in cases {
+        assert_eq!(
+            wrong(&json!({"source": source, "status": status})),
+            message
+        );
+    }
+}
+
+#[test]
 fn a_secret_in_place_of_its_name_is_refused_and_not_repeated() {
     for secret in [json!("ghp_0123"), json!(987_654)] {
         let source = json!({"git": {"url": "x", "credentials": {"token": secret}}});

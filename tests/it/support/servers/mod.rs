@@ -3,6 +3,7 @@
 //! ```text
 //! ApiServer        etcd + kube-apiserver: a WDS, an ITS or a WEC (no nodes)
 //! Gitea            a forge
+//! GithubApi        GitHub as its own description has it
 //! Flux, ArgoCd     their controllers, working on an ApiServer
 //! SshServer        OpenSSH's sshd, for git over ssh
 //! WorkAgent        Open Cluster Management's agent: from a mailbox in an ITS to a WEC
@@ -15,6 +16,7 @@ mod api_server;
 mod argocd;
 mod flux;
 mod gitea;
+mod github;
 mod ssh;
 mod work_agent;
 
@@ -22,6 +24,7 @@ pub(crate) use api_server::ApiServer;
 pub(crate) use argocd::ArgoCd;
 pub(crate) use flux::Flux;
 pub(crate) use gitea::Gitea;
+pub(crate) use github::GithubApi;
 pub(crate) use ssh::SshServer;
 pub(crate) use work_agent::WorkAgent;
 
