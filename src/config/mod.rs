@@ -15,8 +15,8 @@ use serde_json::Value;
 use crate::api_server::Connection;
 use crate::git::AppLogin;
 use crate::model::api::pipeline::{
-    ApiServer, BranchOutput, GitCredentials, Inventory, Layout, Output, Pipeline, SecretReference,
-    Source,
+    ApiServer, BranchOutput, GitCredentials, Interval, Inventory, Layout, Output, Pipeline,
+    SecretReference, Source,
 };
 use crate::model::api::{ApiObject as _, ReadError, read};
 use crate::model::{Diagnostic, Location, PathPart, RepoPath};
@@ -54,6 +54,8 @@ pub struct Resolved {
     pub its: Option<Connection>,
     /// The revision that is followed, for a git source.
     pub revision: Option<String>,
+    /// How often the source is looked at without being told, where that was said.
+    pub interval: Option<std::time::Duration>,
     /// Who reads the source.
     pub credentials: Option<Login>,
     /// How it is rendered.
@@ -279,6 +281,10 @@ impl Resolver<'_> {
                     .push(Diagnostic::error("InvalidPath", message).at(at).help(help));
             }
         }
+        let interval = match &spec.source {
+            Source::Git(git) => git.interval.map(|Interval(interval)| interval),
+            _ => None,
+        };
         let status = spec.status.as_ref();
         let status = status.map(|status| self.status(status, &spec.source));
         let outputs = spec.outputs.iter().enumerate();
@@ -299,6 +305,7 @@ impl Resolver<'_> {
                 .filter_map(|(index, output)| self.output(index, output))
                 .collect(),
             status,
+            interval,
         }
     }
 

@@ -4,6 +4,7 @@
 //! WECs, names of WECs: nothing that an outsider could make up.
 
 use std::fmt;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use prometheus_client::encoding::text::{encode_eof, encode_registry};
@@ -197,18 +198,20 @@ impl Metrics {
             .inc();
     }
 
-    /// A forge was told, or could not be: `posted`, `limited`, `refused`, `failed` …
-    pub fn status(&self, forge: &'static str, outcome: &'static str) {
-        self.statuses
-            .get_or_create(&ForgeOutcome { forge, outcome })
-            .inc();
+    /// How many requests to a forge ended so, in all: `posted`, `read`, or the reason of a failure.
+    pub fn statuses(&self, forge: &'static str, outcome: &'static str, total: u64) {
+        let counter = self
+            .statuses
+            .get_or_create(&ForgeOutcome { forge, outcome });
+        counter.inner().store(total, Ordering::Relaxed);
     }
 
-    /// A webhook came in: `taken`, `repeated`, `forged`, `ignored`, `overloaded` …
-    pub fn webhook(&self, forge: &'static str, outcome: &'static str) {
-        self.webhooks
-            .get_or_create(&ForgeOutcome { forge, outcome })
-            .inc();
+    /// How many webhooks of a sender ended so, in all.
+    pub fn webhooks(&self, forge: &'static str, outcome: &'static str, total: u64) {
+        let counter = self
+            .webhooks
+            .get_or_create(&ForgeOutcome { forge, outcome });
+        counter.inner().store(total, Ordering::Relaxed);
     }
 
     /// What a credential has left at its forge; `credential` is a name that is no secret.
@@ -383,8 +386,8 @@ mod tests {
         let metrics = Metrics::default();
         metrics.stage("shop", "push", Duration::from_millis(30));
         metrics.run("shop", "published");
-        metrics.status("gitea", "posted");
-        metrics.webhook("github", "forged");
+        metrics.statuses("gitea", "posted", 1);
+        metrics.webhooks("github", "forged", 1);
         metrics.budget("ci", 4990);
         metrics.queue(3);
         let text = metrics.encode(&board(3)).unwrap();

@@ -30,6 +30,7 @@ pub mod listen;
 mod options;
 pub mod problem;
 mod profile;
+pub mod service;
 pub mod webhooks;
 
 pub use listen::{serve, tls};

@@ -19,6 +19,7 @@ pub mod board;
 pub mod forge;
 pub mod state;
 pub mod summarise;
+pub mod table;
 
 /// Where a commit stands on a WEC.
 #[derive(

@@ -17,69 +17,47 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 
 use super::Pipeline;
-use crate::config::{Place, Resolved, ResolvedOutput};
+use super::metrics::Metrics;
 use crate::git::RemoteUrl;
 use crate::inventory::its;
+use crate::model::api::pipeline::Reports;
 use crate::model::{ClusterName, ObjectKey};
 use crate::placement::Explanation;
 use crate::status::board::{Board, CommitBoard, PipelineBoard, Problem};
+use crate::status::forge::CheckRun;
 use crate::status::state::Observation;
 use crate::status::summarise::{Style, statuses};
+use crate::status::table::check_run;
 use crate::status::{CommitStatus, Report};
 
 mod access;
 mod clerk;
 mod journal;
+mod plan;
 mod previews;
 mod queue;
 mod record;
 mod schedule;
+mod sinks;
 #[cfg(test)]
 mod tests;
 mod worker;
 
 pub use access::access;
+pub use plan::Plan;
 pub use previews::{Preview, PullRequest};
 pub use queue::{Orders, Wake};
+pub use sinks::Sinks;
 
 /// The most reports that wait for the commit that they speak of.
 const EARLY: usize = 4096;
-
-/// One pipeline as the service runs it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Plan {
-    /// What the configuration says.
-    pub resolved: Resolved,
-    /// How often the source is looked at without being told.
-    pub interval: Duration,
-    /// Whether WECs are expected to report.
-    pub reports: Expectation,
-    /// How long a WEC has to report that all is well.
-    pub deadline: Duration,
-    /// How statuses are named and linked.
-    pub style: Style,
-    /// Whether pull requests are told what they would change.
-    pub previews: bool,
-    /// The label by which WECs share a status when there are too many.
-    pub group_by: Option<String>,
-}
-
-/// Whether WECs are expected to report.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Expectation {
-    /// Those that did so before.
-    #[default]
-    Auto,
-    /// All.
-    Required,
-    /// None.
-    Never,
-}
 
 /// Where commit statuses go. The adapter posts what differs from what is there, in its own time.
 pub trait Sink: Send + Sync {
     /// Replaces what is wanted for a commit.
     fn want(&self, commit: &str, statuses: Vec<CommitStatus>);
+    /// Replaces the check run that is wanted of a commit, where the forge has such a thing.
+    fn check(&self, _commit: &str, _run: CheckRun) {}
     /// Replaces the comment with this marker on a pull request.
     fn comment(&self, pull: u64, marker: &str, markdown: String);
     /// Closes what was left pending on a commit that nothing is known of any more.
@@ -92,6 +70,7 @@ pub struct Service {
     version: watch::Sender<u64>,
     running: Mutex<BTreeMap<String, Running>>,
     clerk: clerk::Clerk,
+    metrics: Metrics,
     options: Options,
 }
 
@@ -146,6 +125,7 @@ impl Service {
             version: watch::Sender::new(0),
             running: Mutex::new(BTreeMap::new()),
             clerk: clerk::Clerk::new(options.cache.join("journal")),
+            metrics: Metrics::default(),
             options,
         });
         clerk::start(&service);
@@ -313,6 +293,11 @@ impl Service {
         lock(&self.board).clone()
     }
 
+    /// What is counted.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
     /// Changes whenever the board does.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.version.subscribe()
@@ -458,9 +443,9 @@ impl Service {
         running
             .get(pipeline)
             .is_some_and(|running| match running.plan.reports {
-                Expectation::Required => true,
-                Expectation::Never => false,
-                Expectation::Auto => running.talkative.contains(cluster),
+                Reports::Required => true,
+                Reports::None => false,
+                Reports::Auto => running.talkative.contains(cluster),
             })
     }
 
@@ -489,6 +474,7 @@ impl Service {
                 let wanted = statuses(&found, &plan.style);
                 for sink in sinks {
                     sink.want(&found.id, wanted.clone());
+                    sink.check(&found.id, check_run(&found, &plan.style));
                 }
             }
             if let Err(error) = journal::write(&self.clerk.folder(&pipeline), &found) {
@@ -575,68 +561,4 @@ fn deliver_report(
         break;
     }
     known.then_some(touched)
-}
-
-impl Plan {
-    /// Where the source is, without credentials.
-    pub fn source(&self) -> String {
-        match &self.resolved.place {
-            Some(Place::Git(url)) => {
-                RemoteUrl::parse(url).map_or_else(|_| url.clone(), |url| url.redacted())
-            }
-            Some(Place::Folder(path)) => path.display().to_string(),
-            None => String::new(),
-        }
-    }
-
-    /// The source's address; none for a folder.
-    fn url(&self) -> Option<RemoteUrl> {
-        match &self.resolved.place {
-            Some(Place::Git(url)) => RemoteUrl::parse(url).ok(),
-            _ => None,
-        }
-    }
-
-    /// Tells whether a push to a reference concerns it. A pipeline that follows HEAD is concerned by every branch: which of them is
-    /// HEAD only the remote knows.
-    fn follows(&self, reference: &str) -> bool {
-        let short = reference
-            .strip_prefix("refs/heads/")
-            .or_else(|| reference.strip_prefix("refs/tags/"))
-            .unwrap_or(reference);
-        match &self.resolved.revision {
-            None => reference.starts_with("refs/heads/") && !self.writes(short),
-            Some(own) => own == reference || own == short,
-        }
-    }
-
-    /// Tells whether a branch is one that this pipeline writes itself.
-    fn writes(&self, branch: &str) -> bool {
-        self.resolved.outputs.iter().any(|output| match output {
-            ResolvedOutput::Branch { name, .. } => {
-                branch == name || branch.starts_with(&format!("{name}/"))
-            }
-            ResolvedOutput::Folder(_) => false,
-        })
-    }
-
-    /// Where results go, in words.
-    fn outputs(&self) -> Vec<String> {
-        let words = |output: &crate::config::ResolvedOutput| match output {
-            ResolvedOutput::Folder(path) => format!("folder {}", path.display()),
-            ResolvedOutput::Branch {
-                name, push, url, ..
-            } => {
-                let remote = url.as_ref().map(|url| {
-                    RemoteUrl::parse(url).map_or_else(|_| url.clone(), |url| url.redacted())
-                });
-                match (push, remote) {
-                    (true, Some(remote)) => format!("branch {name} on {remote}"),
-                    (true, None) => format!("branch {name} on {}", self.source()),
-                    (false, _) => format!("branch {name} of {}", self.source()),
-                }
-            }
-        };
-        self.resolved.outputs.iter().map(words).collect()
-    }
 }

@@ -6,7 +6,7 @@ use std::time::Instant;
 use git2::Signature;
 
 use super::*;
-use crate::config;
+use crate::config::{self, Place};
 use crate::status::{Health, Phase, Progress, StatusState};
 
 const POLICY: &str = "\
@@ -101,18 +101,10 @@ impl Scene {
         );
         assert!(found.is_empty(), "{found:?}");
         Plan {
-            resolved,
             interval: Duration::from_secs(3600),
-            reports: Expectation::Auto,
             deadline: Duration::from_secs(3600),
-            style: Style {
-                prefix: "stellate".into(),
-                pipeline: "shop".into(),
-                max_clusters: 30,
-                target_url: None,
-            },
             previews: true,
-            group_by: None,
+            ..Plan::new(resolved, None)
         }
     }
 
@@ -259,7 +251,7 @@ fn a_commit_that_is_overtaken_says_by_which_one() {
     let first = scene.commit("Open the shop");
     let service = scene.service();
     let plan = Plan {
-        reports: Expectation::Required,
+        reports: Reports::Required,
         ..scene.plan("")
     };
     service.run(vec![plan]);
@@ -406,7 +398,7 @@ fn the_time_of_a_silent_wec_runs_out() {
     let first = scene.commit("Open the shop");
     let service = scene.service();
     let plan = Plan {
-        reports: Expectation::Required,
+        reports: Reports::Required,
         deadline: Duration::from_millis(200),
         ..scene.plan("")
     };

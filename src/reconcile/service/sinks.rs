@@ -1,0 +1,121 @@
+//! Where the commit statuses of pipelines go: one worker for each repository on a forge, one lane for each credential.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+
+use super::{Plan, Sink, lock};
+use crate::config::{Login, ResolvedForge};
+use crate::status::CommitStatus;
+use crate::status::forge::{self, CheckRun, Counters, ForgeConfig, ForgeError, ForgeLogin, Lanes};
+use crate::status::summarise::Style;
+
+/// How long a request to a forge may take.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// All sinks of a process.
+pub struct Sinks {
+    runtime: Handle,
+    lanes: Lanes,
+    all: Mutex<Vec<(String, Arc<forge::Sink>)>>,
+}
+
+impl Sinks {
+    /// Starts without any; workers run there.
+    pub fn new(runtime: Handle) -> Self {
+        Self {
+            runtime,
+            lanes: Lanes::default(),
+            all: Mutex::default(),
+        }
+    }
+
+    /// Starts the sinks of a pipeline.
+    pub fn of(&self, plan: &Plan) -> Vec<Arc<dyn Sink>> {
+        let forges = plan
+            .resolved
+            .status
+            .iter()
+            .flat_map(|status| &status.forges);
+        let name = &plan.resolved.name;
+        let mut all = lock(&self.all);
+        all.retain(|(known, _)| known != name);
+        let mut sinks: Vec<Arc<dyn Sink>> = Vec::new();
+        for forge in forges {
+            let Some(config) = config(forge, plan) else {
+                continue;
+            };
+            let lane = self.lanes.of(&config, forge.max_per_minute);
+            let sink = Arc::new(forge::Sink::start(config, lane, &self.runtime));
+            all.push((name.clone(), Arc::clone(&sink)));
+            sinks.push(sink);
+        }
+        sinks
+    }
+
+    /// Waits until nothing is left to post, for a while.
+    pub async fn idle(&self, timeout: Duration) {
+        let all = lock(&self.all).clone();
+        for (pipeline, sink) in all {
+            if !sink.idle(timeout).await {
+                tracing::warn!(
+                    pipeline,
+                    "commit statuses are left to be posted; the next start does it"
+                );
+            }
+        }
+    }
+
+    /// What was posted and what waits, by pipeline; and why a forge is not told.
+    pub fn counters(&self) -> Vec<(String, Counters, Option<ForgeError>)> {
+        let all = lock(&self.all);
+        let each = all.iter();
+        each.map(|(name, sink)| (name.clone(), sink.counters(), sink.problem()))
+            .collect()
+    }
+}
+
+/// Who is told, and as whom. None without a login, which the configuration has complained of.
+fn config(forge: &ResolvedForge, plan: &Plan) -> Option<ForgeConfig> {
+    let login = match &forge.login {
+        Login { app: Some(app), .. } => ForgeLogin::App(app.clone()),
+        Login {
+            token: Some(token),
+            username: Some(user),
+            ..
+        } => ForgeLogin::User(user.clone(), token.clone()),
+        Login {
+            token: Some(token), ..
+        } => ForgeLogin::Token(token.clone()),
+        _ => return None,
+    };
+    Some(ForgeConfig {
+        kind: forge.kind,
+        api: forge.api.clone(),
+        page: forge.page.clone(),
+        repository: forge.repository.clone(),
+        reference: plan.resolved.revision.clone(),
+        login,
+        timeout: TIMEOUT,
+    })
+}
+
+impl Sink for forge::Sink {
+    fn want(&self, commit: &str, statuses: Vec<CommitStatus>) {
+        Self::want(self, commit, statuses);
+    }
+
+    fn check(&self, commit: &str, run: CheckRun) {
+        self.want_check(commit, run);
+    }
+
+    fn comment(&self, pull: u64, marker: &str, markdown: String) {
+        self.want_comment(pull, marker, markdown);
+    }
+
+    fn close(&self, commit: &str, style: &Style, text: &str) {
+        let style = style.clone();
+        Self::close(self, commit, move |context| style.owns(context), text);
+    }
+}
