@@ -73,8 +73,9 @@ impl Resolver<'_> {
         let remote = remote.filter(|url| url.scheme() != Scheme::Local);
         let mut forges = Vec::new();
         let mut problems = Vec::new();
-        let mut add = |written: &Written<'_>, kind, login| {
-            match forge(written, kind, remote.as_ref(), login) {
+        let mut add =
+            |written: &Written<'_>, kind, login| match forge(written, kind, remote.as_ref(), login)
+            {
                 Ok(forge) => forges.push(forge),
                 Err(message) => {
                     let at = self.at(&["spec".into(), "status".into(), written.key.into()]);
@@ -85,8 +86,7 @@ impl Resolver<'_> {
                             .help(help),
                     );
                 }
-            }
-        };
+            };
         if let Some(github) = &status.github {
             let login = match &github.credentials {
                 GitHubCredentials::Token(token) => self.token(None, token),
@@ -168,7 +168,12 @@ fn forge(
     remote: Option<&RemoteUrl>,
     login: Login,
 ) -> Result<ResolvedForge, String> {
-    let unknown = |what: &str| format!("{what} of `status.{}` is not known from the source", written.key);
+    let unknown = |what: &str| {
+        format!(
+            "{what} of `status.{}` is not known from the source",
+            written.key
+        )
+    };
     let given = written.url.map(|url| url.trim_end_matches('/'));
     let host = match (given, remote) {
         (Some(url), _) => web_host(url),
@@ -270,7 +275,9 @@ fn repository(kind: ForgeKind, host: &str, remote: &RemoteUrl) -> Option<String>
     let mut path = remote.path().trim_matches('/');
     path = path.strip_suffix(".git").unwrap_or(path);
     // A forge that does not live at the root of its host.
-    let below = host.split_once("://").and_then(|(_, rest)| rest.split_once('/'));
+    let below = host
+        .split_once("://")
+        .and_then(|(_, rest)| rest.split_once('/'));
     if let Some((_, root)) = below {
         path = path.strip_prefix(root).unwrap_or(path).trim_matches('/');
     }

@@ -206,24 +206,88 @@ fn told(url: &str, status: &str) -> ResolvedStatus {
 fn which_repository_is_told_follows_from_the_source() {
     let token = "{token: {env: T}}";
     let cases = [
-        ("https://github.com/acme/shop.git", "github: {credentials: {token: {env: T}}}", "https://api.github.com", "acme/shop"),
-        ("git@github.com:acme/shop.git", "github: {credentials: {token: {env: T}}}", "https://api.github.com", "acme/shop"),
-        ("ssh://git@ssh.github.com:443/acme/shop", "github: {credentials: {token: {env: T}}}", "https://api.github.com", "acme/shop"),
-        ("https://ghe.example.com/acme/shop", "github: {credentials: {token: {env: T}}}", "https://ghe.example.com/api/v3", "acme/shop"),
-        ("https://octo.ghe.com/acme/shop", "github: {credentials: {token: {env: T}}}", "https://api.octo.ghe.com", "acme/shop"),
-        ("https://x/y/z", "github: {url: 'http://127.0.0.1:4010', repository: a/b, credentials: {token: {env: T}}}", "http://127.0.0.1:4010", "a/b"),
-        ("https://gitlab.com/acme/web/shop.git", &format!("gitlab: {token}"), "https://gitlab.com/api/v4", "acme/web/shop"),
-        ("http://127.0.0.1:3000/stella/shop.git", &format!("gitea: {token}"), "http://127.0.0.1:3000/api/v1", "stella/shop"),
-        ("https://example.com/git/stella/shop", "gitea: {url: 'https://example.com/git/', token: {env: T}}", "https://example.com/git/api/v1", "stella/shop"),
-        ("git@bitbucket.org:acme/shop.git", &format!("bitbucket: {token}"), "https://api.bitbucket.org/2.0", "acme/shop"),
-        ("https://bb.example.com/scm/ac/shop.git", &format!("bitbucket: {token}"), "https://bb.example.com/rest", "ac/shop"),
-        ("ssh://git@bb.example.com:7999/ac/shop.git", &format!("bitbucket: {token}"), "https://bb.example.com/rest", "ac/shop"),
+        (
+            "https://github.com/acme/shop.git",
+            "github: {credentials: {token: {env: T}}}",
+            "https://api.github.com",
+            "acme/shop",
+        ),
+        (
+            "git@github.com:acme/shop.git",
+            "github: {credentials: {token: {env: T}}}",
+            "https://api.github.com",
+            "acme/shop",
+        ),
+        (
+            "ssh://git@ssh.github.com:443/acme/shop",
+            "github: {credentials: {token: {env: T}}}",
+            "https://api.github.com",
+            "acme/shop",
+        ),
+        (
+            "https://ghe.example.com/acme/shop",
+            "github: {credentials: {token: {env: T}}}",
+            "https://ghe.example.com/api/v3",
+            "acme/shop",
+        ),
+        (
+            "https://octo.ghe.com/acme/shop",
+            "github: {credentials: {token: {env: T}}}",
+            "https://api.octo.ghe.com",
+            "acme/shop",
+        ),
+        (
+            "https://x/y/z",
+            "github: {url: 'http://127.0.0.1:4010', repository: a/b, credentials: {token: {env: T}}}",
+            "http://127.0.0.1:4010",
+            "a/b",
+        ),
+        (
+            "https://gitlab.com/acme/web/shop.git",
+            &format!("gitlab: {token}"),
+            "https://gitlab.com/api/v4",
+            "acme/web/shop",
+        ),
+        (
+            "http://127.0.0.1:3000/stella/shop.git",
+            &format!("gitea: {token}"),
+            "http://127.0.0.1:3000/api/v1",
+            "stella/shop",
+        ),
+        (
+            "https://example.com/git/stella/shop",
+            "gitea: {url: 'https://example.com/git/', token: {env: T}}",
+            "https://example.com/git/api/v1",
+            "stella/shop",
+        ),
+        (
+            "git@bitbucket.org:acme/shop.git",
+            &format!("bitbucket: {token}"),
+            "https://api.bitbucket.org/2.0",
+            "acme/shop",
+        ),
+        (
+            "https://bb.example.com/scm/ac/shop.git",
+            &format!("bitbucket: {token}"),
+            "https://bb.example.com/rest",
+            "ac/shop",
+        ),
+        (
+            "ssh://git@bb.example.com:7999/ac/shop.git",
+            &format!("bitbucket: {token}"),
+            "https://bb.example.com/rest",
+            "ac/shop",
+        ),
     ];
     for (url, status, api, repository) in cases {
         let status = told(url, &format!("{{{status}}}"));
         assert_eq!(status.problems, [], "{url}");
         let forge = &status.forges[0];
-        assert_eq!((&*forge.api, &*forge.repository), (api, repository), "{url}");
+        assert_eq!(
+            (&*forge.api, &*forge.repository),
+            (api, repository),
+            "{url}"
+        );
     }
 }
 
@@ -236,5 +300,8 @@ fn a_status_without_a_repository_is_a_problem_of_the_service_alone() {
         "the host of `status.github` is not known from the source"
     );
     let defaults = (status.prefix.as_str(), status.max_clusters, status.deadline);
-    assert_eq!(defaults, ("stellate", 30, std::time::Duration::from_secs(600)));
+    assert_eq!(
+        defaults,
+        ("stellate", 30, std::time::Duration::from_secs(600))
+    );
 }

@@ -16,7 +16,8 @@ use stellate::{
     status::{
         CommitStatus, StatusState,
         forge::{
-            CheckRun, Conclusion, Forge, ForgeConfig, ForgeError, ForgeLogin, Limits, Lane, Posted, Sink, github,
+            CheckRun, Conclusion, Forge, ForgeConfig, ForgeError, ForgeLogin, Lane, Lanes, Limits,
+            Posted, Sink, github,
         },
     },
 };
@@ -95,14 +96,26 @@ fn commit(gitea: &Gitea, name: &str) -> (String, String) {
     fs::write(work.join("a.txt"), "a\n").unwrap();
     git(&work, &["add", "--all"]);
     git(&work, &["commit", "--quiet", "--message", "one"]);
-    git(&work, &["push", "--quiet", &gitea.with_credentials(&address), "HEAD:main"]);
+    git(
+        &work,
+        &[
+            "push",
+            "--quiet",
+            &gitea.with_credentials(&address),
+            "HEAD:main",
+        ],
+    );
     (format!("stella/{name}"), git(&work, &["rev-parse", "HEAD"]))
 }
 
 fn on_gitea(gitea: &Gitea, repository: &str, token: &str) -> ForgeConfig {
     ForgeConfig {
         repository: repository.into(),
-        ..config(ForgeKind::Gitea, &gitea.url(), ForgeLogin::Token(token_file(token)))
+        ..config(
+            ForgeKind::Gitea,
+            &gitea.url(),
+            ForgeLogin::Token(token_file(token)),
+        )
     }
 }
 
@@ -115,7 +128,11 @@ fn all_on_gitea(gitea: &Gitea, repository: &str, sha: &str) -> Vec<(String, Stri
     let each = answer.as_array().unwrap().iter();
     let mut all: Vec<_> = each
         .map(|entry| {
-            let status = (text(entry, "context"), text(entry, "status"), text(entry, "description"));
+            let status = (
+                text(entry, "context"),
+                text(entry, "status"),
+                text(entry, "description"),
+            );
             (entry["id"].as_u64(), status)
         })
         .collect();
@@ -131,21 +148,44 @@ fn gitea_shows_what_was_wanted_last_and_nothing_twice() {
     let config = on_gitea(&gitea, &repository, gitea.token());
     let first = sink(&runtime, config.clone());
     let pending = vec![
-        status("stellate/shop", StatusState::Pending, "0/2 healthy, waiting for 2"),
-        status("stellate/shop/berlin", StatusState::Pending, "published as 89abcde"),
-        status("stellate/shop/paris", StatusState::Pending, "published as 89abcde"),
+        status(
+            "stellate/shop",
+            StatusState::Pending,
+            "0/2 healthy, waiting for 2",
+        ),
+        status(
+            "stellate/shop/berlin",
+            StatusState::Pending,
+            "published as 89abcde",
+        ),
+        status(
+            "stellate/shop/paris",
+            StatusState::Pending,
+            "published as 89abcde",
+        ),
     ];
     first.want(&sha, pending);
     settle(&runtime, &first);
     let end = vec![
-        status("stellate/shop", StatusState::Failure, "1/2 failing: paris (Deployment.apps shop/web: ImagePullBackOff)"),
+        status(
+            "stellate/shop",
+            StatusState::Failure,
+            "1/2 failing: paris (Deployment.apps shop/web: ImagePullBackOff)",
+        ),
         status("stellate/shop/berlin", StatusState::Success, "healthy"),
-        status("stellate/shop/paris", StatusState::Failure, "degraded: Deployment.apps shop/web: ImagePullBackOff"),
+        status(
+            "stellate/shop/paris",
+            StatusState::Failure,
+            "degraded: Deployment.apps shop/web: ImagePullBackOff",
+        ),
     ];
     first.want(&sha, end.clone());
     settle(&runtime, &first);
     let all = all_on_gitea(&gitea, &repository, &sha);
-    let names: Vec<(&str, &str)> = all.iter().map(|(name, state, _)| (name.as_str(), state.as_str())).collect();
+    let names: Vec<(&str, &str)> = all
+        .iter()
+        .map(|(name, state, _)| (name.as_str(), state.as_str()))
+        .collect();
     let wanted = [
         ("stellate/shop", "pending"),
         ("stellate/shop/berlin", "pending"),
@@ -178,19 +218,36 @@ fn gitea_keeps_more_statuses_than_fit_one_page_and_one_of_them_is_closed() {
     let config = on_gitea(&gitea, &repository, gitea.token());
     let first = sink(&runtime, config.clone());
     let many: Vec<CommitStatus> = (0..70)
-        .map(|wec| status(&format!("stellate/shop/wec{wec:02}"), StatusState::Pending, "published"))
-        .chain([status("stellate/shop", StatusState::Pending, "waiting for 70")])
+        .map(|wec| {
+            status(
+                &format!("stellate/shop/wec{wec:02}"),
+                StatusState::Pending,
+                "published",
+            )
+        })
+        .chain([status(
+            "stellate/shop",
+            StatusState::Pending,
+            "waiting for 70",
+        )])
         .collect();
     first.want(&sha, many);
     settle(&runtime, &first);
     drop(first);
     let second = sink(&runtime, config.clone());
-    second.close(&sha, |context| context.starts_with("stellate/shop"), "superseded by 89abcde");
+    second.close(
+        &sha,
+        |context| context.starts_with("stellate/shop"),
+        "superseded by 89abcde",
+    );
     settle(&runtime, &second);
     let posted = runtime.block_on(Forge::new(config).list(&sha)).unwrap();
     assert_eq!(posted.len(), 71);
     let closed = (StatusState::Success, "superseded by 89abcde".to_owned());
-    assert!(shown(&posted).values().all(|shown| *shown == closed), "{posted:#?}");
+    assert!(
+        shown(&posted).values().all(|shown| *shown == closed),
+        "{posted:#?}"
+    );
     assert!(posted.iter().all(|posted| posted.times == 2));
 }
 
@@ -204,7 +261,10 @@ fn gitea_refuses_in_words_that_say_what_to_do_and_never_show_the_token() {
         let wanted = status("stellate/shop", StatusState::Success, "healthy");
         let error = runtime.block_on(forge.post(sha, &wanted)).unwrap_err();
         let text = format!("{error} {error:?} {:?}", error.help());
-        assert!(!text.contains(TOKEN) && !text.contains(gitea.token()), "{text}");
+        assert!(
+            !text.contains(TOKEN) && !text.contains(gitea.token()),
+            "{text}"
+        );
         error
     };
     let wrong = ask(on_gitea(&gitea, &repository, TOKEN), &sha);
@@ -220,7 +280,8 @@ fn a_comment_on_a_pull_request_of_gitea_is_edited_in_place() {
     let gitea = need!(Gitea::shared());
     let runtime = Runtime::new().unwrap();
     let (repository, _) = commit(&gitea, "status-comment");
-    let file = json!({"content": "Yg==", "message": "two", "branch": "main", "new_branch": "change"});
+    let file =
+        json!({"content": "Yg==", "message": "two", "branch": "main", "new_branch": "change"});
     let path = format!("/repos/{repository}/contents/b.txt");
     assert_eq!(gitea.api("POST", &path, Some(&file)).0, 201);
     let pull = json!({"head": "change", "base": "main", "title": "change"});
@@ -234,7 +295,12 @@ fn a_comment_on_a_pull_request_of_gitea_is_edited_in_place() {
     }
     let path = format!("/repos/{repository}/issues/{number}/comments");
     let (_, comments) = gitea.api("GET", &path, None);
-    let bodies: Vec<&str> = comments.as_array().unwrap().iter().filter_map(|comment| comment["body"].as_str()).collect();
+    let bodies: Vec<&str> = comments
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|comment| comment["body"].as_str())
+        .collect();
     assert_eq!(bodies, ["<!-- stellate shop -->\n3 WECs change"]);
 }
 
@@ -247,7 +313,11 @@ fn app_key() -> PathBuf {
         .arg("2048")
         .output()
         .expect("openssl is needed for the tests");
-    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    assert!(
+        made.status.success(),
+        "{}",
+        String::from_utf8_lossy(&made.stderr)
+    );
     path
 }
 
@@ -265,13 +335,21 @@ fn github_accepts_every_request_of_a_token_and_of_an_app() {
     let api = need!(GithubApi::shared());
     let runtime = Runtime::new().unwrap();
     let app = app(1);
-    for login in [ForgeLogin::Token(token_file(TOKEN)), ForgeLogin::App(app.clone())] {
+    for login in [
+        ForgeLogin::Token(token_file(TOKEN)),
+        ForgeLogin::App(app.clone()),
+    ] {
         let config = config(ForgeKind::GitHub, &api.url(), login);
         let sink = sink(&runtime, config.clone());
-        let mut statuses: Vec<CommitStatus> = [StatusState::Pending, StatusState::Success, StatusState::Failure, StatusState::Error]
-            .into_iter()
-            .map(|state| status(&format!("stellate/shop/{state:?}"), state, &"ä".repeat(300)))
-            .collect();
+        let mut statuses: Vec<CommitStatus> = [
+            StatusState::Pending,
+            StatusState::Success,
+            StatusState::Failure,
+            StatusState::Error,
+        ]
+        .into_iter()
+        .map(|state| status(&format!("stellate/shop/{state:?}"), state, &"ä".repeat(300)))
+        .collect();
         statuses.push(CommitStatus {
             target_url: None,
             ..status("stellate/shop", StatusState::Failure, "")
@@ -297,25 +375,44 @@ fn github_accepts_every_request_of_a_token_and_of_an_app() {
         }
         assert_eq!(sink.problem(), None, "{}", api.log());
         let outcomes = sink.counters().outcomes;
-        assert!(outcomes.keys().all(|word| ["posted", "read"].contains(word)), "{outcomes:?}");
+        assert!(
+            outcomes
+                .keys()
+                .all(|word| ["posted", "read"].contains(word)),
+            "{outcomes:?}"
+        );
         let posted = runtime.block_on(Forge::new(config).list(SHA)).unwrap();
-        assert_eq!(shown(&posted)["continuous-integration/jenkins"].0, StatusState::Success);
+        assert_eq!(
+            shown(&posted)["continuous-integration/jenkins"].0,
+            StatusState::Success
+        );
     }
     let (token, _) = runtime
         .block_on(github::installation_token(&app, &api.url(), "acme/shop"))
         .unwrap();
     assert!(token.expose().starts_with("ghs_"));
     let log = api.log();
-    for written in ["post /repos/acme/shop/statuses/", "post /repos/acme/shop/check-runs", "patch /repos/acme/shop/check-runs/4"] {
+    for written in [
+        "post /repos/acme/shop/statuses/",
+        "post /repos/acme/shop/check-runs",
+        "patch /repos/acme/shop/check-runs/4",
+    ] {
         assert!(log.contains(written), "{written}\n{log}");
     }
-    assert!(!log.contains("Violation") && !log.contains("unable to validate"), "{log}");
+    assert!(
+        !log.contains("Violation") && !log.contains("unable to validate"),
+        "{log}"
+    );
 }
 
 #[test]
 fn real_payloads_of_githubs_webhooks_are_at_hand() {
     let pushes = need!(GithubApi::webhooks("push"));
-    assert!(pushes.iter().any(|push| push["ref"] == "refs/heads/main" || push["ref"].is_string()));
+    assert!(
+        pushes
+            .iter()
+            .any(|push| push["ref"] == "refs/heads/main" || push["ref"].is_string())
+    );
 }
 
 /// A renamed repository answers everything but a question with 307.
@@ -323,28 +420,58 @@ fn real_payloads_of_githubs_webhooks_are_at_hand() {
 fn a_repository_that_was_renamed_on_github_is_followed() {
     let runtime = Runtime::new().unwrap();
     let double = Double::start(|asked: &Asked| {
-        let here = |path: &str| format!("Location: http://{}{path}", asked.head.lines().find_map(|line| line.strip_prefix("host: ")).unwrap());
+        let here = |path: &str| {
+            format!(
+                "Location: http://{}{path}",
+                asked
+                    .head
+                    .lines()
+                    .find_map(|line| line.strip_prefix("host: "))
+                    .unwrap()
+            )
+        };
         match (asked.method.as_str(), asked.path.as_str()) {
             ("POST", path) if path.starts_with("/repos/acme/shop/") => {
                 let moved = here(&path.replacen("/repos/acme/shop", "/repositories/7", 1));
-                Reply::Answer(307, vec![moved], json!({"message": "Moved Permanently"}).to_string())
+                Reply::Answer(
+                    307,
+                    vec![moved],
+                    json!({"message": "Moved Permanently"}).to_string(),
+                )
             }
             ("GET", path) if path.starts_with("/repos/acme/shop/") => {
-                let moved = here(&format!("{}?{}", path.replacen("/repos/acme/shop", "/repositories/7", 1), asked.query));
+                let moved = here(&format!(
+                    "{}?{}",
+                    path.replacen("/repos/acme/shop", "/repositories/7", 1),
+                    asked.query
+                ));
                 Reply::Answer(301, vec![moved], String::new())
             }
             ("POST", _) => Reply::json(201, &json!({})),
             _ => Reply::json(200, &json!([])),
         }
     });
-    let sink = sink(&runtime, config(ForgeKind::GitHub, &double.url(), ForgeLogin::Token(token_file(TOKEN))));
-    sink.want(SHA, vec![status("stellate/shop", StatusState::Success, "healthy")]);
+    let sink = sink(
+        &runtime,
+        config(
+            ForgeKind::GitHub,
+            &double.url(),
+            ForgeLogin::Token(token_file(TOKEN)),
+        ),
+    );
+    sink.want(
+        SHA,
+        vec![status("stellate/shop", StatusState::Success, "healthy")],
+    );
     settle(&runtime, &sink);
     assert_eq!(sink.problem(), None);
     let last = double.asked_to("POST").pop().unwrap();
     assert_eq!(last.path, format!("/repositories/7/statuses/{SHA}"));
     assert_eq!(last.body["context"], "stellate/shop");
-    assert!(last.head.contains(&format!("authorization: bearer {TOKEN}")));
+    assert!(
+        last.head
+            .contains(&format!("authorization: bearer {TOKEN}"))
+    );
 }
 
 #[test]
@@ -353,10 +480,18 @@ fn a_redirect_to_another_host_gets_no_token() {
     let other = Double::start(|_: &Asked| Reply::json(201, &json!({})));
     let target = other.url();
     let double = Double::start(move |asked: &Asked| {
-        Reply::Answer(307, vec![format!("Location: {target}{}", asked.path)], String::new())
+        Reply::Answer(
+            307,
+            vec![format!("Location: {target}{}", asked.path)],
+            String::new(),
+        )
     });
     for kind in [ForgeKind::GitHub, ForgeKind::Gitea] {
-        let forge = Forge::new(config(kind, &double.url(), ForgeLogin::Token(token_file(TOKEN))));
+        let forge = Forge::new(config(
+            kind,
+            &double.url(),
+            ForgeLogin::Token(token_file(TOKEN)),
+        ));
         let wanted = status("stellate/shop", StatusState::Success, "healthy");
         let error = runtime.block_on(forge.post(SHA, &wanted)).unwrap_err();
         assert_eq!(error.reason(), "RepositoryMoved", "{error}");
@@ -369,26 +504,51 @@ fn a_redirect_to_another_host_gets_no_token() {
 fn an_app_finds_its_installation_and_uses_a_token_as_long_as_it_lives() {
     let runtime = Runtime::new().unwrap();
     let mut given = 0;
-    let double = Double::start(move |asked: &Asked| match (asked.method.as_str(), asked.path.as_str()) {
-        ("GET", "/repos/acme/shop/installation") => Reply::json(200, &json!({"id": 42})),
-        ("POST", "/app/installations/42/access_tokens") => {
-            given += 1;
-            let until = if given == 1 { "2016-07-11T22:14:10Z" } else { "2096-07-11T22:14:10Z" };
-            Reply::json(201, &json!({"token": format!("ghs_{given}"), "expires_at": until}))
-        }
-        ("POST", _) => Reply::json(201, &json!({})),
-        _ => Reply::json(200, &json!([])),
-    });
-    let sink = sink(&runtime, config(ForgeKind::GitHub, &double.url(), ForgeLogin::App(app(7))));
-    for state in [StatusState::Pending, StatusState::Success, StatusState::Failure] {
+    let double =
+        Double::start(
+            move |asked: &Asked| match (asked.method.as_str(), asked.path.as_str()) {
+                ("GET", "/repos/acme/shop/installation") => Reply::json(200, &json!({"id": 42})),
+                ("POST", "/app/installations/42/access_tokens") => {
+                    given += 1;
+                    let until = if given == 1 {
+                        "2016-07-11T22:14:10Z"
+                    } else {
+                        "2096-07-11T22:14:10Z"
+                    };
+                    Reply::json(
+                        201,
+                        &json!({"token": format!("ghs_{given}"), "expires_at": until}),
+                    )
+                }
+                ("POST", _) => Reply::json(201, &json!({})),
+                _ => Reply::json(200, &json!([])),
+            },
+        );
+    let sink = sink(
+        &runtime,
+        config(ForgeKind::GitHub, &double.url(), ForgeLogin::App(app(7))),
+    );
+    for state in [
+        StatusState::Pending,
+        StatusState::Success,
+        StatusState::Failure,
+    ] {
         sink.want(SHA, vec![status("stellate/shop", state, "text")]);
         settle(&runtime, &sink);
     }
-    let tokens: Vec<Asked> = double.asked().into_iter().filter(|asked| asked.path.ends_with("access_tokens")).collect();
+    let tokens: Vec<Asked> = double
+        .asked()
+        .into_iter()
+        .filter(|asked| asked.path.ends_with("access_tokens"))
+        .collect();
     assert_eq!(tokens.len(), 2);
     assert_eq!(tokens[0].body, json!({"repositories": ["shop"]}));
     let last = double.asked_to("POST").pop().unwrap();
-    assert!(last.head.contains("authorization: bearer ghs_2"), "{}", last.head);
+    assert!(
+        last.head.contains("authorization: bearer ghs_2"),
+        "{}",
+        last.head
+    );
 }
 
 /// GitLab, as far as its commit statuses are documented: jobs with a state machine, in pages of two.
@@ -398,7 +558,11 @@ fn gitlab() -> Double {
         let statuses = format!("/api/v4/projects/acme%2Fshop/statuses/{SHA}");
         let list = format!("/api/v4/projects/acme%2Fshop/repository/commits/{SHA}/statuses");
         if asked.method == "GET" && asked.path == list {
-            let page: usize = asked.query.split('&').find_map(|part| part.strip_prefix("page=")).map_or(1, |page| page.parse().unwrap());
+            let page: usize = asked
+                .query
+                .split('&')
+                .find_map(|part| part.strip_prefix("page="))
+                .map_or(1, |page| page.parse().unwrap());
             assert!(asked.query.contains("ref=main"), "{}", asked.query);
             let shown: Vec<&Value> = jobs.iter().skip((page - 1) * 2).take(2).collect();
             let mut headers = Vec::new();
@@ -411,9 +575,15 @@ fn gitlab() -> Double {
             return Reply::json(404, &json!({"message": "404 Project Not Found"}));
         }
         let (name, state) = (&asked.body["name"], asked.body["state"].as_str().unwrap());
-        assert!(["pending", "running", "success", "failed", "canceled"].contains(&state), "{state}");
+        assert!(
+            ["pending", "running", "success", "failed", "canceled"].contains(&state),
+            "{state}"
+        );
         assert_eq!(asked.body["ref"], "main");
-        let open = jobs.iter_mut().rev().find(|job| job["name"] == *name && job["status"] == "pending");
+        let open = jobs
+            .iter_mut()
+            .rev()
+            .find(|job| job["name"] == *name && job["status"] == "pending");
         match open {
             Some(_) if state == "pending" => {
                 let text = "Cannot transition status via :enqueue from :pending (Reason(s): Status cannot transition via \"enqueue\")";
@@ -436,31 +606,63 @@ fn gitlab() -> Double {
 fn gitlab_is_told_in_its_own_states_and_its_state_machine_is_no_failure() {
     let runtime = Runtime::new().unwrap();
     let double = gitlab();
-    let config = config(ForgeKind::GitLab, &double.url(), ForgeLogin::Token(token_file(TOKEN)));
+    let config = config(
+        ForgeKind::GitLab,
+        &double.url(),
+        ForgeLogin::Token(token_file(TOKEN)),
+    );
     let first = sink(&runtime, config.clone());
     for text in ["waiting for 3", "waiting for 2"] {
-        first.want(SHA, vec![
-            status("stellate/shop", StatusState::Pending, text),
-            status("stellate/shop/a", StatusState::Success, "healthy"),
-            status("stellate/shop/b", StatusState::Error, "failed: no such chart"),
-        ]);
+        first.want(
+            SHA,
+            vec![
+                status("stellate/shop", StatusState::Pending, text),
+                status("stellate/shop/a", StatusState::Success, "healthy"),
+                status(
+                    "stellate/shop/b",
+                    StatusState::Error,
+                    "failed: no such chart",
+                ),
+            ],
+        );
         settle(&runtime, &first);
     }
     assert_eq!(first.problem(), None);
-    let posted = runtime.block_on(Forge::new(config.clone()).list(SHA)).unwrap();
+    let posted = runtime
+        .block_on(Forge::new(config.clone()).list(SHA))
+        .unwrap();
     let shown = shown(&posted);
     let states: Vec<StatusState> = shown.values().map(|(state, _)| *state).collect();
-    assert_eq!(states, [StatusState::Pending, StatusState::Success, StatusState::Failure], "all pages are read");
+    assert_eq!(
+        states,
+        [
+            StatusState::Pending,
+            StatusState::Success,
+            StatusState::Failure
+        ],
+        "all pages are read"
+    );
     let before = double.asked_to("POST").len();
     drop(first);
     let second = sink(&runtime, config);
-    second.want(SHA, vec![
-        status("stellate/shop", StatusState::Failure, "1/3 failing"),
-        status("stellate/shop/a", StatusState::Success, "healthy"),
-        status("stellate/shop/b", StatusState::Error, "failed: no such chart"),
-    ]);
+    second.want(
+        SHA,
+        vec![
+            status("stellate/shop", StatusState::Failure, "1/3 failing"),
+            status("stellate/shop/a", StatusState::Success, "healthy"),
+            status(
+                "stellate/shop/b",
+                StatusState::Error,
+                "failed: no such chart",
+            ),
+        ],
+    );
     settle(&runtime, &second);
-    assert_eq!(double.asked_to("POST").len(), before + 1, "an error is a failure there, and not told again");
+    assert_eq!(
+        double.asked_to("POST").len(),
+        before + 1,
+        "an error is a failure there, and not told again"
+    );
 }
 
 /// Bitbucket, as far as its build statuses are documented; of both kinds.
@@ -470,10 +672,24 @@ fn bitbucket() -> Double {
         let cloud = format!("/repositories/acme/shop/commit/{SHA}/statuses");
         let server = format!("/rest/build-status/1.0/commits/{SHA}");
         if asked.method == "GET" && (asked.path == cloud || asked.path == server) {
-            let number = |name: &str| asked.query.split('&').find_map(|part| part.strip_prefix(name)).map_or(0, |text| text.parse::<usize>().unwrap());
-            let start = if asked.path == cloud { number("page=") } else { number("start=") };
+            let number = |name: &str| {
+                asked
+                    .query
+                    .split('&')
+                    .find_map(|part| part.strip_prefix(name))
+                    .map_or(0, |text| text.parse::<usize>().unwrap())
+            };
+            let start = if asked.path == cloud {
+                number("page=")
+            } else {
+                number("start=")
+            };
             let shown: Vec<&Value> = builds.values().skip(start).take(1).collect();
-            let host = asked.head.lines().find_map(|line| line.strip_prefix("host: ")).unwrap();
+            let host = asked
+                .head
+                .lines()
+                .find_map(|line| line.strip_prefix("host: "))
+                .unwrap();
             let mut page = json!({"values": shown, "isLastPage": start + 1 >= builds.len()});
             if start + 1 < builds.len() {
                 page["nextPageStart"] = json!(start + 1);
@@ -488,10 +704,16 @@ fn bitbucket() -> Double {
         let good = asked.method == "POST"
             && (asked.path == format!("{cloud}/build") || asked.path == server)
             && (1..=40).contains(&key.len())
-            && body["url"].as_str().is_some_and(|url| url.starts_with("http"))
-            && ["SUCCESSFUL", "FAILED", "INPROGRESS"].contains(&body["state"].as_str().unwrap_or_default());
+            && body["url"]
+                .as_str()
+                .is_some_and(|url| url.starts_with("http"))
+            && ["SUCCESSFUL", "FAILED", "INPROGRESS"]
+                .contains(&body["state"].as_str().unwrap_or_default());
         if !good {
-            return Reply::json(400, &json!({"type": "error", "error": {"message": "Bad request"}}));
+            return Reply::json(
+                400,
+                &json!({"type": "error", "error": {"message": "Bad request"}}),
+            );
         }
         builds.insert(key.to_owned(), body.clone());
         Reply::json(201, body)
@@ -502,22 +724,50 @@ fn bitbucket() -> Double {
 fn bitbucket_is_told_by_keys_that_fit_and_with_a_url() {
     let runtime = Runtime::new().unwrap();
     let cases = [
-        (ForgeKind::BitbucketCloud, ForgeLogin::Token(token_file(TOKEN)), format!("authorization: bearer {TOKEN}")),
-        (ForgeKind::BitbucketServer, ForgeLogin::User("stella".into(), token_file("secret")), "authorization: basic c3rlbgxhonnly3jlda==".into()),
+        (
+            ForgeKind::BitbucketCloud,
+            ForgeLogin::Token(token_file(TOKEN)),
+            format!("authorization: bearer {TOKEN}"),
+        ),
+        (
+            ForgeKind::BitbucketServer,
+            ForgeLogin::User("stella".into(), token_file("secret")),
+            "authorization: basic c3rlbgxhonnly3jlda==".into(),
+        ),
     ];
     for (kind, login, header) in cases {
         let double = bitbucket();
         let config = config(kind, &double.url(), login);
-        let wanted = || vec![
-            CommitStatus { target_url: None, ..status("stellate/shop", StatusState::Pending, "waiting for 2") },
-            status("stellate/shop/a-wec-whose-name-is-too-long-for-a-key-1", StatusState::Pending, "published"),
-            status("stellate/shop/a-wec-whose-name-is-too-long-for-a-key-2", StatusState::Error, "failed"),
-        ];
+        let wanted = || {
+            vec![
+                CommitStatus {
+                    target_url: None,
+                    ..status("stellate/shop", StatusState::Pending, "waiting for 2")
+                },
+                status(
+                    "stellate/shop/a-wec-whose-name-is-too-long-for-a-key-1",
+                    StatusState::Pending,
+                    "published",
+                ),
+                status(
+                    "stellate/shop/a-wec-whose-name-is-too-long-for-a-key-2",
+                    StatusState::Error,
+                    "failed",
+                ),
+            ]
+        };
         let first = sink(&runtime, config.clone());
         first.want(SHA, wanted());
         settle(&runtime, &first);
         assert_eq!(first.problem(), None);
-        assert!(double.asked().iter().all(|asked| asked.head.contains(&header)), "{:?}", double.asked());
+        assert!(
+            double
+                .asked()
+                .iter()
+                .all(|asked| asked.head.contains(&header)),
+            "{:?}",
+            double.asked()
+        );
         drop(first);
         let second = sink(&runtime, config.clone());
         second.want(SHA, wanted());
@@ -534,17 +784,64 @@ fn bitbucket_is_told_by_keys_that_fit_and_with_a_url() {
 fn whatever_a_host_does_wrong_is_said_and_the_status_arrives_in_the_end() {
     type Fault = (&'static str, fn() -> Reply, bool);
     let faults: [Fault; 11] = [
-        ("Unauthorized", || Reply::json(401, &json!({"message": "Bad credentials"})), true),
-        ("Forbidden", || Reply::json(403, &json!({"message": "Resource not accessible by integration"})), true),
-        ("RateLimited", || Reply::Answer(403, vec!["Retry-After: 1".into()], json!({"message": "secondary rate limit"}).to_string()), true),
-        ("RepositoryNotFound", || Reply::json(404, &json!({"message": "Not Found"})), true),
-        ("Conflict", || Reply::json(409, &json!({"message": "busy"})), true),
-        ("Rejected", || Reply::json(422, &json!({"message": "Validation Failed"})), false),
-        ("RateLimited", || Reply::Answer(429, vec!["Retry-After: 1".into()], String::new()), true),
-        ("Unavailable", || Reply::Answer(500, Vec::new(), "<html>".into()), true),
+        (
+            "Unauthorized",
+            || Reply::json(401, &json!({"message": "Bad credentials"})),
+            true,
+        ),
+        (
+            "Forbidden",
+            || {
+                Reply::json(
+                    403,
+                    &json!({"message": "Resource not accessible by integration"}),
+                )
+            },
+            true,
+        ),
+        (
+            "RateLimited",
+            || {
+                Reply::Answer(
+                    403,
+                    vec!["Retry-After: 1".into()],
+                    json!({"message": "secondary rate limit"}).to_string(),
+                )
+            },
+            true,
+        ),
+        (
+            "RepositoryNotFound",
+            || Reply::json(404, &json!({"message": "Not Found"})),
+            true,
+        ),
+        (
+            "Conflict",
+            || Reply::json(409, &json!({"message": "busy"})),
+            true,
+        ),
+        (
+            "Rejected",
+            || Reply::json(422, &json!({"message": "Validation Failed"})),
+            false,
+        ),
+        (
+            "RateLimited",
+            || Reply::Answer(429, vec!["Retry-After: 1".into()], String::new()),
+            true,
+        ),
+        (
+            "Unavailable",
+            || Reply::Answer(500, Vec::new(), "<html>".into()),
+            true,
+        ),
         ("Timeout", || Reply::Silence, true),
         ("ConnectionBroken", || Reply::Cut, true),
-        ("UnexpectedAnswer", || Reply::Answer(200, Vec::new(), "<html>sign in</html>".into()), true),
+        (
+            "UnexpectedAnswer",
+            || Reply::Answer(200, Vec::new(), "<html>sign in</html>".into()),
+            true,
+        ),
     ];
     let runtime = Runtime::new().unwrap();
     for kind in [ForgeKind::GitHub, ForgeKind::Gitea] {
@@ -559,7 +856,11 @@ fn whatever_a_host_does_wrong_is_said_and_the_status_arrives_in_the_end() {
                     return Reply::json(200, &json!([]));
                 }
                 posts += 1;
-                if posts == 1 { fault() } else { Reply::json(201, &json!({})) }
+                if posts == 1 {
+                    fault()
+                } else {
+                    Reply::json(201, &json!({}))
+                }
             });
             let config = ForgeConfig {
                 timeout: Duration::from_millis(700),
@@ -567,13 +868,26 @@ fn whatever_a_host_does_wrong_is_said_and_the_status_arrives_in_the_end() {
             };
             let sink = sink(&runtime, config);
             let start = Instant::now();
-            sink.want(SHA, vec![status("stellate/shop", StatusState::Success, "healthy")]);
+            sink.want(
+                SHA,
+                vec![status("stellate/shop", StatusState::Success, "healthy")],
+            );
             settle(&runtime, &sink);
             let outcomes = sink.counters().outcomes;
             assert_eq!(outcomes.get(reason), Some(&1), "{kind:?} {outcomes:?}");
-            assert_eq!(outcomes.get("posted").is_some(), again, "{kind:?} {reason} {outcomes:?}");
-            assert_eq!(sink.problem().map(|error| error.reason()), (!again).then_some(reason));
-            assert!(!again || start.elapsed() >= Duration::from_secs(1), "{reason}: not at once");
+            assert_eq!(
+                outcomes.get("posted").is_some(),
+                again,
+                "{kind:?} {reason} {outcomes:?}"
+            );
+            assert_eq!(
+                sink.problem().map(|error| error.reason()),
+                (!again).then_some(reason)
+            );
+            assert!(
+                !again || start.elapsed() >= Duration::from_secs(1),
+                "{reason}: not at once"
+            );
         }
     }
 }
@@ -594,6 +908,27 @@ fn a_host_that_is_not_there_is_said_to_be_so() {
 }
 
 #[test]
+fn a_host_that_repeats_the_token_does_not_make_us_repeat_it() {
+    let runtime = Runtime::new().unwrap();
+    let double = Double::start(|_: &Asked| {
+        Reply::json(403, &json!({"message": format!("token {TOKEN} may not")}))
+    });
+    for kind in [ForgeKind::GitHub, ForgeKind::GitLab, ForgeKind::Gitea] {
+        let forge = Forge::new(config(
+            kind,
+            &double.url(),
+            ForgeLogin::Token(token_file(TOKEN)),
+        ));
+        let error = runtime.block_on(forge.list(SHA)).unwrap_err();
+        assert!(
+            error.to_string().ends_with("it says: token *** may not"),
+            "{error}"
+        );
+        assert!(!format!("{error:?}").contains(TOKEN));
+    }
+}
+
+#[test]
 fn a_token_is_read_anew_and_a_missing_one_is_named() {
     let runtime = Runtime::new().unwrap();
     let double = Double::start(|asked: &Asked| {
@@ -605,8 +940,16 @@ fn a_token_is_read_anew_and_a_missing_one_is_named() {
     });
     let path = folder("rotated").join("token");
     for kind in [ForgeKind::GitHub, ForgeKind::GitLab, ForgeKind::Gitea] {
-        let forge = Forge::new(config(kind, &double.url(), ForgeLogin::Token(SecretPlace::File(path.clone()))));
-        let ask = || runtime.block_on(forge.list(SHA)).map_err(|error: ForgeError| error.reason());
+        let forge = Forge::new(config(
+            kind,
+            &double.url(),
+            ForgeLogin::Token(SecretPlace::File(path.clone())),
+        ));
+        let ask = || {
+            runtime
+                .block_on(forge.list(SHA))
+                .map_err(|error: ForgeError| error.reason())
+        };
         drop(fs::remove_file(&path));
         assert_eq!(ask(), Err("CredentialUnreadable"));
         fs::write(&path, "old-token\n").unwrap();
@@ -632,21 +975,30 @@ fn sinks_with_one_credential_take_turns() {
             Reply::json(code, &json!([]))
         }
     });
-    let lane = Lane::new(Limits { per_minute: Some(10), ..Limits::NONE });
+    let (lanes, token) = (Lanes::default(), token_file(TOKEN));
     let start = |repository: &str| {
         let config = ForgeConfig {
             repository: repository.into(),
-            ..config(ForgeKind::GitHub, &double.url(), ForgeLogin::Token(token_file(TOKEN)))
+            ..config(
+                ForgeKind::GitHub,
+                &double.url(),
+                ForgeLogin::Token(token.clone()),
+            )
         };
-        Sink::start(config, Arc::clone(&lane), runtime.handle())
+        let lane = lanes.of(&config, Some(10));
+        Sink::start(config, lane, runtime.handle())
     };
     let sinks = [start("acme/shop"), start("acme/web")];
     for sink in &sinks {
-        let many = (0..20).map(|wec| status(&format!("s/shop/{wec}"), StatusState::Failure, "degraded"));
+        let many =
+            (0..20).map(|wec| status(&format!("s/shop/{wec}"), StatusState::Failure, "degraded"));
         sink.want(SHA, many.collect());
     }
     assert!(!runtime.block_on(sinks[0].idle(Duration::from_secs(3))));
     assert_eq!(double.asked_to("POST").len(), 10);
     assert_eq!(sinks[0].counters().budget_left, Some(0));
-    assert_eq!(sinks[0].counters().waiting + sinks[1].counters().waiting, 30);
+    assert_eq!(
+        sinks[0].counters().waiting + sinks[1].counters().waiting,
+        30
+    );
 }

@@ -130,9 +130,7 @@ impl PipelineSpec {
             .check()
             .map_err(|error| error.under_key("guard"))?;
         if let Some(status) = &self.status {
-            status
-                .check()
-                .map_err(|error| error.under_key("status"))?;
+            status.check().map_err(|error| error.under_key("status"))?;
         }
         for (index, kind) in self.kinds.iter().enumerate() {
             kind.check()

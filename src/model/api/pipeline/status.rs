@@ -193,9 +193,8 @@ impl Status {
         if let Some(context) = &self.context
             && !is_context(context)
         {
-            let message = format!(
-                "`{context}` is no word of at most 40 letters, digits, `.`, `_` and `-`"
-            );
+            let message =
+                format!("`{context}` is no word of at most 40 letters, digits, `.`, `_` and `-`");
             return Err(ReadError::new("InvalidValue", message)
                 .help("take a short word such as `stellate-east`")
                 .under_key("context"));
@@ -211,13 +210,23 @@ impl Status {
                 .under_key("deadline"));
         }
         if let Some(github) = &self.github {
-            check_forge(github.url.as_deref(), github.repository.as_deref(), github.max_per_minute, false)
-                .map_err(|error| error.under_key("github"))?;
+            check_forge(
+                github.url.as_deref(),
+                github.repository.as_deref(),
+                github.max_per_minute,
+                false,
+            )
+            .map_err(|error| error.under_key("github"))?;
         }
         for (key, forge) in [("gitlab", &self.gitlab), ("gitea", &self.gitea)] {
             if let Some(forge) = forge {
-                check_forge(forge.url.as_deref(), forge.repository.as_deref(), forge.max_per_minute, key == "gitlab")
-                    .map_err(|error| error.under_key(key))?;
+                check_forge(
+                    forge.url.as_deref(),
+                    forge.repository.as_deref(),
+                    forge.max_per_minute,
+                    key == "gitlab",
+                )
+                .map_err(|error| error.under_key(key))?;
             }
         }
         if let Some(bitbucket) = &self.bitbucket {

@@ -164,10 +164,7 @@ fn who_is_told_has_defaults_and_limits() {
         ),
     ];
     for (status, message) in cases {
-        assert_eq!(
-            wrong(&json!({"source": source, "status": status})),
-            message
-        );
+        assert_eq!(wrong(&json!({"source": source, "status": status})), message);
     }
 }
 

@@ -4,9 +4,7 @@ use std::{fs, path::PathBuf, process::Command, sync::Arc};
 
 use serde_json::Value;
 
-use super::{
-    Missing, Server, Shared, built_servers, free_port, program, require, until_ready,
-};
+use super::{Missing, Server, Shared, built_servers, free_port, program, require, until_ready};
 use crate::support::{git::hermetic, http};
 
 /// A running API. It keeps nothing: what it gives back are the examples of the description. Dropping it ends it.
@@ -39,7 +37,9 @@ impl GithubApi {
         const SERVER: &str = "@octokit/webhooks-examples";
         require(SERVER, &["github"])?;
         let package = "share/github/node_modules/@octokit/webhooks-examples";
-        let path = built_servers().join(package).join("api.github.com/index.json");
+        let path = built_servers()
+            .join(package)
+            .join("api.github.com/index.json");
         let text = fs::read_to_string(&path).unwrap();
         let events: Vec<Value> = serde_json::from_str(&text).unwrap();
         let found = events.into_iter().find(|found| found["name"] == event);
