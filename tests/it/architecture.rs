@@ -106,7 +106,7 @@ const ARROWS: [(&str, &[&str]); 14] = [
 ];
 
 /// The core: the same inputs give the same bytes. A folder stands for all that is in it.
-const PURE: [&str; 35] = [
+const PURE: [&str; 41] = [
     "lib.rs",
     "model",
     "yaml",
@@ -137,6 +137,12 @@ const PURE: [&str; 35] = [
     "output/branch/standing.rs",
     "status/mod.rs",
     "status/board.rs",
+    "status/forge/answer.rs",
+    "status/forge/budget.rs",
+    "status/forge/commit.rs",
+    "status/forge/desk.rs",
+    "status/forge/error.rs",
+    "status/forge/plan.rs",
     "status/state.rs",
     "status/summarise.rs",
     "reconcile/guard.rs",

@@ -16,8 +16,8 @@ use stellate::{
     status::{
         CommitStatus, StatusState,
         forge::{
-            CheckRun, Conclusion, Forge, ForgeConfig, ForgeError, ForgeLogin, Lane, Limits, Posted,
-            Sink, github,
+            CheckRun, Conclusion, Forge, ForgeConfig, ForgeError, ForgeLogin, Lane, Lanes, Limits,
+            Posted, Sink, github,
         },
     },
 };
@@ -908,6 +908,27 @@ fn a_host_that_is_not_there_is_said_to_be_so() {
 }
 
 #[test]
+fn a_host_that_repeats_the_token_does_not_make_us_repeat_it() {
+    let runtime = Runtime::new().unwrap();
+    let double = Double::start(|_: &Asked| {
+        Reply::json(403, &json!({"message": format!("token {TOKEN} may not")}))
+    });
+    for kind in [ForgeKind::GitHub, ForgeKind::GitLab, ForgeKind::Gitea] {
+        let forge = Forge::new(config(
+            kind,
+            &double.url(),
+            ForgeLogin::Token(token_file(TOKEN)),
+        ));
+        let error = runtime.block_on(forge.list(SHA)).unwrap_err();
+        assert!(
+            error.to_string().ends_with("it says: token *** may not"),
+            "{error}"
+        );
+        assert!(!format!("{error:?}").contains(TOKEN));
+    }
+}
+
+#[test]
 fn a_token_is_read_anew_and_a_missing_one_is_named() {
     let runtime = Runtime::new().unwrap();
     let double = Double::start(|asked: &Asked| {
@@ -954,20 +975,18 @@ fn sinks_with_one_credential_take_turns() {
             Reply::json(code, &json!([]))
         }
     });
-    let lane = Lane::new(Limits {
-        per_minute: Some(10),
-        ..Limits::NONE
-    });
+    let (lanes, token) = (Lanes::default(), token_file(TOKEN));
     let start = |repository: &str| {
         let config = ForgeConfig {
             repository: repository.into(),
             ..config(
                 ForgeKind::GitHub,
                 &double.url(),
-                ForgeLogin::Token(token_file(TOKEN)),
+                ForgeLogin::Token(token.clone()),
             )
         };
-        Sink::start(config, Arc::clone(&lane), runtime.handle())
+        let lane = lanes.of(&config, Some(10));
+        Sink::start(config, lane, runtime.handle())
     };
     let sinks = [start("acme/shop"), start("acme/web")];
     for sink in &sinks {

@@ -8,7 +8,8 @@ use aws_lc_rs::digest;
 use serde_json::{Value, json};
 use ureq::http::Method;
 
-use super::error::{ForgeError, Request};
+use super::answer::Request;
+use super::error::ForgeError;
 use super::rest::{Header, Rest};
 use super::{ForgeConfig, Posted, encode, newest_by_name, text};
 use crate::model::api::pipeline::ForgeKind;
@@ -40,18 +41,20 @@ impl Bitbucket {
     }
 
     pub(super) async fn list(&self, sha: &str) -> Result<Vec<Posted>, ForgeError> {
-        let first = match self.is_cloud {
-            true => format!("{}/statuses?pagelen=100", self.commit(sha)),
-            false => format!("{}?limit=100", self.commit(sha)),
+        let first = if self.is_cloud {
+            format!("{}/statuses?pagelen=100", self.commit(sha))
+        } else {
+            format!("{}?limit=100", self.commit(sha))
         };
         let entries = self.values(Request::Read { sha }, first).await?;
         Ok(newest_by_name(entries, read))
     }
 
     pub(super) async fn post(&self, sha: &str, status: &CommitStatus) -> Result<(), ForgeError> {
-        let path = match self.is_cloud {
-            true => format!("{}/statuses/build", self.commit(sha)),
-            false => self.commit(sha),
+        let path = if self.is_cloud {
+            format!("{}/statuses/build", self.commit(sha))
+        } else {
+            self.commit(sha)
         };
         let body = json!({
             "key": key(&status.context),
@@ -64,7 +67,9 @@ impl Bitbucket {
             sha,
             context: &status.context,
         };
-        self.rest.send(asked, Method::POST, &path, Some(&body)).await?;
+        self.rest
+            .send(asked, Method::POST, &path, Some(&body))
+            .await?;
         Ok(())
     }
 
@@ -78,19 +83,20 @@ impl Bitbucket {
         // Bitbucket shows HTML as it is; a link that nothing refers to stays unseen.
         let start = format!("[//]: # ({marker})\n\n");
         let wanted = format!("{start}{markdown}");
-        let pull = match self.is_cloud {
-            true => format!("/repositories/{}/{}/pullrequests/{pull}", self.owner, self.name),
-            false => format!(
-                "/api/1.0/projects/{}/repos/{}/pull-requests/{pull}",
-                self.owner, self.name
-            ),
+        let (owner, name) = (&self.owner, &self.name);
+        let pull = if self.is_cloud {
+            format!("/repositories/{owner}/{name}/pullrequests/{pull}")
+        } else {
+            format!("/api/1.0/projects/{owner}/repos/{name}/pull-requests/{pull}")
         };
         let comments = format!("{pull}/comments");
-        let found = match self.is_cloud {
-            true => self.values(asked, format!("{comments}?pagelen=100")).await?,
-            // A server gives the comments of a whole pull request only among everything else that happened.
-            false => self.values(asked, format!("{pull}/activities?limit=100")).await?,
+        // A server gives the comments of a whole pull request only among everything else that happened.
+        let list = if self.is_cloud {
+            format!("{comments}?pagelen=100")
+        } else {
+            format!("{pull}/activities?limit=100")
         };
+        let found = self.values(asked, list).await?;
         let found: Vec<Value> = found.iter().map(comment).collect();
         let body = |version: Option<&Value>| match (self.is_cloud, version) {
             (true, _) => json!({"content": {"raw": wanted}}),
@@ -100,27 +106,39 @@ impl Bitbucket {
         match super::comment(&found, "body", &start) {
             Some((_, old)) if old == wanted => return Ok(()),
             Some((id, _)) => {
-                let old = found.iter().find(|comment| comment["id"].as_u64() == Some(id));
+                let old = found
+                    .iter()
+                    .find(|comment| comment["id"].as_u64() == Some(id));
                 let body = body(old.map(|old| &old["version"]));
                 let path = format!("{comments}/{id}");
-                self.rest.send(asked, Method::PUT, &path, Some(&body)).await?
+                self.rest
+                    .send(asked, Method::PUT, &path, Some(&body))
+                    .await?
             }
-            None => self.rest.send(asked, Method::POST, &comments, Some(&body(None))).await?,
+            None => {
+                self.rest
+                    .send(asked, Method::POST, &comments, Some(&body(None)))
+                    .await?
+            }
         };
         Ok(())
     }
 
     fn commit(&self, sha: &str) -> String {
-        match self.is_cloud {
-            true => format!("/repositories/{}/{}/commit/{}", self.owner, self.name, encode(sha)),
-            false => format!("/build-status/1.0/commits/{}", encode(sha)),
+        let (owner, name, sha) = (&self.owner, &self.name, encode(sha));
+        if self.is_cloud {
+            format!("/repositories/{owner}/{name}/commit/{sha}")
+        } else {
+            format!("/build-status/1.0/commits/{sha}")
         }
     }
 
     /// Reads all pages: the cloud names the next one, a server the number of its first entry.
     async fn values(&self, asked: Request<'_>, first: String) -> Result<Vec<Value>, ForgeError> {
         let next = |_: &_, page: &Value| match page["nextPageStart"].as_u64() {
-            Some(start) if page["isLastPage"] == json!(false) => Some(format!("{first}&start={start}")),
+            Some(start) if page["isLastPage"] == json!(false) => {
+                Some(format!("{first}&start={start}"))
+            }
             _ => text(page, "next"),
         };
         let entries = |page: &Value| page["values"].as_array().cloned();
@@ -166,7 +184,10 @@ fn key(context: &str) -> String {
         return context.to_owned();
     }
     let hash = digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, context.as_bytes());
-    hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    hash.as_ref()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 #[cfg(test)]
@@ -179,10 +200,15 @@ mod tests {
         assert_eq!(key("stellate/shop/berlin"), "stellate/shop/berlin");
         assert_eq!(key(long).len(), KEY);
         assert_ne!(key(long), key(&format!("{long}2")));
-        let entry = json!({"key": key(long), "name": long, "state": "INPROGRESS", "url": "https://x"});
+        let entry =
+            json!({"key": key(long), "name": long, "state": "INPROGRESS", "url": "https://x"});
         let (_, status) = read(&entry).unwrap();
-        assert_eq!((&*status.context, status.state), (long, StatusState::Pending));
-        let theirs = json!({"key": "build-7", "name": "Build 7", "state": "STOPPED", "url": "https://x"});
+        assert_eq!(
+            (&*status.context, status.state),
+            (long, StatusState::Pending)
+        );
+        let theirs =
+            json!({"key": "build-7", "name": "Build 7", "state": "STOPPED", "url": "https://x"});
         assert_eq!(read(&theirs).unwrap().1.context, "build-7");
     }
 
@@ -190,8 +216,16 @@ mod tests {
     fn comments_of_both_kinds_are_read_alike() {
         let cloud = comment(&json!({"id": 7, "content": {"raw": "text"}, "deleted": false}));
         assert_eq!((&cloud["id"], &cloud["body"]), (&json!(7), &json!("text")));
-        let server = comment(&json!({"action": "COMMENTED", "comment": {"id": 8, "version": 2, "text": "text"}}));
-        assert_eq!((&server["version"], &server["body"]), (&json!(2), &json!("text")));
-        assert_eq!(comment(&json!({"id": 9, "content": {"raw": "x"}, "deleted": true}))["body"], Value::Null);
+        let server = comment(
+            &json!({"action": "COMMENTED", "comment": {"id": 8, "version": 2, "text": "text"}}),
+        );
+        assert_eq!(
+            (&server["version"], &server["body"]),
+            (&json!(2), &json!("text"))
+        );
+        assert_eq!(
+            comment(&json!({"id": 9, "content": {"raw": "x"}, "deleted": true}))["body"],
+            Value::Null
+        );
     }
 }

@@ -110,7 +110,10 @@ impl Budget {
         if let Some(last) = self.sent.back() {
             ready = ready.max(*last + self.limits.spacing);
         }
-        let windows = [(self.limits.per_minute, MINUTE), (self.limits.per_hour, HOUR)];
+        let windows = [
+            (self.limits.per_minute, MINUTE),
+            (self.limits.per_hour, HOUR),
+        ];
         for (limit, window) in windows {
             let Some(limit) = limit else { continue };
             // The one that must have left the window before another may enter it.
@@ -130,7 +133,12 @@ impl Budget {
     /// Notes that something was sent.
     pub fn spend(&mut self, now: Clock) {
         self.sent.push_back(now);
-        while self.sent.front().is_some_and(|oldest| *oldest + HOUR <= now) || self.sent.len() > self.most() {
+        while self
+            .sent
+            .front()
+            .is_some_and(|oldest| *oldest + HOUR <= now)
+            || self.sent.len() > self.most()
+        {
             self.sent.pop_front();
         }
     }
@@ -142,8 +150,15 @@ impl Budget {
 
     /// How many may still be sent in this hour, or in this minute where only that is limited; none without a limit.
     pub fn left(&self, now: Clock) -> Option<u32> {
-        let within = |window: Duration| self.sent.iter().filter(|sent| **sent + window > now).count();
-        let left = |limit: u32, window| limit.saturating_sub(u32::try_from(within(window)).unwrap_or(u32::MAX));
+        let within = |window: Duration| {
+            self.sent
+                .iter()
+                .filter(|sent| **sent + window > now)
+                .count()
+        };
+        let left = |limit: u32, window| {
+            limit.saturating_sub(u32::try_from(within(window)).unwrap_or(u32::MAX))
+        };
         match (self.limits.per_hour, self.limits.per_minute) {
             (Some(limit), _) => Some(left(limit, HOUR)),
             (None, Some(limit)) => Some(left(limit, MINUTE)),
@@ -180,8 +195,16 @@ mod tests {
             sent.push(now);
         }
         for (index, start) in sent.iter().enumerate() {
-            let within = |window| sent[index..].iter().filter(|at| **at < *start + window).count();
-            assert!(within(MINUTE) <= 80 && within(HOUR) <= 500, "from {start:?}");
+            let within = |window| {
+                sent[index..]
+                    .iter()
+                    .filter(|at| **at < *start + window)
+                    .count()
+            };
+            assert!(
+                within(MINUTE) <= 80 && within(HOUR) <= 500,
+                "from {start:?}"
+            );
         }
     }
 
@@ -194,10 +217,18 @@ mod tests {
         let mut budget = Budget::new(limits);
         for (weight, number) in [(Weight::Step, 3), (Weight::End, 6), (Weight::Truth, 1)] {
             for _ in 0..number {
-                assert_eq!(budget.ready_at(weight, seconds(1)), seconds(1), "{weight:?}");
+                assert_eq!(
+                    budget.ready_at(weight, seconds(1)),
+                    seconds(1),
+                    "{weight:?}"
+                );
                 budget.spend(seconds(1));
             }
-            assert_eq!(budget.ready_at(weight, seconds(1)), seconds(61), "{weight:?}");
+            assert_eq!(
+                budget.ready_at(weight, seconds(1)),
+                seconds(61),
+                "{weight:?}"
+            );
         }
         assert_eq!(budget.left(seconds(1)), Some(0));
         assert_eq!(budget.left(seconds(61)), Some(10));
@@ -216,10 +247,25 @@ mod tests {
     #[test]
     fn only_githubs_own_hosts_have_githubs_limits() {
         let limits = |kind, api, most| Limits::of(kind, api, most);
-        assert_eq!(limits(ForgeKind::GitHub, "https://api.github.com", None), Limits::GITHUB);
-        assert_eq!(limits(ForgeKind::GitHub, "https://api.octo.ghe.com", None), Limits::GITHUB);
-        assert_eq!(limits(ForgeKind::GitHub, "https://ghe.example.com/api/v3", None), Limits::NONE);
-        assert_eq!(limits(ForgeKind::Gitea, "https://x/api/v1", Some(9)).per_minute, Some(9));
-        assert_eq!(limits(ForgeKind::GitHub, "https://api.github.com", Some(900)).per_minute, Some(80));
+        assert_eq!(
+            limits(ForgeKind::GitHub, "https://api.github.com", None),
+            Limits::GITHUB
+        );
+        assert_eq!(
+            limits(ForgeKind::GitHub, "https://api.octo.ghe.com", None),
+            Limits::GITHUB
+        );
+        assert_eq!(
+            limits(ForgeKind::GitHub, "https://ghe.example.com/api/v3", None),
+            Limits::NONE
+        );
+        assert_eq!(
+            limits(ForgeKind::Gitea, "https://x/api/v1", Some(9)).per_minute,
+            Some(9)
+        );
+        assert_eq!(
+            limits(ForgeKind::GitHub, "https://api.github.com", Some(900)).per_minute,
+            Some(80)
+        );
     }
 }

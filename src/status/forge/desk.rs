@@ -7,13 +7,14 @@
 //! For each commit the forge is read first. Only the newest wanted state counts; one that nobody saw is never told. A failure loses
 //! nothing: what is wanted stays wanted. After a failure that leaves open whether the forge did it, the forge is read again.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::budget::{Budget, Clock, Weight};
-use super::error::{ForgeError, Scope};
-use super::plan::{Cap, Known, Posted, Rank, Statuses, closing, orphans, plan};
 use super::CheckRun;
+use super::budget::{Budget, Clock, Weight};
+use super::commit::{CHECK_EVERY, Commit, Owns};
+use super::error::{ForgeError, Scope};
+use super::plan::{Cap, Known, Posted, Rank};
 use crate::status::CommitStatus;
 
 /// The most commits that are remembered; the one that nobody has wanted anything of for longest goes first.
@@ -22,8 +23,6 @@ const COMMITS: usize = 256;
 const COMMENTS: usize = 256;
 /// How often a commit that the forge does not have is asked for.
 const TRIES: u32 = 8;
-/// How often a check run that has not come to its end is written.
-const CHECK_EVERY: Duration = Duration::from_secs(15);
 /// The first wait after a failure, and the longest.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
@@ -93,27 +92,6 @@ pub struct Desk {
     outcomes: BTreeMap<&'static str, u64>,
 }
 
-/// One commit.
-#[derive(Default)]
-struct Commit {
-    wanted: Statuses,
-    /// None until the forge was read.
-    known: Option<Known>,
-    /// What the forge refuses as it is.
-    refused: Statuses,
-    check: Option<CheckRun>,
-    check_known: Option<CheckRun>,
-    check_refused: Option<CheckRun>,
-    check_after: Clock,
-    closers: VecDeque<(Box<dyn Fn(&str) -> bool + Send>, String)>,
-    /// When something was last wanted of it.
-    turn: u64,
-    failures: u32,
-    quiet_until: Clock,
-    /// Nothing differs, or it was given up: not looked at until something is wanted.
-    settled: bool,
-}
-
 #[derive(Default)]
 struct Comment {
     wanted: String,
@@ -148,7 +126,9 @@ impl Desk {
             .into_iter()
             .map(|status| (status.context.clone(), status))
             .collect();
-        commit.refused.retain(|context, refused| commit.wanted.get(context) == Some(refused));
+        commit
+            .refused
+            .retain(|context, refused| commit.wanted.get(context) == Some(refused));
         commit.shut_orphans();
     }
 
@@ -165,11 +145,13 @@ impl Desk {
         comment.settled &= comment.wanted == markdown;
         comment.wanted = markdown;
         comment.turn = turn;
-        evict(&mut self.comments, COMMENTS, |comment| (!comment.settled, comment.turn));
+        evict(&mut self.comments, COMMENTS, |comment| {
+            (!comment.settled, comment.turn)
+        });
     }
 
     /// Closes the steps that a commit was left with.
-    pub fn close(&mut self, sha: &str, owns: Box<dyn Fn(&str) -> bool + Send>, text: &str) {
+    pub fn close(&mut self, sha: &str, owns: Owns, text: &str) {
         let commit = self.touch(sha);
         commit.closers.push_back((owns, text.to_owned()));
         commit.run_closers();
@@ -179,8 +161,13 @@ impl Desk {
     pub fn next(&mut self, now: Clock, budget: &Budget) -> Next {
         let mut first: Option<(Order, Job)> = None;
         let mut later: Option<Clock> = None;
-        let mut wait = |until: Clock| later = Some(later.map_or(until, |earlier: Clock| earlier.min(until)));
-        for (sha, commit) in self.commits.iter_mut().filter(|(_, commit)| !commit.settled) {
+        let mut wait =
+            |until: Clock| later = Some(later.map_or(until, |earlier: Clock| earlier.min(until)));
+        for (sha, commit) in self
+            .commits
+            .iter_mut()
+            .filter(|(_, commit)| !commit.settled)
+        {
             if commit.quiet_until > now {
                 wait(commit.quiet_until);
                 continue;
@@ -191,7 +178,9 @@ impl Desk {
                 Next::Idle => commit.settled = true,
             }
         }
-        for ((pull, marker), comment) in self.comments.iter().filter(|(_, comment)| !comment.settled) {
+        for ((pull, marker), comment) in
+            self.comments.iter().filter(|(_, comment)| !comment.settled)
+        {
             let job = Job::Comment {
                 pull: *pull,
                 marker: marker.clone(),
@@ -207,7 +196,11 @@ impl Desk {
             Some(weight) => budget.ready_at(weight, now),
         };
         let ready = ready.max(self.quiet_until);
-        if ready <= now { Next::Do(job) } else { Next::At(ready) }
+        if ready <= now {
+            Next::Do(job)
+        } else {
+            Next::At(ready)
+        }
     }
 
     /// Takes in how it went.
@@ -243,7 +236,11 @@ impl Desk {
     pub fn counters(&self, now: Clock, budget: &Budget) -> Counters {
         let open = self.commits.values().filter(|commit| !commit.settled);
         let statuses: usize = open.map(|commit| commit.waiting(self.cap)).sum();
-        let comments = self.comments.values().filter(|comment| !comment.settled).count();
+        let comments = self
+            .comments
+            .values()
+            .filter(|comment| !comment.settled)
+            .count();
         Counters {
             outcomes: self.outcomes.clone(),
             waiting: statuses + comments,
@@ -258,7 +255,9 @@ impl Desk {
             self.commits.insert(sha.to_owned(), Commit::default());
             // The new one has no turn yet, and must not be the one that goes.
             self.commits.entry(sha.to_owned()).or_default().turn = turn;
-            evict(&mut self.commits, COMMITS, |commit| (!commit.settled, commit.turn));
+            evict(&mut self.commits, COMMITS, |commit| {
+                (!commit.settled, commit.turn)
+            });
         }
         let commit = self.commits.entry(sha.to_owned()).or_default();
         if commit.settled {
@@ -276,7 +275,9 @@ impl Desk {
             Job::List { sha } => {
                 if let Some(commit) = self.commits.get_mut(sha) {
                     commit.failures = 0;
-                    let known = posted.into_iter().map(|posted| (posted.status.context.clone(), posted));
+                    let known = posted
+                        .into_iter()
+                        .map(|posted| (posted.status.context.clone(), posted));
                     commit.known = Some(known.collect());
                     commit.run_closers();
                     commit.shut_orphans();
@@ -363,7 +364,9 @@ impl Desk {
                     };
                     known.entry(status.context.clone()).or_insert(full).times = u32::MAX;
                 }
-                commit.refused.insert(status.context.clone(), status.clone());
+                commit
+                    .refused
+                    .insert(status.context.clone(), status.clone());
             }
             Job::Check { run, .. } => commit.check_refused = Some(run.clone()),
             // What cannot be read is taken as empty: at worst something is told twice.
@@ -374,80 +377,6 @@ impl Desk {
     fn settle_comment(&mut self, pull: u64, marker: &str, markdown: &str) {
         if let Some(comment) = self.comments.get_mut(&(pull, marker.to_owned())) {
             comment.settled = comment.wanted == markdown;
-        }
-    }
-}
-
-impl Commit {
-    fn next(&mut self, sha: &str, now: Clock, cap: Option<Cap>) -> Next {
-        let sha = sha.to_owned();
-        let Some(known) = &self.known else {
-            return if self.wanted.is_empty() && self.closers.is_empty() {
-                self.next_check(sha, now)
-            } else {
-                Next::Do(Job::List { sha })
-            };
-        };
-        let post = self.posts(known, cap).next();
-        match (post, self.next_check(sha.clone(), now)) {
-            // The check run tells of the whole, so it comes before the ends and the steps.
-            (Some((rank, _)), Next::Do(check)) if rank > Rank::Whole => Next::Do(check),
-            (Some((_, status)), _) => Next::Do(Job::Post {
-                sha,
-                status: status.clone(),
-            }),
-            (None, check) => check,
-        }
-    }
-
-    /// What differs and was not refused, the most important first.
-    fn posts<'a>(
-        &'a self,
-        known: &Known,
-        cap: Option<Cap>,
-    ) -> impl Iterator<Item = (Rank, &'a CommitStatus)> {
-        let is_new = |(_, status): &(Rank, &CommitStatus)| self.refused.get(&status.context) != Some(*status);
-        plan(&self.wanted, known, cap).into_iter().filter(is_new)
-    }
-
-    fn next_check(&self, sha: String, now: Clock) -> Next {
-        match &self.check {
-            Some(run) if self.check_known.as_ref() != Some(run) && self.check_refused.as_ref() != Some(run) => {
-                if run.conclusion.is_none() && self.check_after > now {
-                    return Next::At(self.check_after);
-                }
-                Next::Do(Job::Check {
-                    sha,
-                    run: run.clone(),
-                })
-            }
-            _ => Next::Idle,
-        }
-    }
-
-    fn waiting(&self, cap: Option<Cap>) -> usize {
-        let statuses = match &self.known {
-            None => self.wanted.len(),
-            Some(known) => self.posts(known, cap).count(),
-        };
-        statuses + usize::from(self.check.is_some() && self.check != self.check_known)
-    }
-
-    /// What is wanted goes before what closes.
-    fn run_closers(&mut self) {
-        let Some(known) = &self.known else { return };
-        for (owns, text) in self.closers.drain(..) {
-            for status in closing(known, &*owns, &text) {
-                self.wanted.entry(status.context.clone()).or_insert(status);
-            }
-        }
-    }
-
-    fn shut_orphans(&mut self) {
-        if let Some(known) = &self.known {
-            for status in orphans(&self.wanted, known) {
-                self.wanted.insert(status.context.clone(), status);
-            }
         }
     }
 }
@@ -509,12 +438,18 @@ fn keep_first(first: &mut Option<(Order, Job)>, other: (Order, Job)) {
 
 /// 1 s, 2 s, 4 s … five minutes.
 fn backoff(failures: u32) -> Duration {
-    let doubled = 1_u32.checked_shl(failures.saturating_sub(1)).unwrap_or(u32::MAX);
+    let doubled = 1_u32
+        .checked_shl(failures.saturating_sub(1))
+        .unwrap_or(u32::MAX);
     FIRST_WAIT.saturating_mul(doubled).min(LONGEST_WAIT)
 }
 
 /// Forgets the least of a collection that has grown too large.
-fn evict<K: Ord + Clone, V, O: Ord>(held: &mut BTreeMap<K, V>, most: usize, order: impl Fn(&V) -> O) {
+fn evict<K: Ord + Clone, V, O: Ord>(
+    held: &mut BTreeMap<K, V>,
+    most: usize,
+    order: impl Fn(&V) -> O,
+) {
     while held.len() > most {
         let least = held.iter().min_by_key(|(_, value)| order(value));
         let Some(least) = least.map(|(key, _)| key.clone()) else {

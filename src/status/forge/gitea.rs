@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 use ureq::http::Method;
 
-use super::error::{ForgeError, Request};
+use super::answer::Request;
+use super::error::ForgeError;
 use super::rest::{Header, Rest, following};
 use super::{ForgeConfig, Posted, encode, encode_parts, github, marked, newest_by_name};
 use crate::status::CommitStatus;
@@ -16,19 +17,28 @@ pub struct Gitea {
 }
 
 impl Gitea {
-    pub(super) fn new(config: ForgeConfig) -> Self {
+    pub(super) fn new(config: &ForgeConfig) -> Self {
         Self {
-            rest: Rest::new(&config, Header::Token),
+            rest: Rest::new(config, Header::Token),
             repository: format!("/repos/{}", encode_parts(&config.repository)),
         }
     }
 
     pub(super) async fn list(&self, sha: &str) -> Result<Vec<Posted>, ForgeError> {
-        let path = format!("{}/commits/{}/statuses?limit=50&page=1", self.repository, encode(sha));
+        let path = format!(
+            "{}/commits/{}/statuses?limit=50&page=1",
+            self.repository,
+            encode(sha)
+        );
         let next = |answer: &_, _: &Value| following(&path, answer);
         let entries = self
             .rest
-            .pages(Request::Read { sha }, path.clone(), |page| page.as_array().cloned(), next)
+            .pages(
+                Request::Read { sha },
+                path.clone(),
+                |page| page.as_array().cloned(),
+                next,
+            )
             .await?;
         Ok(newest_by_name(entries, github::read_status))
     }
@@ -40,7 +50,10 @@ impl Gitea {
             context: &status.context,
         };
         let body = github::status_body(status);
-        let posted = self.rest.send(asked, Method::POST, &path, Some(&body)).await;
+        let posted = self
+            .rest
+            .send(asked, Method::POST, &path, Some(&body))
+            .await;
         match posted {
             // Gitea calls it a failure of its own when it does not have the commit.
             Err(error @ ForgeError::Unavailable { .. }) => match self.find(sha).await {
@@ -85,9 +98,15 @@ impl Gitea {
             Some((_, old)) if old == wanted => return Ok(()),
             Some((id, _)) => {
                 let path = format!("{}/issues/comments/{id}", self.repository);
-                self.rest.send(asked, Method::PATCH, &path, Some(&body)).await?
+                self.rest
+                    .send(asked, Method::PATCH, &path, Some(&body))
+                    .await?
             }
-            None => self.rest.send(asked, Method::POST, &path, Some(&body)).await?,
+            None => {
+                self.rest
+                    .send(asked, Method::POST, &path, Some(&body))
+                    .await?
+            }
         };
         Ok(())
     }

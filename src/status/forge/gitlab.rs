@@ -6,7 +6,8 @@
 use serde_json::{Value, json};
 use ureq::http::Method;
 
-use super::error::{ForgeError, Request};
+use super::answer::Request;
+use super::error::ForgeError;
 use super::rest::{Header, Rest, following};
 use super::{ForgeConfig, Posted, encode, marked, newest_by_name, text};
 use crate::status::{CommitStatus, StatusState};
@@ -61,7 +62,9 @@ impl GitLab {
             body["ref"] = json!(reference);
         }
         let answer = self.rest.answer(Method::POST, &path, Some(&body)).await?;
-        if answer.is_good() || (answer.status == 400 && answer.body.contains("Cannot transition status")) {
+        if answer.is_good()
+            || (answer.status == 400 && answer.body.contains("Cannot transition status"))
+        {
             return Ok(());
         }
         let asked = Request::Post {
@@ -82,7 +85,12 @@ impl GitLab {
         let next = |answer: &_, _: &Value| following(&first, answer);
         let found = self
             .rest
-            .pages(Request::Comment, first.clone(), |page| page.as_array().cloned(), next)
+            .pages(
+                Request::Comment,
+                first.clone(),
+                |page| page.as_array().cloned(),
+                next,
+            )
             .await?;
         let wanted = marked(marker, markdown);
         let body = json!({"body": wanted});
@@ -90,9 +98,15 @@ impl GitLab {
             Some((_, old)) if old == wanted => return Ok(()),
             Some((id, _)) => {
                 let path = format!("{notes}/{id}");
-                self.rest.send(Request::Comment, Method::PUT, &path, Some(&body)).await?
+                self.rest
+                    .send(Request::Comment, Method::PUT, &path, Some(&body))
+                    .await?
             }
-            None => self.rest.send(Request::Comment, Method::POST, &notes, Some(&body)).await?,
+            None => {
+                self.rest
+                    .send(Request::Comment, Method::POST, &notes, Some(&body))
+                    .await?
+            }
         };
         Ok(())
     }

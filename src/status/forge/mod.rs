@@ -16,8 +16,10 @@ use crate::model::api::pipeline::ForgeKind;
 use crate::status::summarise::{DESCRIPTION, shorten};
 use crate::status::{CommitStatus, StatusState};
 
+mod answer;
 mod bitbucket;
 pub mod budget;
+mod commit;
 pub mod desk;
 pub mod error;
 mod gitea;
@@ -31,9 +33,9 @@ pub use budget::{Budget, Limits};
 pub use desk::Counters;
 pub use error::ForgeError;
 pub use plan::{Cap, Posted};
-pub use sink::{Lane, Sink};
+pub use sink::{Lane, Lanes, Sink};
 
-use error::Place;
+use answer::Place;
 
 /// One repository on one forge, and who we are there.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -111,7 +113,7 @@ impl Forge {
         match config.kind {
             ForgeKind::GitHub => Self::GitHub(Box::new(github::GitHub::new(config))),
             ForgeKind::GitLab => Self::GitLab(gitlab::GitLab::new(config)),
-            ForgeKind::Gitea => Self::Gitea(gitea::Gitea::new(config)),
+            ForgeKind::Gitea => Self::Gitea(gitea::Gitea::new(&config)),
             ForgeKind::BitbucketCloud | ForgeKind::BitbucketServer => {
                 Self::Bitbucket(bitbucket::Bitbucket::new(config))
             }
@@ -210,7 +212,10 @@ impl ForgeConfig {
 
     /// Where a failure happened.
     fn place(&self) -> Place {
-        let rest = self.api.split_once("://").map_or(&*self.api, |(_, rest)| rest);
+        let rest = self
+            .api
+            .split_once("://")
+            .map_or(&*self.api, |(_, rest)| rest);
         Place {
             kind: self.kind,
             host: rest.split('/').next().unwrap_or(rest).to_owned(),
@@ -226,7 +231,13 @@ async fn read_secret(
     is_key: bool,
 ) -> Result<Secret, ForgeError> {
     let host = place.host.clone();
-    let read = move || if is_key { secret.read_key() } else { secret.read() };
+    let read = move || {
+        if is_key {
+            secret.read_key()
+        } else {
+            secret.read()
+        }
+    };
     let failed = |problem: String| ForgeError::Credential {
         host: host.clone(),
         problem,

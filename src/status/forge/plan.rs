@@ -53,7 +53,11 @@ pub type Statuses = BTreeMap<String, CommitStatus>;
 pub type Known = BTreeMap<String, Posted>;
 
 /// Gives what differs, the most important first.
-pub fn plan<'a>(wanted: &'a Statuses, known: &Known, cap: Option<Cap>) -> Vec<(Rank, &'a CommitStatus)> {
+pub fn plan<'a>(
+    wanted: &'a Statuses,
+    known: &Known,
+    cap: Option<Cap>,
+) -> Vec<(Rank, &'a CommitStatus)> {
     let differs = |status: &&CommitStatus| match known.get(&status.context) {
         None => true,
         Some(posted) => posted.status != **status && has_room(status, posted.times, cap),
@@ -73,15 +77,18 @@ pub fn orphans(wanted: &Statuses, known: &Known) -> Vec<CommitStatus> {
         let whole = context.rsplit_once('/').map(|(whole, _)| whole);
         whole.is_some_and(|whole| !is_whole(context) && wanted.contains_key(whole))
     };
-    let left = known
-        .values()
-        .filter(|posted| is_ours(&posted.status.context) && !wanted.contains_key(&posted.status.context));
+    let left = known.values().filter(|posted| {
+        is_ours(&posted.status.context) && !wanted.contains_key(&posted.status.context)
+    });
     close(left, "no longer told of here")
 }
 
 /// Closes the steps of those names that `owns` knows.
 pub fn closing(known: &Known, owns: &dyn Fn(&str) -> bool, text: &str) -> Vec<CommitStatus> {
-    close(known.values().filter(|posted| owns(&posted.status.context)), text)
+    close(
+        known.values().filter(|posted| owns(&posted.status.context)),
+        text,
+    )
 }
 
 fn close<'a>(posted: impl Iterator<Item = &'a Posted>, text: &str) -> Vec<CommitStatus> {
@@ -142,7 +149,9 @@ mod tests {
     }
 
     fn wanted(statuses: &[(&str, StatusState)]) -> Statuses {
-        let each = statuses.iter().map(|(context, state)| ((*context).to_owned(), status(context, *state)));
+        let each = statuses
+            .iter()
+            .map(|(context, state)| ((*context).to_owned(), status(context, *state)));
         each.collect()
     }
 
@@ -170,13 +179,22 @@ mod tests {
             .into_iter()
             .map(|(_, status)| status.context.as_str())
             .collect();
-        assert_eq!(order, ["s/shop", "s/shop/c", "s/web", "s/shop/b", "s/shop/a"]);
+        assert_eq!(
+            order,
+            ["s/shop", "s/shop/c", "s/web", "s/shop/b", "s/shop/a"]
+        );
     }
 
     #[test]
     fn what_the_forge_has_is_not_told_again() {
-        let wanted = wanted(&[("s/shop", StatusState::Success), ("s/shop/a", StatusState::Pending)]);
-        let mut known = known(&[("s/shop", StatusState::Success, 4), ("s/shop/a", StatusState::Pending, 1)]);
+        let wanted = wanted(&[
+            ("s/shop", StatusState::Success),
+            ("s/shop/a", StatusState::Pending),
+        ]);
+        let mut known = known(&[
+            ("s/shop", StatusState::Success, 4),
+            ("s/shop/a", StatusState::Pending, 1),
+        ]);
         assert_eq!(plan(&wanted, &known, None), []);
         for change in ["description", "url", "state"] {
             let posted = &mut known.get_mut("s/shop").unwrap().status;
@@ -204,7 +222,10 @@ mod tests {
 
     #[test]
     fn a_step_of_a_wec_that_is_gone_is_closed_and_nothing_of_others_is_touched() {
-        let wanted = wanted(&[("s/shop", StatusState::Success), ("s/shop/a", StatusState::Success)]);
+        let wanted = wanted(&[
+            ("s/shop", StatusState::Success),
+            ("s/shop/a", StatusState::Success),
+        ]);
         let known = known(&[
             ("s/shop/a", StatusState::Pending, 1),
             ("s/shop/gone", StatusState::Pending, 1),
@@ -214,7 +235,10 @@ mod tests {
         ]);
         let closed = orphans(&wanted, &known);
         assert_eq!(closed.len(), 1);
-        assert_eq!((&*closed[0].context, closed[0].state), ("s/shop/gone", StatusState::Success));
+        assert_eq!(
+            (&*closed[0].context, closed[0].state),
+            ("s/shop/gone", StatusState::Success)
+        );
     }
 
     #[test]
@@ -224,8 +248,15 @@ mod tests {
             ("s/shop/a", StatusState::Success, 1),
             ("ci/build", StatusState::Pending, 1),
         ]);
-        let closed = closing(&known, &|context| context.starts_with("s/shop"), "superseded");
+        let closed = closing(
+            &known,
+            &|context| context.starts_with("s/shop"),
+            "superseded",
+        );
         assert_eq!(closed.len(), 1);
-        assert_eq!((&*closed[0].context, &*closed[0].description), ("s/shop", "superseded"));
+        assert_eq!(
+            (&*closed[0].context, &*closed[0].description),
+            ("s/shop", "superseded")
+        );
     }
 }

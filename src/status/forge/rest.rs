@@ -7,7 +7,8 @@ use std::time::Duration;
 use serde_json::Value;
 use ureq::{Agent, http};
 
-use super::error::{Answer, ForgeError, Place, Request};
+use super::answer::{Answer, Place, Request};
+use super::error::ForgeError;
 use super::{ForgeConfig, ForgeLogin, read_secret};
 use crate::git::{Secret, base64, trust};
 
@@ -75,18 +76,27 @@ impl Rest {
         path: &str,
         body: Option<&Value>,
     ) -> Result<Answer, ForgeError> {
-        let login = self.authorization().await?;
+        let (login, token) = self.authorization().await?;
         let url = if path.starts_with('/') {
             format!("{}{path}", self.api)
         } else if path.starts_with(&format!("{}/", self.api)) {
             path.to_owned()
         } else {
-            return Err(self.place.odd("it sends us to another host for the next page"));
+            return Err(self
+                .place
+                .odd("it sends us to another host for the next page"));
         };
-        let agent = self.agent.clone().map_err(|problem| self.place.odd(&problem))?;
+        let agent = self
+            .agent
+            .clone()
+            .map_err(|problem| self.place.odd(&problem))?;
         let body = body.map(Value::to_string);
         let place = self.place.clone();
-        let send = move || send(&agent, &place, method, &url, &login, body);
+        let send = move || {
+            let mut answer = send(&agent, &place, method, &url, &login, body)?;
+            answer.forget(&token);
+            Ok(answer)
+        };
         match tokio::task::spawn_blocking(send).await {
             Ok(answer) => answer,
             Err(error) => Err(self.place.odd(&error.to_string())),
@@ -120,7 +130,8 @@ impl Rest {
         serde_json::from_str(&answer.body).map_err(|_| self.place.odd("the body is no JSON"))
     }
 
-    async fn authorization(&self) -> Result<Secret, ForgeError> {
+    /// The header's value, and the token in it.
+    async fn authorization(&self) -> Result<(Secret, Secret), ForgeError> {
         let (user, place) = match &self.login {
             ForgeLogin::Token(place) => (None, place),
             ForgeLogin::User(user, place) => (Some(user), place),
@@ -132,11 +143,15 @@ impl Rest {
             }
         };
         let token = read_secret(self.place.clone(), place.clone(), false).await?;
-        Ok(Secret::new(match (user, self.header) {
-            (Some(user), _) => format!("Basic {}", base64(format!("{user}:{}", token.expose()).as_bytes())),
+        let value = match (user, self.header) {
+            (Some(user), _) => {
+                let both = format!("{user}:{}", token.expose());
+                format!("Basic {}", base64(both.as_bytes()))
+            }
             (None, Header::Bearer) => format!("Bearer {}", token.expose()),
             (None, Header::Token) => format!("token {}", token.expose()),
-        }))
+        };
+        Ok((Secret::new(value), token))
     }
 }
 
@@ -174,12 +189,17 @@ fn send(
             .map(|request| agent.run(request)),
     };
     // Neither a wrong URL nor a wrong header is repeated: the header holds the token.
-    let response = sent.map_err(|_| place.odd("the request cannot be written: check the URL and the token"))?;
+    let response =
+        sent.map_err(|_| place.odd("the request cannot be written: check the URL and the token"))?;
     let mut response = response.map_err(|error| explain(&error, place))?;
     let mut answer = Answer::from_headers(response.status().as_u16(), now(), |name| {
         response.headers().get(name)?.to_str().ok()
     });
-    let body = response.body_mut().with_config().limit(LONGEST).read_to_string();
+    let body = response
+        .body_mut()
+        .with_config()
+        .limit(LONGEST)
+        .read_to_string();
     answer.body = body.map_err(|error| explain(&error, place))?;
     Ok(answer)
 }

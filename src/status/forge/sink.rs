@@ -2,6 +2,7 @@
 //!
 //! `want` never waits and never fails. What goes out when is decided by [`Desk`]; here are only the clock, the lock and the wire.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -12,7 +13,7 @@ use tokio::task::JoinHandle;
 use super::budget::{Budget, Clock, Limits};
 use super::desk::{Counters, Desk, Job, LIMITED_WAIT, Next, Outcome};
 use super::error::ForgeError;
-use super::{CheckRun, Forge, ForgeConfig};
+use super::{CheckRun, Forge, ForgeConfig, ForgeLogin};
 use crate::status::CommitStatus;
 
 /// What all sinks with one credential share: one request at a time, and one budget.
@@ -21,6 +22,10 @@ pub struct Lane {
     turn: Semaphore,
     start: Instant,
 }
+
+/// The lanes of a process, one for each credential on each host.
+#[derive(Default)]
+pub struct Lanes(Mutex<BTreeMap<(String, ForgeLogin), Arc<Lane>>>);
 
 /// Tells one repository of a forge. Dropping it ends the worker; [`Sink::idle`] first lets it finish.
 pub struct Sink {
@@ -53,6 +58,16 @@ impl Lane {
 
     fn budget(&self) -> MutexGuard<'_, Budget> {
         self.budget.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Lanes {
+    /// The lane of whoever posts here. The first to ask for it says how much may be posted in a minute.
+    pub fn of(&self, config: &ForgeConfig, max_per_minute: Option<u32>) -> Arc<Lane> {
+        let mut lanes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let credential = (config.api.clone(), config.login.clone());
+        let limits = Limits::of(config.kind, &config.api, max_per_minute);
+        Arc::clone(lanes.entry(credential).or_insert_with(|| Lane::new(limits)))
     }
 }
 
@@ -89,19 +104,23 @@ impl Sink {
 
     /// Replaces the comment that is wanted on a pull request, which is found again by its marker.
     pub fn want_comment(&self, pull: u64, marker: &str, markdown: String) {
-        self.shared.change(|desk| desk.want_comment(pull, marker, markdown));
+        self.shared
+            .change(|desk| desk.want_comment(pull, marker, markdown));
     }
 
     /// Closes what a commit was left with: reads its statuses, and ends those pending ones whose names `owns` knows with this text.
     pub fn close(&self, sha: &str, owns: impl Fn(&str) -> bool + Send + 'static, text: &str) {
-        self.shared.change(|desk| desk.close(sha, Box::new(owns), text));
+        self.shared
+            .change(|desk| desk.close(sha, Box::new(owns), text));
     }
 
     /// Waits until nothing is left to do; tells whether that came to pass in time.
     pub async fn idle(&self, timeout: Duration) -> bool {
         let mut idle = self.shared.idle.subscribe();
         let wait = idle.wait_for(|idle| *idle);
-        tokio::time::timeout(timeout, wait).await.is_ok_and(|end| end.is_ok())
+        tokio::time::timeout(timeout, wait)
+            .await
+            .is_ok_and(|end| end.is_ok())
     }
 
     /// How much waits and how it went.

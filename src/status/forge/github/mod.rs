@@ -4,26 +4,29 @@
 //! token for that repository alone, which lives for an hour. What GitHub redirects because a repository was renamed is followed on
 //! the same host, and said in the log.
 
-use std::error::Error as _;
-use std::io::ErrorKind;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use octocrab::Octocrab;
-use octocrab::models::AppId;
 use serde_json::{Value, json};
 use ureq::http::Method;
 
-use super::error::{Answer, ForgeError, Place, Request};
-use super::rest::{PAGES, following, now};
+use super::answer::{Answer, Request};
+use super::error::ForgeError;
+use super::rest::{PAGES, following};
 use super::{
     CheckRun, Conclusion, ForgeConfig, ForgeLogin, Posted, encode, encode_parts, marked,
     newest_by_name, read_secret, text,
 };
-use crate::git::{AppLogin, Secret, plain_text};
-use crate::model::api::pipeline::ForgeKind;
+use crate::git::Secret;
 use crate::status::{CommitStatus, StatusState};
+
+mod client;
+
+pub use client::installation_token;
+
+use client::{ask, builder, explain};
 
 /// A token that lives less than this is not used again.
 const SPARE: Duration = Duration::from_secs(300);
@@ -31,8 +34,6 @@ const SPARE: Duration = Duration::from_secs(300);
 const TEXT: usize = 65_535;
 /// How often a request is sent elsewhere.
 const REDIRECTS: usize = 3;
-/// The time that a request for an App's token may take.
-const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A repository on GitHub.
 pub struct GitHub {
@@ -61,7 +62,11 @@ impl GitHub {
     }
 
     pub(super) async fn list(&self, sha: &str) -> Result<Vec<Posted>, ForgeError> {
-        let path = format!("{}/commits/{}/statuses?per_page=100", self.repository, encode(sha));
+        let path = format!(
+            "{}/commits/{}/statuses?per_page=100",
+            self.repository,
+            encode(sha)
+        );
         let entries = self.pages(Request::Read { sha }, &path).await?;
         Ok(newest_by_name(entries, read_status))
     }
@@ -91,10 +96,12 @@ impl GitHub {
         let answer = self.send(asked, Method::GET, &path, None).await?;
         let there = self.json(&answer)?;
         let runs = there["check_runs"].as_array().into_iter().flatten();
-        let old = runs.filter(|old| old["name"] == json!(run.name)).find(|old| {
-            // A run that has ended does not begin again: the next attempt is a run of its own.
-            run.conclusion.is_some() || old["status"] != json!("completed")
-        });
+        let old = runs
+            .filter(|old| old["name"] == json!(run.name))
+            .find(|old| {
+                // A run that has ended does not begin again: the next attempt is a run of its own.
+                run.conclusion.is_some() || old["status"] != json!("completed")
+            });
         let mut body = check_body(run);
         if let Some(id) = old.and_then(|old| old["id"].as_u64()) {
             let path = format!("{}/check-runs/{id}", self.repository);
@@ -122,7 +129,8 @@ impl GitHub {
             Some((_, old)) if old == wanted => Ok(()),
             Some((id, _)) => {
                 let path = format!("{}/issues/comments/{id}", self.repository);
-                self.send(Request::Comment, Method::PATCH, &path, Some(&body)).await?;
+                self.send(Request::Comment, Method::PATCH, &path, Some(&body))
+                    .await?;
                 Ok(())
             }
             None => self.create(Request::Comment, &path, &body).await,
@@ -168,7 +176,8 @@ impl GitHub {
         let mut redirects = 0;
         loop {
             let client = &session.client;
-            let answer = ask(client, &place, self.config.timeout, &method, &path, body).await?;
+            let mut answer = ask(client, &place, self.config.timeout, &method, &path, body).await?;
+            answer.forget(&session.token);
             if answer.is_good() {
                 return Ok(answer);
             }
@@ -215,7 +224,9 @@ impl GitHub {
                 (token, None)
             }
             ForgeLogin::App(app) => {
-                let lives = |until: Timestamp| until.duration_since(Timestamp::now()) > SPARE.try_into().unwrap_or_default();
+                let lives = |until: Timestamp| {
+                    until.duration_since(Timestamp::now()) > SPARE.try_into().unwrap_or_default()
+                };
                 if let Some(held) = held.filter(|held| held.until.is_some_and(lives)) {
                     return Ok(held);
                 }
@@ -238,63 +249,6 @@ impl GitHub {
 
     fn held(&self) -> std::sync::MutexGuard<'_, Option<Session>> {
         self.session.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Takes a token of an App for one repository, `owner/name`, good for the API and, as the password of `x-access-token`, for git. Gives
-/// it with the time at which it dies. Finds the installation by the repository unless the login names it.
-///
-/// # Errors
-/// [`ForgeError::Credential`] for a key that cannot be used, [`ForgeError::NotInstalled`], and any failure of the way to the host.
-pub async fn installation_token(
-    app: &AppLogin,
-    api: &str,
-    repository: &str,
-) -> Result<(Secret, Timestamp), ForgeError> {
-    let config = ForgeConfig {
-        kind: ForgeKind::GitHub,
-        api: api.to_owned(),
-        page: String::new(),
-        repository: repository.to_owned(),
-        reference: None,
-        login: ForgeLogin::App(app.clone()),
-        timeout: TIMEOUT,
-    };
-    let place = config.place();
-    let key = read_secret(place.clone(), app.private_key.clone(), true).await?;
-    let builder = builder(api, &place, TIMEOUT)?;
-    let client = builder
-        .app_from_rsa_pem(AppId(app.app_id), key.expose())
-        .and_then(|builder| builder.build())
-        .map_err(|error| explain(&error, &place))?;
-    let asked = Request::Installation;
-    let good = |answer: Answer| match answer.is_good() {
-        true => serde_json::from_str::<Value>(&answer.body).map_err(|_| place.odd("the body is no JSON")),
-        false => Err(place.failure(&answer, asked)),
-    };
-    let id = match app.installation_id {
-        Some(id) => id,
-        None => {
-            let path = format!("/repos/{}/installation", encode_parts(repository));
-            let found = good(ask(&client, &place, TIMEOUT, &Method::GET, &path, None).await?)?;
-            found["id"]
-                .as_u64()
-                .ok_or_else(|| place.odd("the installation has no id"))?
-        }
-    };
-    let path = format!("/app/installations/{id}/access_tokens");
-    let name = repository.rsplit('/').next().unwrap_or(repository);
-    let one = json!({"repositories": [name]});
-    let mut answer = ask(&client, &place, TIMEOUT, &Method::POST, &path, Some(&one)).await?;
-    if answer.status == 422 {
-        // A repository that was renamed has another name there: then the token is good for all that the App may see.
-        answer = ask(&client, &place, TIMEOUT, &Method::POST, &path, Some(&json!({}))).await?;
-    }
-    let found = good(answer)?;
-    let until = text(&found, "expires_at").and_then(|until| until.parse().ok());
-    match (text(&found, "token"), until) {
-        (Some(token), Some(until)) => Ok((Secret::new(token), until)),
-        _ => Err(place.odd("the token is missing")),
     }
 }
 
@@ -372,88 +326,6 @@ fn cut(text: &str) -> String {
     }
     let end = text[..end].rfind('\n').unwrap_or(end);
     format!("{}{REST}", &text[..end])
-}
-
-fn builder(
-    api: &str,
-    place: &Place,
-    timeout: Duration,
-) -> Result<
-    octocrab::OctocrabBuilder<
-        octocrab::NoSvc,
-        octocrab::DefaultOctocrabBuilderConfig,
-        octocrab::NoAuth,
-        octocrab::NotLayerReady,
-    >,
-    ForgeError,
-> {
-    let builder = Octocrab::builder()
-        .base_uri(api)
-        .map_err(|error| explain(&error, place))?;
-    Ok(builder
-        .set_connect_timeout(Some(timeout))
-        .set_read_timeout(Some(timeout))
-        .set_write_timeout(Some(timeout)))
-}
-
-/// One request, without following anything.
-async fn ask(
-    client: &Octocrab,
-    place: &Place,
-    timeout: Duration,
-    method: &Method,
-    path: &str,
-    body: Option<&Value>,
-) -> Result<Answer, ForgeError> {
-    let request = ureq::http::request::Builder::new()
-        .method(method.clone())
-        .uri(path);
-    let request = client.build_request(request, body).map_err(|error| explain(&error, place))?;
-    let answer = async {
-        let response = client.execute(request).await?;
-        let mut answer = Answer::from_headers(response.status().as_u16(), now(), |name| {
-            response.headers().get(name)?.to_str().ok()
-        });
-        answer.body = client.body_to_string(response).await?;
-        Ok(answer)
-    };
-    match tokio::time::timeout(timeout, answer).await {
-        Ok(answer) => answer.map_err(|error: octocrab::Error| explain(&error, place)),
-        Err(_) => Err(ForgeError::Timeout {
-            host: place.host.clone(),
-        }),
-    }
-}
-
-/// Says why there was no answer: what is behind the error says more than the error.
-fn explain(error: &octocrab::Error, place: &Place) -> ForgeError {
-    let host = place.host.clone();
-    if let octocrab::Error::JWT { .. } = error {
-        return ForgeError::Credential {
-            host,
-            problem: "the App's private key cannot be used: it is to be RSA, in PEM, as GitHub gives it".into(),
-        };
-    }
-    let mut kind = None;
-    let mut problem = String::new();
-    let mut cause = error.source();
-    while let Some(this) = cause {
-        if let Some(error) = this.downcast_ref::<std::io::Error>() {
-            kind = Some(error.kind());
-        }
-        problem = plain_text(&this.to_string(), 200);
-        cause = this.source();
-    }
-    match kind {
-        Some(ErrorKind::TimedOut) => ForgeError::Timeout { host },
-        Some(ErrorKind::ConnectionRefused | ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable) => {
-            ForgeError::Unreachable { host, problem }
-        }
-        _ if problem.contains("dns") || problem.contains("lookup") || problem.contains("certificate") => {
-            ForgeError::Unreachable { host, problem }
-        }
-        _ => ForgeError::Broken { host, problem },
-    }
 }
 
 #[cfg(test)]
