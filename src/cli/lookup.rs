@@ -132,8 +132,11 @@ fn candidates(rendering: &Rendering) -> Vec<Candidate> {
 fn defined_names(snapshot: &Snapshot) -> Vec<(String, String)> {
     let mut found = Vec::new();
     for object in &snapshot.objects {
-        let names = object.value.pointer("/spec/names");
-        let Some(names) = names.filter(|_| &*object.key.kind == "CustomResourceDefinition") else {
+        if &*object.key.kind != "CustomResourceDefinition" {
+            continue;
+        }
+        let value = object.value();
+        let Some(names) = value.pointer("/spec/names") else {
             continue;
         };
         let Some(plural) = names["plural"].as_str() else {

@@ -86,7 +86,7 @@ pub(super) fn follow(rendering: &Rendering, key: &ObjectKey, cluster: usize) -> 
             }
         }
     };
-    let mut value = (*object.value).clone();
+    let mut value = object.value();
     let mut last = text(&value);
     let steps = &mut way.steps;
     let outcome = compile::steps(

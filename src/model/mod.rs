@@ -7,13 +7,16 @@ pub mod cluster_set;
 pub mod diagnostic;
 pub mod id;
 pub mod kinds;
+pub mod manifest;
 pub mod names;
 pub mod object;
+pub mod packed;
 pub mod path;
 pub mod selector;
 
 pub use cluster_set::ClusterSet;
 pub use diagnostic::{Diagnostic, Location, Severity};
 pub use id::{BlobId, ClusterName, ObjectKey, PolicyName, RepoPath, Revision};
+pub use manifest::Manifest;
 pub use object::{Labels, Object, Origin, Scope};
 pub use path::PathPart;

@@ -7,8 +7,9 @@ use serde_json::Value;
 
 use super::diagnostic::Location;
 use super::id::{BlobId, ObjectKey};
+use super::manifest::Manifest;
 
-/// Labels of an object or a WEC, sorted by key.
+/// Labels or annotations of an object or a WEC, sorted by key.
 pub type Labels = BTreeMap<String, String>;
 
 /// Whether a kind lives in namespaces.
@@ -42,8 +43,12 @@ pub struct Object {
     pub scope: Scope,
     /// Its labels.
     pub labels: Arc<Labels>,
+    /// Its annotations.
+    pub annotations: Arc<Labels>,
+    /// Whether an owner reference says that a controller made it.
+    pub controlled: bool,
     /// The whole object as written.
-    pub value: Arc<Value>,
+    pub manifest: Manifest,
     /// Which document of which blob it is: equal origins have equal values.
     pub origin: Origin,
     /// Where a person finds it.
@@ -53,10 +58,11 @@ pub struct Object {
 impl Object {
     /// Gives the value of an annotation.
     pub fn annotation(&self, name: &str) -> Option<&str> {
-        self.value
-            .get("metadata")?
-            .get("annotations")?
-            .get(name)?
-            .as_str()
+        self.annotations.get(name).map(String::as_str)
+    }
+
+    /// Unpacks the whole object.
+    pub fn value(&self) -> Value {
+        self.manifest.value()
     }
 }

@@ -3,8 +3,6 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use serde_json::Value;
-
 use super::index::ObjectIndex;
 use crate::model::{Labels, Object, ObjectKey};
 
@@ -53,7 +51,8 @@ impl ObjectFacts {
             key: object.key.clone(),
             resource: Arc::clone(&object.resource),
             labels: Arc::clone(&object.labels),
-            excluded: has_controller(&object.value)
+            excluded: object
+                .controlled
                 .then_some("its controller makes it on each WEC"),
         }
     }
@@ -169,16 +168,4 @@ impl ObjectTable {
             _ => self.order.binary_search_by(compare),
         }
     }
-}
-
-/// Tells whether an owner reference says that a controller made the object.
-fn has_controller(object: &Value) -> bool {
-    object
-        .pointer("/metadata/ownerReferences")
-        .and_then(Value::as_array)
-        .is_some_and(|owners| {
-            owners
-                .iter()
-                .any(|owner| owner.get("controller") == Some(&Value::Bool(true)))
-        })
 }

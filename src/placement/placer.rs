@@ -92,21 +92,23 @@ impl Placer {
     /// Makes the objects exactly these; each key once.
     pub fn set_objects(&mut self, mut objects: Vec<ObjectFacts>) {
         objects.sort_by(|a, b| a.key.cmp(&b.key));
-        let gone: Vec<ObjectKey> = self
-            .objects
-            .iter()
-            .map(|entry| &entry.facts.key)
-            .filter(|key| {
-                objects
-                    .binary_search_by(|facts| facts.key.cmp(key))
-                    .is_err()
-            })
-            .cloned()
-            .collect();
+        let mut known = self.objects.iter().map(|entry| &entry.facts).peekable();
+        let (mut gone, mut changed) = (Vec::new(), Vec::new());
+        // Both are sorted by key, and most often nearly the same.
+        for facts in objects {
+            while let Some(before) = known.next_if(|before| before.key < facts.key) {
+                gone.push(before.key.clone());
+            }
+            let before = known.next_if(|before| before.key == facts.key);
+            if before != Some(&facts) {
+                changed.push(facts);
+            }
+        }
+        gone.extend(known.map(|before| before.key.clone()));
         for key in &gone {
             self.remove_object(key);
         }
-        for facts in objects {
+        for facts in changed {
             self.upsert_object(facts);
         }
     }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::deliver::stored::StoredStates;
 use super::rendering::{Rendering, unselected_note};
 use super::request::{InventorySource, Progress, RenderError, Request, Settings};
 use super::{policies, secrets};
@@ -41,11 +42,18 @@ pub struct Pipeline {
     placer: Placer,
     transformer: Transformer,
     namespaces: HashMap<String, Arc<[Variant]>>,
+    /// The inventory that was read last, where from, and what there was to say.
+    inventory: Option<ReadInventory>,
     /// What was rendered last, and where its WECs were found.
     last: Option<(InventorySource, Rendering)>,
     /// What was built last for each destination.
     pub(super) built: HashMap<String, LastBuilt>,
+    /// The same on disk, for the next process.
+    pub(super) stored: StoredStates,
 }
+
+/// An inventory, the snapshot whose controls it was read from, and what there was to say.
+type ReadInventory = (Arc<Snapshot>, Arc<Inventory>, Vec<Diagnostic>);
 
 /// What was built for a destination, and where it stands.
 pub(super) struct LastBuilt {
@@ -92,6 +100,7 @@ impl Pipeline {
     /// Starts without memory, but for the cache of parsed files in that folder, if one is given.
     pub fn new(cache: Option<PathBuf>) -> Self {
         Self {
+            stored: StoredStates::new(cache.as_deref()),
             cache,
             ..Self::default()
         }
@@ -119,18 +128,16 @@ impl Pipeline {
         let mut inventory_complete = source.snapshot.is_complete();
         let mut unknown_rules = unknown_rules(&source.snapshot);
         let inventory = match &request.inventory {
-            InventorySource::Source => self.inventory_in(
-                &source.snapshot.controls,
-                &mut found,
-                &mut inventory_complete,
-            ),
+            InventorySource::Source => {
+                self.inventory_in(&source.snapshot, &mut found, &mut inventory_complete)
+            }
             InventorySource::Files(place) => {
                 let place = Place::Folder(place.clone());
                 let read = self.read(place, request).map_err(RenderError::Inventory)?;
                 inventory_complete = read.snapshot.is_complete();
                 unknown_rules.extend(self::unknown_rules(&read.snapshot));
                 found.extend(read.diagnostics);
-                self.inventory_in(&read.snapshot.controls, &mut found, &mut inventory_complete)
+                self.inventory_in(&read.snapshot, &mut found, &mut inventory_complete)
             }
             InventorySource::Given(given, diagnostics) => {
                 inventory_complete = is_complete(diagnostics);
@@ -224,7 +231,11 @@ impl Pipeline {
         found.extend(more);
         rendered.quarantined.extend(refused);
         self.add_namespaces(&mut rendered, &plan);
-        drop_clashes(&mut rendered, &mut found);
+        // Where the last rendering had the same objects, it had no clashes among them.
+        let last = self.last.as_ref().map(|(_, last)| &*last.rendered);
+        if !last.is_some_and(|last| same_keys(last, &rendered)) {
+            drop_clashes(&mut rendered, &mut found);
+        }
         clock.stop();
         for diagnostic in &mut found {
             if let (Some((origin, path)), Some(location)) =
@@ -255,12 +266,24 @@ impl Pipeline {
 
     /// Reads the WECs among control objects.
     fn inventory_in(
-        &self,
-        controls: &[Control],
+        &mut self,
+        snapshot: &Arc<Snapshot>,
         found: &mut Vec<Diagnostic>,
         complete: &mut bool,
     ) -> Arc<Inventory> {
-        let (inventory, diagnostics) = inventory::files::read(controls);
+        let known = self
+            .inventory
+            .take()
+            .filter(|(last, ..)| last.controls == snapshot.controls);
+        let (inventory, diagnostics) = match known {
+            Some((_, inventory, diagnostics)) => (inventory, diagnostics),
+            None => self.read_inventory(&snapshot.controls),
+        };
+        self.inventory = Some((
+            Arc::clone(snapshot),
+            Arc::clone(&inventory),
+            diagnostics.clone(),
+        ));
         *complete &= is_complete(&diagnostics);
         found.extend(diagnostics);
         if inventory.clusters.is_empty() {
@@ -270,7 +293,12 @@ impl Pipeline {
                 ),
             );
         }
-        self.known_inventory(Arc::new(inventory))
+        inventory
+    }
+
+    fn read_inventory(&self, controls: &[Control]) -> (Arc<Inventory>, Vec<Diagnostic>) {
+        let (inventory, diagnostics) = inventory::files::read(controls);
+        (self.known_inventory(Arc::new(inventory)), diagnostics)
     }
 
     /// An equal inventory is the same one: what was rendered for it is found again by comparing pointers.
@@ -520,6 +548,12 @@ fn merge_namespaces(objects: &mut Vec<RenderedObject>) {
         }
         true
     });
+}
+
+/// Tells whether both hold the same objects, whatever their texts.
+fn same_keys(one: &Rendered, other: &Rendered) -> bool {
+    let mut pairs = one.objects.iter().zip(&other.objects);
+    one.objects.len() == other.objects.len() && pairs.all(|(one, other)| one.key == other.key)
 }
 
 /// Two objects with one path: both are held back, so that neither takes the file from the other, and said so.

@@ -23,10 +23,10 @@ pub fn read(controls: &[Control]) -> (Vec<Policy>, Vec<Diagnostic>) {
     for control in controls {
         let spec = match (&*control.key.group, &*control.key.kind) {
             ("control.kubestellar.io", "BindingPolicy") => {
-                api::read::<BindingPolicy>(&control.value).map(|read| read.spec)
+                api::read::<BindingPolicy>(&control.value()).map(|read| read.spec)
             }
             ("edge.kubestellar.io", "EdgePlacement") => {
-                let read = api::read::<EdgePlacement>(&control.value).map(|read| read.spec);
+                let read = api::read::<EdgePlacement>(&control.value()).map(|read| read.spec);
                 if read.as_ref().is_ok_and(|spec| !spec.upsync.is_empty()) {
                     diagnostics.push(upsync(control));
                 }

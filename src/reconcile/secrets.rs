@@ -29,7 +29,7 @@ pub fn refuse(object: &Object, guard: &Guard) -> Option<Diagnostic> {
 }
 
 fn holds_plain_data(object: &Object) -> bool {
-    let value = &object.value;
+    let value = object.value();
     let filled = |name: &str| {
         value
             .get(name)

@@ -18,12 +18,15 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::model::PathPart;
-use crate::model::{BlobId, Diagnostic, Labels, Location, Object, ObjectKey, Origin, RepoPath};
+use crate::model::{
+    BlobId, Diagnostic, Labels, Location, Manifest, Object, ObjectKey, Origin, RepoPath,
+};
 use crate::yaml::Part;
 
 pub mod assemble;
 pub mod cache;
 pub mod folder;
+mod follow;
 pub mod git;
 pub mod hydrate;
 pub mod parse;
@@ -100,11 +103,18 @@ pub struct Control {
     /// API group and version as written.
     pub api_version: Arc<str>,
     /// The whole object as written.
-    pub value: Arc<Value>,
+    pub manifest: Manifest,
     /// Where a person finds it.
     pub location: Location,
     /// The blob and document that hold it, for exact places in diagnostics.
     pub origin: Origin,
+}
+
+impl Control {
+    /// Unpacks the whole object.
+    pub fn value(&self) -> Value {
+        self.manifest.value()
+    }
 }
 
 /// A file (or folder) that should hold objects and could not be read.

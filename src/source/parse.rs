@@ -4,12 +4,11 @@
 //! their id. One bad document makes the whole file bad: half of a file is never used.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use crate::model::PathPart;
-use crate::model::{Diagnostic, Labels, Location, RepoPath};
+use crate::model::{Diagnostic, Labels, Location, Manifest, PathPart, RepoPath};
 use crate::yaml::{self, Limits, Part, YamlError};
 
 /// Lists inside lists, at most.
@@ -33,7 +32,7 @@ pub struct ParsedBlob {
 }
 
 /// One object, as far as it can be understood without knowing its kind.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ParsedDocument {
     /// The document inside the file, from 0; a member of a `List` counts as a document of its own.
     pub index: u32,
@@ -49,10 +48,12 @@ pub struct ParsedDocument {
     pub name: Arc<str>,
     /// Labels.
     pub labels: Arc<Labels>,
+    /// Annotations.
+    pub annotations: Arc<Labels>,
+    /// Whether an owner reference says that a controller made it.
+    pub controlled: bool,
     /// The whole object.
-    pub value: Arc<Value>,
-    /// The object in the namespace that it got because it had to have one (or in none, because it must not).
-    placed: OnceLock<(Option<Arc<str>>, Arc<Value>)>,
+    pub manifest: Manifest,
 }
 
 /// What is wrong with a file.
@@ -108,11 +109,11 @@ impl ParsedBlob {
 
 impl ParsedDocument {
     /// Takes an object apart; the errors name the field.
-    pub(crate) fn new(index: u32, line: u32, value: Value) -> Result<Self, Problem> {
-        let api_version = text(&value, "apiVersion")?;
-        let kind = text(&value, "kind")?;
+    pub(crate) fn new(index: u32, line: u32, value: &Value) -> Result<Self, Problem> {
+        let api_version = text(value, "apiVersion")?;
+        let kind = text(value, "kind")?;
         let (Some(api_version), Some(kind)) = (api_version, kind) else {
-            return Err(Problem::incomplete(&value));
+            return Err(Problem::incomplete(value));
         };
         let metadata = match value.get("metadata") {
             Some(Value::Object(metadata)) => metadata,
@@ -127,7 +128,7 @@ impl ParsedDocument {
         let name = inside("name")?.ok_or_else(|| Problem::nameless(kind, Some(metadata)))?;
         let namespace = inside("namespace")?;
         let labels = strings(metadata, "labels")?.unwrap_or_default();
-        strings(metadata, "annotations")?;
+        let annotations = strings(metadata, "annotations")?.unwrap_or_default();
         Ok(Self {
             index,
             line,
@@ -136,36 +137,33 @@ impl ParsedDocument {
             namespace: namespace.map(Into::into),
             name: name.into(),
             labels: Arc::new(labels),
-            value: Arc::new(value),
-            placed: OnceLock::new(),
+            annotations: Arc::new(annotations),
+            controlled: has_controller(metadata),
+            manifest: Manifest::new(value),
         })
     }
 
-    /// Gives the object as it is in `namespace`, or in none. Made once: who asks again gets the same.
-    pub fn placed_in(&self, namespace: Option<&Arc<str>>) -> Arc<Value> {
-        if self.namespace.as_deref() == namespace.map(AsRef::as_ref) {
-            return Arc::clone(&self.value);
+    /// Gives the object as it is in `namespace`, or in none.
+    pub fn placed_in(&self, namespace: Option<&str>) -> Manifest {
+        if self.namespace.as_deref() == namespace {
+            return self.manifest.clone();
         }
-        let (known, value) = self
-            .placed
-            .get_or_init(|| (namespace.cloned(), moved(&self.value, namespace)));
-        if known.as_ref() == namespace {
-            return Arc::clone(value);
+        let mut value = self.manifest.value();
+        if let Some(Value::Object(metadata)) = value.get_mut("metadata") {
+            match namespace {
+                Some(namespace) => metadata.insert("namespace".to_owned(), namespace.into()),
+                None => metadata.remove("namespace"),
+            };
         }
-        moved(&self.value, namespace)
+        Manifest::new(&value)
     }
 }
 
-/// Writes the namespace into a copy of the object, or takes it out.
-fn moved(value: &Value, namespace: Option<&Arc<str>>) -> Arc<Value> {
-    let mut value = value.clone();
-    if let Some(Value::Object(metadata)) = value.get_mut("metadata") {
-        match namespace {
-            Some(namespace) => metadata.insert("namespace".to_owned(), namespace.as_ref().into()),
-            None => metadata.remove("namespace"),
-        };
-    }
-    Arc::new(value)
+/// Tells whether an owner reference says that a controller made the object.
+fn has_controller(metadata: &Map<String, Value>) -> bool {
+    let owners = metadata.get("ownerReferences").and_then(Value::as_array);
+    let mut owners = owners.into_iter().flatten();
+    owners.any(|owner| owner.get("controller") == Some(&Value::Bool(true)))
 }
 
 impl ParseError {
@@ -328,7 +326,7 @@ impl Reader {
         let index = self.next;
         self.next += 1;
         self.places.push(self.place.clone());
-        match ParsedDocument::new(index, self.line, value) {
+        match ParsedDocument::new(index, self.line, &value) {
             Ok(document) => self.found.push(document),
             Err(problem) => self.problem(problem),
         }

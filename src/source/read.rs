@@ -13,13 +13,15 @@ use crate::git::Access;
 use crate::model::kinds::Kinds;
 use crate::model::{BlobId, Diagnostic, RepoPath};
 
+use super::assemble::assemble_defining;
 use super::cache::{LastRead, ParsedCache};
 use super::folder::{FolderError, FolderTree};
+use super::follow::follow;
 use super::git::{GitSource, GitSourceError, ResolvedRevision};
 use super::hydrate::{HydrateOptions, hydrate};
 use super::select::{self, Selection, Verdict};
 use super::tree::{Listing, Tree, TreeError, Which};
-use super::{BlobReader, BrokenFile, Snapshot, SourceFile, Texts, assemble, blob_id};
+use super::{BlobReader, BrokenFile, Snapshot, SourceFile, Texts, blob_id};
 
 /// What to read.
 #[derive(Clone, Debug)]
@@ -203,6 +205,11 @@ fn read_commit(
         cache.listings = tree.into_unused_memory();
         return Ok(read);
     }
+    let followed = id.and_then(|id| follow(&tree, id, prefix, &resolved, request, cache));
+    if let Some(read) = followed {
+        cache.listings = tree.into_unused_memory();
+        return Ok(read);
+    }
     let way = Way::Git(source.git_folder().to_owned());
     let read = read_tree(&tree, prefix, name, Some(resolved), way, request, cache);
     cache.listings = tree.into_memory();
@@ -256,6 +263,7 @@ fn read_tree(
         listing.entries.extend(found.entries);
         listing.broken.extend(found.broken);
         listing.findings.extend(found.findings);
+        listing.links |= found.links;
     }
     let inside = |path: &str| relative(path, prefix);
     let paths: Vec<String> = listing
@@ -295,13 +303,18 @@ fn read_tree(
             Verdict::Ignore => {}
         }
     }
+    wanted.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+    let by_tools = built.skipped.iter();
+    skipped.extend(by_tools.map(|(path, reason)| (inside(path).into(), *reason)));
     let plain = built.files.is_empty() && built.broken.is_empty() && listing.broken.is_empty();
+    let alone = plain && built.opaque.is_empty() && built.skipped.is_empty() && !listing.links;
     let last = cache
         .last
         .as_mut()
         .filter(|last| plain && last.answers(request));
     let same = |last: &&mut LastRead| {
         last.files == wanted
+            && last.passed == skipped
             && last.findings == listing.findings
             && last.read.description.tools.is_empty()
     };
@@ -325,7 +338,7 @@ fn read_tree(
         file.path = inside(file.path.as_str()).into();
         files.push(file);
     }
-    let (mut snapshot, mut diagnostics) = assemble(&files, &request.kinds);
+    let (mut snapshot, mut diagnostics, kinds) = assemble_defining(&files, &request.kinds);
 
     let unread = listing
         .broken
@@ -336,7 +349,7 @@ fn read_tree(
         diagnostics.push(file.diagnostic.clone());
         snapshot.broken.push(file);
     }
-    let findings = listing.findings.clone();
+    let (findings, passed) = (listing.findings.clone(), skipped.clone());
     diagnostics.extend(listing.findings.into_iter().map(|mut finding| {
         relocate(&mut finding, prefix);
         finding
@@ -344,12 +357,6 @@ fn read_tree(
     diagnostics.extend(cache.save());
     diagnostics.sort();
     snapshot.broken.sort();
-    skipped.extend(
-        built
-            .skipped
-            .iter()
-            .map(|(path, reason)| (inside(path).into(), *reason)),
-    );
     snapshot.skipped.append(&mut skipped);
     snapshot.skipped.sort();
     let repository = match &way {
@@ -377,8 +384,12 @@ fn read_tree(
         request: request.clone(),
         tree: None,
         files: wanted,
+        passed,
+        plain: alone && findings.is_empty(),
         findings,
         read: read.clone(),
+        selection,
+        kinds: Arc::new(kinds.unwrap_or_else(|| request.kinds.clone())),
     });
     Ok(read)
 }

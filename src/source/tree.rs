@@ -26,6 +26,8 @@ pub struct Listing {
     pub broken: Vec<BrokenFile>,
     /// What is passed over and worth telling; paths from the root.
     pub findings: Vec<Diagnostic>,
+    /// Whether there are symbolic links: then what is listed changes with what they lead to.
+    pub links: bool,
 }
 
 impl Listing {
@@ -55,6 +57,7 @@ impl Listing {
         self.entries.extend_from_slice(&other.entries);
         self.broken.extend_from_slice(&other.broken);
         self.findings.extend_from_slice(&other.findings);
+        self.links |= other.links;
     }
 }
 

@@ -199,7 +199,7 @@ pub fn compile(
 
 /// Gives the object as it is before templates, for people to look at.
 pub fn transformed(object: &Object, key: &FormKey, rules: &Rules) -> Result<Value, CompileError> {
-    let mut value = (*object.value).clone();
+    let mut value = object.value();
     steps(object, key, rules, &mut value, &mut |_, _| {})?;
     Ok(value)
 }
@@ -212,6 +212,7 @@ pub fn steps(
     value: &mut Value,
     seen: &mut dyn FnMut(&str, &Value),
 ) -> Result<(), CompileError> {
+    let names_namespace = value.pointer("/metadata/namespace").is_some();
     clean::clean(value, &object.key.group, &object.key.kind);
     seen("clean", value);
     for removal in rules.removals(&object.key.group, &object.resource) {
@@ -249,7 +250,9 @@ pub fn steps(
         annotate(value, FLUX_CREATE_ONLY);
         seen("createOnly", value);
     }
-    name_namespace(object, value);
+    if !names_namespace {
+        name_namespace(object, value);
+    }
     if let Some(metadata) = value.get_mut("metadata").and_then(Value::as_object_mut) {
         clean::drop_emptied(metadata);
     }
@@ -258,9 +261,7 @@ pub fn steps(
 
 /// Writes down the namespace that the object lives in by default.
 fn name_namespace(object: &Object, value: &mut Value) {
-    let unnamed = |metadata: &Value| metadata.get("namespace").is_none();
     if !object.key.namespace.is_empty()
-        && object.value.get("metadata").is_some_and(unnamed)
         && let Some(metadata) = value.get_mut("metadata").and_then(Value::as_object_mut)
     {
         metadata.insert("namespace".to_owned(), json!(&*object.key.namespace));
@@ -320,6 +321,15 @@ impl HoleSource {
             return Ok(parameters::expand_parameters(&text, parameters)?);
         }
         Ok(text)
+    }
+
+    /// Gives the template when it is all that the hole's text depends on, and other holes have it, too.
+    pub fn shared_template(&self) -> Option<&Arc<Template>> {
+        // The cache of templates has it, and this hole.
+        let own = 2;
+        self.template
+            .as_ref()
+            .filter(|template| !self.parameters && Arc::strong_count(template) > own)
     }
 
     /// Gives the string as it is written in the source.

@@ -1,5 +1,7 @@
 //! A text that was emitted once: literal bytes with holes between them, and what goes into the holes.
 
+use std::ops::Range;
+
 /// An object's text, emitted once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Prepared {
@@ -42,6 +44,18 @@ impl Fillings {
         }
     }
 
+    /// Puts a list together from what [`Fillings::parts`] gave; none when the parts do not fit.
+    pub fn from_parts(holes: usize, bytes: Vec<u8>, ends: Vec<u32>) -> Option<Self> {
+        let whole = ends.last().map_or(0, |&end| end as usize) == bytes.len();
+        let fits = ends.is_sorted() && whole && ends.len().is_multiple_of(holes);
+        fits.then_some(Self { holes, bytes, ends })
+    }
+
+    /// Gives all emitted scalars, and where each ends.
+    pub fn parts(&self) -> (&[u8], &[u32]) {
+        (&self.bytes, &self.ends)
+    }
+
     /// Appends the scalar for the next hole, written by `write`; after the last hole the next filling begins.
     pub fn push(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
         write(&mut self.bytes);
@@ -49,11 +63,17 @@ impl Fillings {
             .push(u32::try_from(self.bytes.len()).unwrap_or(u32::MAX));
     }
 
-    /// Appends a whole filling of another list for the same text.
-    pub fn push_from(&mut self, other: &Self, number: usize) {
-        for hole in 0..self.holes {
-            self.push(|out| out.extend_from_slice(other.get(number, hole)));
-        }
+    /// Appends whole fillings of another list for the same text: those of these numbers.
+    ///
+    /// # Panics
+    /// When the other list is shorter.
+    pub fn extend_from(&mut self, other: &Self, numbers: Range<usize>) {
+        let indexes = numbers.start * self.holes..numbers.end * self.holes;
+        let (from, to) = (other.start(indexes.start), other.start(indexes.end));
+        let base = self.bytes.len();
+        self.bytes.extend_from_slice(&other.bytes[from..to]);
+        let moved = |end: &u32| u32::try_from(*end as usize - from + base).unwrap_or(u32::MAX);
+        self.ends.extend(other.ends[indexes].iter().map(moved));
     }
 
     /// Counts the complete fillings.
@@ -116,6 +136,21 @@ mod tests {
         let mut out = Vec::new();
         prepared.fill_into(&fillings, 1, &mut out);
         assert_eq!(out, b"a: three\nb: four\n");
+    }
+
+    #[test]
+    fn fillings_of_another_list_follow_those_that_are_there() {
+        let mut first = Fillings::new(2);
+        for scalar in ["a", "", "bc", "d", "e", "fgh"] {
+            first.push(|out| out.extend_from_slice(scalar.as_bytes()));
+        }
+        let mut second = Fillings::new(2);
+        second.extend_from(&first, 2..3);
+        second.extend_from(&first, 0..2);
+        for (number, origin) in [(0, 2), (1, 0), (2, 1)] {
+            assert!(second.is_same(number, &first, origin), "{number}");
+        }
+        assert_eq!(second.len(), 3);
     }
 
     #[test]

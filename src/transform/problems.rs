@@ -132,7 +132,7 @@ impl Problem {
             Place::Text(text) => text,
         };
         let mut places = Vec::new();
-        find(&object.value, &text, &mut Vec::new(), &mut places);
+        find(&object.value(), &text, &mut Vec::new(), &mut places);
         let more = match places.len() {
             0 | 1 => String::new(),
             count => format!(" and {} more like it", count - 1),

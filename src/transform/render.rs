@@ -9,21 +9,22 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rayon::prelude::*;
 
-use super::compile::{self, FillError, Form, FormKey, TemplateCache};
+use super::compile::{self, FillError, Form, FormKey, HoleSource, TemplateCache};
 use super::problems::{Place, Problem, Problems};
 use super::rules::Rules;
-use super::template::{Properties, Reads};
+use super::template::{Properties, Reads, TemplateError};
 use super::{Content, Fillings, Quarantined, Rendered, RenderedObject, Variant};
 use crate::inventory::Inventory;
 use crate::model::{ClusterName, ClusterSet, Diagnostic, Object, ObjectKey, Origin};
 use crate::placement::{Placement, Plan};
-use crate::yaml;
+use crate::yaml::{self, Context};
 
 /// Renders, and remembers what it rendered.
 #[derive(Debug, Default)]
 pub struct Transformer {
     templates: TemplateCache,
-    remembered: HashMap<ObjectKey, Remembered>,
+    /// Sorted by key.
+    remembered: Vec<(ObjectKey, Arc<Remembered>)>,
     inventory: Option<Arc<Inventory>>,
     clusters: Arc<[ClusterName]>,
     parameters: Arc<Vec<Properties>>,
@@ -57,7 +58,12 @@ struct Scene<'a> {
     former_parameters: Arc<Vec<Properties>>,
     former_partitions: HashMap<PartitionKey, Arc<Partition>>,
     matches: Mutex<HashMap<(usize, usize), Arc<Match>>>,
+    /// What a template in a place gives for each group, if it gives something for all of them.
+    scalars: Mutex<HashMap<ScalarsKey, Option<Arc<Fillings>>>>,
 }
+
+/// A template and a partition, by address, and the place.
+type ScalarsKey = (usize, usize, Context);
 
 /// For each group of WECs: the former group that had the same values.
 type Match = Vec<Option<u32>>;
@@ -77,7 +83,7 @@ struct Partition {
 
 /// The outcome for one object.
 struct Outcome {
-    remembered: Remembered,
+    remembered: Arc<Remembered>,
     failed: ClusterSet,
     diagnostics: Vec<Diagnostic>,
 }
@@ -111,33 +117,55 @@ impl Transformer {
             former_parameters,
             former_partitions,
             matches: Mutex::default(),
+            scalars: Mutex::default(),
         };
-        let known = &self.remembered;
         let outcomes: Vec<Option<Outcome>> = objects
             .par_iter()
             .zip(&plan.placements)
-            .map(|(object, placement)| {
+            .zip(self.recall(objects))
+            .map(|((object, placement), last)| {
                 if placement.clusters.is_empty() {
                     return None;
                 }
-                let last = known
-                    .get(&object.key)
-                    .filter(|last| last.origin == object.origin);
+                let last = last.filter(|last| last.origin == object.origin);
                 if let Some(last) = last.filter(|last| {
                     same_scene && last.whole && same_placement(&last.placement, placement)
                 }) {
                     return Some(Outcome {
-                        remembered: last.again(),
+                        remembered: Arc::clone(last),
                         failed: ClusterSet::new(),
                         diagnostics: Vec::new(),
                     });
                 }
+                let last = last.map(AsRef::as_ref);
                 Some(scene.render_object(object, placement, last))
             })
             .collect();
         let partitions = scene.partitions.into_inner();
         self.partitions = partitions.unwrap_or_else(PoisonError::into_inner);
         self.collect(objects, outcomes)
+    }
+
+    /// Finds what is known of each object.
+    fn recall(&self, objects: &[Object]) -> Vec<Option<&Arc<Remembered>>> {
+        // Both are sorted by key, and most often nearly the same.
+        let mut next = 0;
+        let found = objects.iter().map(|object| {
+            let is_next = self
+                .remembered
+                .get(next)
+                .is_some_and(|(key, _)| *key == object.key);
+            if !is_next {
+                next = self.position(&object.key).ok()?;
+            }
+            next += 1;
+            Some(&self.remembered[next - 1].1)
+        });
+        found.collect()
+    }
+
+    fn position(&self, object: &ObjectKey) -> Result<usize, usize> {
+        self.remembered.binary_search_by(|(key, _)| key.cmp(object))
     }
 
     /// Gives the inventory of the last rendering.
@@ -148,11 +176,8 @@ impl Transformer {
     /// Gives the properties and parameters that the last rendering read.
     pub fn reads(&self) -> Reads {
         let mut reads = Reads::Named(std::collections::BTreeSet::new());
-        for (_, form) in self
-            .remembered
-            .values()
-            .flat_map(|remembered| &remembered.forms)
-        {
+        let forms = self.remembered.iter().flat_map(|(_, known)| &known.forms);
+        for (_, form) in forms.filter(|(_, form)| !form.holes.is_empty()) {
             compile::extend(&mut reads, form.reads.clone());
         }
         if let Some(rules) = &self.rules {
@@ -164,9 +189,8 @@ impl Transformer {
 
     /// Gives the compiled texts of an object of the last rendering.
     pub fn forms(&self, object: &ObjectKey) -> &[(FormKey, Arc<Form>)] {
-        self.remembered
-            .get(object)
-            .map_or(&[], |remembered| &remembered.forms)
+        self.position(object)
+            .map_or(&[], |position| &self.remembered[position].1.forms)
     }
 
     /// Takes note of the inventory and the rules; tells whether they are those of the last time.
@@ -207,7 +231,7 @@ impl Transformer {
             ..Rendered::default()
         };
         let mut diagnostics = Vec::new();
-        let mut remembered = HashMap::with_capacity(objects.len());
+        let mut remembered = Vec::with_capacity(objects.len());
         for (object, outcome) in objects.iter().zip(outcomes) {
             let Some(outcome) = outcome else { continue };
             diagnostics.extend(outcome.diagnostics);
@@ -225,25 +249,14 @@ impl Transformer {
                     create_only: Arc::clone(&outcome.remembered.placement.create_only),
                 });
             }
-            remembered.insert(object.key.clone(), outcome.remembered);
+            remembered.push((object.key.clone(), outcome.remembered));
         }
+        // Sorted already, as the objects of a snapshot are.
+        remembered.sort_by(|(one, _), (other, _)| one.cmp(other));
         self.remembered = remembered;
         self.templates.prune();
         diagnostics.sort();
         (rendered, diagnostics)
-    }
-}
-
-impl Remembered {
-    fn again(&self) -> Self {
-        Self {
-            origin: self.origin,
-            fingerprint: self.fingerprint,
-            forms: self.forms.clone(),
-            placement: Arc::clone(&self.placement),
-            variants: Arc::clone(&self.variants),
-            whole: self.whole,
-        }
     }
 }
 
@@ -288,14 +301,14 @@ impl Scene<'_> {
             }
         }
         Outcome {
-            remembered: Remembered {
+            remembered: Arc::new(Remembered {
                 origin: object.origin,
                 fingerprint,
                 forms,
                 placement: Arc::clone(placement),
                 variants: variants.into(),
                 whole: failed.is_empty(),
-            },
+            }),
             failed,
             diagnostics: problems.into_diagnostics(object, self.inventory),
         }
@@ -376,17 +389,32 @@ impl Scene<'_> {
             return (Some(Variant { clusters, content }), ClusterSet::new());
         }
         let former = last.and_then(|last| self.former(form, &partition, last));
+        let shared = former
+            .is_none()
+            .then(|| self.filled_alike(form, &partition));
+        if let Some(fillings) = shared.flatten() {
+            let content = Content::Filled {
+                prepared: Arc::clone(&form.prepared),
+                choice: Arc::clone(&partition.choice),
+                fillings: Arc::new(fillings),
+            };
+            return (Some(Variant { clusters, content }), ClusterSet::new());
+        }
         let mut fillings = Fillings::new(form.holes.len());
         let mut new_number: Vec<Option<u32>> = Vec::with_capacity(partition.representatives.len());
         let mut texts = Vec::with_capacity(form.holes.len());
         let mut good = 0;
-        for (group, &cluster) in partition.representatives.iter().enumerate() {
+        let mut groups = partition.representatives.iter().enumerate();
+        while let Some((group, &cluster)) = groups.next() {
             if let Some((former, matched)) = &former
-                && let Some(number) = matched[group]
+                && let Some(first) = matched[group]
             {
-                fillings.push_from(former, number as usize);
-                new_number.push(Some(good));
-                good += 1;
+                let run = run(&matched[group..]);
+                let first = first as usize;
+                fillings.extend_from(former, first..first + run);
+                new_number.extend((good..).map(Some).take(run));
+                good += u32::try_from(run).unwrap_or(u32::MAX);
+                groups.by_ref().take(run - 1).for_each(drop);
                 continue;
             }
             texts.clear();
@@ -451,6 +479,39 @@ impl Scene<'_> {
         (variant, lost)
     }
 
+    /// Fills the holes of a text whose templates other texts have, too: each is expanded once for them all.
+    fn filled_alike(&self, form: &Form, partition: &Arc<Partition>) -> Option<Fillings> {
+        let columns = form.holes.iter().map(|hole| self.scalars(hole, partition));
+        let columns = columns.collect::<Option<Vec<_>>>()?;
+        let mut fillings = Fillings::new(columns.len());
+        for group in 0..partition.representatives.len() {
+            for column in &columns {
+                fillings.push(|out| out.extend_from_slice(column.get(group, 0)));
+            }
+        }
+        Some(fillings)
+    }
+
+    /// Expands a template for each group of WECs; none when that fails for any.
+    fn scalars(&self, hole: &HoleSource, partition: &Arc<Partition>) -> Option<Arc<Fillings>> {
+        let template = hole.shared_template()?;
+        let address = Arc::as_ptr(template).addr();
+        let key = (address, Arc::as_ptr(partition).addr(), hole.context);
+        let known = || self.scalars.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(scalars) = known().get(&key) {
+            return scalars.clone();
+        }
+        let mut scalars = Fillings::new(1);
+        let expanded = partition.representatives.iter().try_for_each(|&cluster| {
+            let text = template.render(&self.inventory.clusters[cluster].properties)?;
+            scalars.push(|out| yaml::emit_string(&text, hole.context, out));
+            Ok::<(), TemplateError>(())
+        });
+        let scalars = expanded.is_ok().then(|| Arc::new(scalars));
+        known().insert(key, scalars.clone());
+        scalars
+    }
+
     /// Finds what the holes were filled with last time, and which filling is right for which group of now.
     fn former(
         &self,
@@ -513,8 +574,22 @@ impl Scene<'_> {
             return Arc::clone(partition);
         }
         let partition = Arc::new(self.group(key.0.as_deref(), clusters));
+        // Groups of the same WECs with the same values are the same: what was filled for them is right.
+        let former = self.former_partitions.get(&key);
+        let former = former.filter(|former| self.is_same(former, &partition));
+        let partition = former.map_or(partition, Arc::clone);
         partitions.insert(key, Arc::clone(&partition));
         partition
+    }
+
+    fn is_same(&self, then: &Partition, now: &Partition) -> bool {
+        let names = now.names.as_deref();
+        let mut pairs = then.representatives.iter().zip(&now.representatives);
+        then.choice == now.choice
+            && pairs.all(|(&then, &now)| {
+                looked_at(names, &self.former_parameters[then])
+                    == looked_at(names, &self.parameters[now])
+            })
     }
 
     fn group(&self, names: Option<&[String]>, clusters: &ClusterSet) -> Partition {
@@ -533,6 +608,15 @@ impl Scene<'_> {
             representatives,
         }
     }
+}
+
+/// Counts the groups in front whose former numbers follow each other.
+fn run(matched: &[Option<u32>]) -> usize {
+    let follows = |pair: &&[Option<u32>]| match pair {
+        [Some(number), Some(next)] => *next == number + 1,
+        _ => false,
+    };
+    1 + matched.windows(2).take_while(follows).count()
 }
 
 /// Gives the values of what is looked at; of everything when there are no names.

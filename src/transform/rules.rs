@@ -149,7 +149,7 @@ impl Rules {
         control: &Control,
         diagnostics: &mut Vec<Diagnostic>,
     ) -> Result<(), ReadError> {
-        let read: api::CustomTransform = api::read(&control.value)?;
+        let read: api::CustomTransform = api::read(&control.value())?;
         let mut paths = Vec::new();
         for (index, text) in read.spec.remove.iter().enumerate() {
             match RemovalPath::parse(text) {
@@ -180,7 +180,7 @@ impl Rules {
         control: &Control,
         diagnostics: &mut Vec<Diagnostic>,
     ) -> Result<(), ReadError> {
-        let read: api::Transform = api::read(&control.value)?;
+        let read: api::Transform = api::read(&control.value())?;
         let spec = read.spec;
         let mut steps = Vec::new();
         for (index, text) in spec.remove.iter().enumerate() {
@@ -243,9 +243,9 @@ impl Rules {
     }
 
     fn add_customizer(&mut self, control: &Control) -> Result<(), ReadError> {
-        let read: api::edge::Customizer = api::read(&control.value)?;
+        let read: api::edge::Customizer = api::read(&control.value())?;
         let expand = control
-            .value
+            .value()
             .pointer("/metadata/annotations")
             .and_then(|annotations| annotations.get(EXPAND_PARAMETERS)?.as_str())
             == Some("true");

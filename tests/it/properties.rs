@@ -176,25 +176,31 @@ proptest! {
         let mut state = State::begin();
         let mut warm = Site::empty("warm");
         warm.options = unguarded();
+        let mut stored = Site::empty("stored");
+        stored.options = unguarded();
         let mut cold = Site::empty("cold");
         cold.options = unguarded();
         for step in std::iter::once(&Vec::new()).chain(&steps) {
             state.apply(step);
             let files = state.files();
             let borrowed: Vec<(&str, &str)> = files.iter().map(|(path, text)| (&**path, &**text)).collect();
-            for site in [&mut warm, &mut cold] {
+            for site in [&mut warm, &mut stored, &mut cold] {
                 site.repository.commit("Step", &borrowed);
             }
+            stored.reopen();
             cold.restart();
-            let outcomes = [warm.deliver().1, cold.deliver().1];
+            let outcomes = [warm.deliver().1, stored.deliver().1, cold.deliver().1];
             prop_assert!(!matches!(outcomes[0].outcome, Outcome::Held(_)), "{:?}", outcomes[0].outcome);
-            prop_assert_eq!(&outcomes[0].outcome, &outcomes[1].outcome);
-            prop_assert_eq!(&outcomes[0].change, &outcomes[1].change);
-            prop_assert_eq!(clusters_tree(&warm), clusters_tree(&cold));
+            for (outcome, site) in [(&outcomes[1], &stored), (&outcomes[2], &cold)] {
+                prop_assert_eq!(&outcomes[0].outcome, &outcome.outcome);
+                prop_assert_eq!(&outcomes[0].change, &outcome.change);
+                prop_assert_eq!(clusters_tree(&warm), clusters_tree(site));
+            }
             let verified = warm.verify(GENERATED);
             prop_assert!(verified.differences.is_empty(), "{:?}", verified.differences);
         }
         warm.expect_sound();
+        stored.expect_sound();
         cold.expect_sound();
     }
 }

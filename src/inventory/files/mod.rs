@@ -96,7 +96,7 @@ fn managed(control: &Control, findings: &mut Vec<Diagnostic>) -> Option<Cluster>
 
 /// Reads a control object; an error names the WEC, so that what it has can be kept.
 fn parsed<T: ApiObject>(control: &Control, findings: &mut Vec<Diagnostic>) -> Option<T> {
-    read_object(&control.value)
+    read_object(&control.value())
         .map_err(|error| {
             findings.push(about(control, error.diagnostic(control.location.clone())));
         })

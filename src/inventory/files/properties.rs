@@ -95,8 +95,9 @@ fn is_property_map(control: &Control) -> bool {
 /// Reads one property ConfigMap; what is no text is reported and left out.
 fn one(control: &Control, findings: &mut Vec<Diagnostic>) -> Properties {
     let mut properties = Properties::new();
+    let value = control.value();
     for (member, decode) in [("data", text as Decode), ("binaryData", binary)] {
-        let entries = match control.value.get(member) {
+        let entries = match value.get(member) {
             None | Some(Value::Null) => continue,
             Some(Value::Object(entries)) => entries,
             Some(_) => {

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::model::{BlobId, Location as Place, ObjectKey, Origin, RepoPath, Severity};
+use crate::model::{BlobId, Location as Place, Manifest, ObjectKey, Origin, RepoPath, Severity};
 
 /// A control object that stands alone in a file named after its kind and name.
 fn control(value: &Value) -> Control {
@@ -24,7 +24,7 @@ fn control(value: &Value) -> Control {
             text("/metadata/name"),
         ),
         api_version: api_version.into(),
-        value: Arc::new(value.clone()),
+        manifest: Manifest::new(value),
         location: Place::at(path, 1, 1),
         origin: Origin {
             blob: BlobId::from_hex(&"0".repeat(40)).unwrap(),

@@ -1,7 +1,5 @@
 //! What the watches said so far → the inventory. Pure: any order of the same events gives the same result.
 
-use std::sync::Arc;
-
 use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
 use serde_json::{Map, Value, json};
 
@@ -10,7 +8,7 @@ use crate::api_server::{Event, Kind, Objects};
 use crate::inventory::{Inventory, files};
 use crate::model::api::{ApiObject, ManagedCluster};
 use crate::model::kinds::made_by_the_server;
-use crate::model::{BlobId, Diagnostic, Location, ObjectKey, Origin, RepoPath};
+use crate::model::{BlobId, Diagnostic, Location, Manifest, ObjectKey, Origin, RepoPath};
 use crate::source::Control;
 
 /// The position of ManagedClusters among what is watched.
@@ -140,7 +138,7 @@ fn control(watched: usize, object: DynamicObject) -> Control {
     Control {
         key: ObjectKey::new(group, kind, namespace, &name),
         api_version: api_version.into(),
-        value: Arc::new(value),
+        manifest: Manifest::new(&value),
         location: Location::file(RepoPath::new(place)),
         origin: Origin {
             blob: BlobId([0; 20]),

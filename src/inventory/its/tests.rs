@@ -11,7 +11,7 @@ use super::index::{CLUSTERS, Index};
 use super::*;
 use crate::api_server::Event;
 use crate::inventory::files;
-use crate::model::{BlobId, Location, ObjectKey, Origin, RepoPath};
+use crate::model::{BlobId, Location, Manifest, ObjectKey, Origin, RepoPath};
 use crate::source::Control;
 
 /// The position of the ConfigMaps among what is watched.
@@ -71,7 +71,7 @@ fn from_files(truth: &Truth) -> (Inventory, Vec<Diagnostic>) {
             Control {
                 key: ObjectKey::new(group, text("/kind"), text("/metadata/namespace"), name),
                 api_version: text("/apiVersion").into(),
-                value: Arc::new(value.clone()),
+                manifest: Manifest::new(value),
                 location: Location::file(RepoPath::new(format!("{}/{name}", text("/kind")))),
                 origin: Origin {
                     blob: BlobId([0; 20]),

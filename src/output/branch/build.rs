@@ -10,7 +10,7 @@
 //! Never reads a repository: what it returns as new is everything that the repository of the last state lacks.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use rayon::prelude::*;
 
@@ -72,16 +72,16 @@ pub struct Statistics {
 /// from nothing instead.
 #[derive(Clone, Debug, Default)]
 pub struct BranchState {
-    clusters: Arc<[ClusterName]>,
+    pub(super) clusters: Arc<[ClusterName]>,
     /// All WECs, as a set.
     all: Arc<ClusterSet>,
     /// By name.
     folders: BTreeMap<String, Arc<Folder>>,
     /// What each WEC has of `folders`; none for a WEC without objects.
-    trees: Option<Spread>,
+    pub(super) trees: Option<Spread>,
     /// The folder of each WEC.
     roots: Arc<[ObjectId]>,
-    top: Option<ObjectId>,
+    pub(super) top: Option<ObjectId>,
 }
 
 /// One folder name (a namespace, or `_cluster`) over all WECs.
@@ -92,10 +92,35 @@ pub(super) struct Folder {
     /// The tree of each WEC that has any of the files.
     pub(super) trees: Spread,
     /// How many files each of these trees holds.
-    counts: Vec<u32>,
+    pub(super) counts: Vec<u32>,
+    /// The record that holds this folder in bytes, once it was written.
+    pub(super) record: OnceLock<ObjectId>,
 }
 
 impl BranchState {
+    /// Puts a state together from what was written of it; none when the folder above the WECs' does not come out the same.
+    pub(super) fn from_parts(
+        clusters: Arc<[ClusterName]>,
+        folders: BTreeMap<String, Arc<Folder>>,
+        trees: Option<Spread>,
+        top: Option<ObjectId>,
+    ) -> Option<Self> {
+        let roots = match &trees {
+            Some(trees) => roots(clusters.len(), trees, keep_tree().ok()?.1),
+            None => Arc::default(),
+        };
+        let built = top_tree(&clusters, &roots).ok()?.1;
+        let same = top.is_none_or(|top| top == built);
+        same.then(|| Self {
+            all: Arc::new(ClusterSet::all(clusters.len())),
+            clusters,
+            folders,
+            trees,
+            roots,
+            top,
+        })
+    }
+
     /// Gives the id of a WEC's folder.
     pub fn root(&self, cluster: &str) -> Option<ObjectId> {
         self.roots.get(self.position(cluster)?).copied()
@@ -386,6 +411,7 @@ impl<'a> Build<'a> {
             columns,
             trees,
             counts,
+            record: OnceLock::new(),
         };
         Ok((Arc::new(folder), harvest))
     }
@@ -409,29 +435,9 @@ impl<'a> Build<'a> {
 
     /// Gives the folder of each WEC, builds the one of WECs without objects, and the folder above them all.
     fn top(&self, trees: &Spread) -> Result<(Arc<[ObjectId]>, ObjectId, Harvest), TreeError> {
-        let empty_blob = object_id(ObjectKind::Blob, &[]);
-        let mut keep = [TreeEntry {
-            mode: EntryMode::FILE,
-            name: path::KEEP.as_bytes(),
-            id: empty_blob,
-        }];
-        let keep = Tree::new(&mut keep)?;
-        let keep_id = object_id(ObjectKind::Tree, &[keep.as_bytes()]);
-        let roots: Arc<[ObjectId]> = (0..self.clusters.len())
-            .map(|cluster| trees.id(cluster).unwrap_or(keep_id))
-            .collect();
-        let mut entries: Vec<TreeEntry<'_>> = self
-            .clusters
-            .iter()
-            .zip(roots.iter())
-            .map(|(cluster, id)| TreeEntry {
-                mode: EntryMode::FOLDER,
-                name: cluster.as_str().as_bytes(),
-                id: *id,
-            })
-            .collect();
-        let top = Tree::new(&mut entries)?;
-        let top_id = object_id(ObjectKind::Tree, &[top.as_bytes()]);
+        let (keep, keep_id) = keep_tree()?;
+        let roots = roots(self.clusters.len(), trees, keep_id);
+        let (top, top_id) = top_tree(&self.clusters, &roots)?;
 
         let (mut harvest, mut segment) = (Harvest::default(), PackSegment::new());
         let mut write = |kind, id, bytes: &[u8]| {
@@ -442,7 +448,7 @@ impl<'a> Build<'a> {
         };
         if roots.contains(&keep_id) && !self.last.is_some_and(|last| last.roots.contains(&keep_id))
         {
-            write(ObjectKind::Blob, empty_blob, &[]);
+            write(ObjectKind::Blob, object_id(ObjectKind::Blob, &[]), &[]);
             write(ObjectKind::Tree, keep_id, keep.as_bytes());
         }
         if self.last.is_none_or(|last| last.top != Some(top_id)) {
@@ -459,6 +465,41 @@ impl<'a> Build<'a> {
             clusters: self.clusters.len(),
         }
     }
+}
+
+/// Gives the folder of a WEC without objects.
+fn keep_tree() -> Result<(Tree, ObjectId), TreeError> {
+    let mut keep = [TreeEntry {
+        mode: EntryMode::FILE,
+        name: path::KEEP.as_bytes(),
+        id: object_id(ObjectKind::Blob, &[]),
+    }];
+    named(Tree::new(&mut keep)?)
+}
+
+/// Gives the folder of each WEC.
+fn roots(clusters: usize, trees: &Spread, keep: ObjectId) -> Arc<[ObjectId]> {
+    (0..clusters)
+        .map(|cluster| trees.id(cluster).unwrap_or(keep))
+        .collect()
+}
+
+/// Gives the folder above those of the WECs.
+fn top_tree(clusters: &[ClusterName], roots: &[ObjectId]) -> Result<(Tree, ObjectId), TreeError> {
+    let entries = clusters.iter().zip(roots);
+    let mut entries: Vec<TreeEntry<'_>> = entries
+        .map(|(cluster, id)| TreeEntry {
+            mode: EntryMode::FOLDER,
+            name: cluster.as_str().as_bytes(),
+            id: *id,
+        })
+        .collect();
+    named(Tree::new(&mut entries)?)
+}
+
+fn named(tree: Tree) -> Result<(Tree, ObjectId), TreeError> {
+    let id = object_id(ObjectKind::Tree, &[tree.as_bytes()]);
+    Ok((tree, id))
 }
 
 fn entries(columns: &[Arc<Column>]) -> Vec<(&str, &Spread)> {
@@ -505,27 +546,33 @@ fn sort_into_folders<'a>(
     rendered: &'a Rendered,
     kept: &[KeptFile],
 ) -> Vec<(String, Vec<Wanted<'a>>)> {
-    let mut folders: BTreeMap<&str, BTreeMap<String, Wanted<'a>>> = BTreeMap::new();
+    let mut folders: BTreeMap<&str, Vec<Wanted<'a>>> = BTreeMap::new();
     for object in &rendered.objects {
-        let file = path::file_name(&object.key);
         let files = folders.entry(path::folder(&object.key)).or_default();
-        files.entry(file.clone()).or_insert(Wanted {
-            file,
+        files.push(Wanted {
+            file: path::file_name(&object.key),
             variants: &object.variants,
             kept: Vec::new(),
         });
     }
     for entry in kept {
         let files = folders.entry(&entry.folder).or_default();
-        let wanted = files.entry(entry.file.clone()).or_insert(Wanted {
+        files.push(Wanted {
             file: entry.file.clone(),
             variants: &[],
-            kept: Vec::new(),
+            kept: vec![(entry.cluster, entry.id)],
         });
-        wanted.kept.push((entry.cluster, entry.id));
     }
-    folders
-        .into_iter()
-        .map(|(name, files)| (name.to_owned(), files.into_values().collect()))
-        .collect()
+    let merged = folders.into_iter().map(|(name, mut files)| {
+        files.sort_by(|one, other| one.file.cmp(&other.file));
+        files.dedup_by(|later, earlier| {
+            let same = later.file == earlier.file;
+            if same {
+                earlier.kept.append(&mut later.kept);
+            }
+            same
+        });
+        (name.to_owned(), files)
+    });
+    merged.collect()
 }

@@ -30,13 +30,13 @@ pub(super) struct Column {
     pub(super) file: String,
     /// The blob that each WEC gets.
     pub(super) spread: Spread,
-    variants: Vec<(Variant, VariantIds)>,
-    kept: Vec<(usize, ObjectId)>,
+    pub(super) variants: Vec<(Variant, VariantIds)>,
+    pub(super) kept: Vec<(usize, ObjectId)>,
 }
 
 /// The blobs of one variant.
 #[derive(Clone, Debug)]
-enum VariantIds {
+pub(super) enum VariantIds {
     One(ObjectId),
     /// One for each filling, and whether no two are equal.
     Many(Arc<[ObjectId]>, bool),
@@ -171,7 +171,7 @@ pub(super) struct ColumnBuilder<'a> {
     delta: Delta,
     segment: PackSegment,
     harvest: Harvest,
-    /// What the column under way, or the former one, has written.
+    /// What the column under way, or the former one, has written; filled when the first new blob comes.
     seen: IdSet,
 }
 
@@ -196,7 +196,6 @@ impl<'a> ColumnBuilder<'a> {
     /// Builds one column; what `last` has is not made again.
     pub(super) fn build(&mut self, wanted: &Wanted<'_>, last: Option<&Column>) -> Column {
         self.seen.clear();
-        self.seen.extend(last.iter().flat_map(|last| last.ids()));
         let variants: Vec<(Variant, VariantIds)> = wanted
             .variants
             .iter()
@@ -217,7 +216,7 @@ impl<'a> ColumnBuilder<'a> {
 
     /// Gives the blob ids of a text; writes those that the last column does not know.
     fn variant_ids(&mut self, content: &Content, last: Option<&Column>) -> VariantIds {
-        let before = last.iter().flat_map(|column| column.variants.iter());
+        let before = last.into_iter().flat_map(|column| &column.variants);
         match content {
             Content::Shared(prepared) => {
                 for (variant, ids) in before {
@@ -227,7 +226,7 @@ impl<'a> ColumnBuilder<'a> {
                         return VariantIds::One(*id);
                     }
                 }
-                VariantIds::One(self.write_shared(prepared))
+                VariantIds::One(self.write_shared(prepared, last))
             }
             Content::Filled {
                 prepared, fillings, ..
@@ -240,26 +239,35 @@ impl<'a> ColumnBuilder<'a> {
                             fillings: f,
                             ..
                         },
-                        VariantIds::Many(many, _),
+                        VariantIds::Many(many, distinct),
                     ) = (&variant.content, ids)
                         && same(p, prepared)
                     {
                         if same(f, fillings) {
                             return ids.clone();
                         }
-                        former.push((&**f, &**many));
+                        former.push((&**f, &**many, *distinct));
                     }
                 }
-                self.write_filled(prepared, fillings, &Former::new(former))
+                self.write_filled(prepared, fillings, Former::new(former), last)
             }
         }
     }
 
-    fn write_shared(&mut self, prepared: &Prepared) -> ObjectId {
+    /// Tells whether neither this column nor the former one has a blob, and takes note of it.
+    fn is_new(&mut self, id: ObjectId, last: Option<&Column>) -> bool {
+        if self.seen.is_empty() {
+            self.seen
+                .extend(last.into_iter().flat_map(|last| last.ids()));
+        }
+        self.seen.insert(id)
+    }
+
+    fn write_shared(&mut self, prepared: &Prepared, last: Option<&Column>) -> ObjectId {
         self.buffer.start().extend_from_slice(&prepared.text);
         let id = self.buffer.id(ObjectKind::Blob);
         // Two variants can turn out equal: a Transform that finds nothing to change.
-        if self.seen.insert(id) && self.ledger.claim(id) {
+        if self.is_new(id, last) && self.ledger.claim(id) {
             self.segment.add_full(ObjectKind::Blob, id, &prepared.text);
             self.harvest.count(ObjectKind::Blob, prepared.text.len());
         }
@@ -271,19 +279,15 @@ impl<'a> ColumnBuilder<'a> {
         &mut self,
         prepared: &Prepared,
         fillings: &Fillings,
-        former: &Former<'_>,
+        mut former: Former<'_>,
+        last: Option<&Column>,
     ) -> VariantIds {
         let mut position = None;
         // Different properties can give the same text: `{{len .name}}`.
         let mut distinct = true;
-        let mut own = IdSet::default();
         let mut ids = Vec::with_capacity(fillings.len());
-        if !former.lists.is_empty() {
-            own.reserve(fillings.len());
-        }
         for number in 0..fillings.len() {
             if let Some(id) = former.find(fillings, number) {
-                distinct &= own.insert(id);
                 ids.push(id);
                 continue;
             }
@@ -296,7 +300,7 @@ impl<'a> ColumnBuilder<'a> {
             );
             let id = self.buffer.id(ObjectKind::Blob);
             ids.push(id);
-            if !self.seen.insert(id) {
+            if !self.is_new(id, last) {
                 distinct = false;
                 continue;
             }
@@ -325,6 +329,7 @@ impl<'a> ColumnBuilder<'a> {
                 std::mem::swap(&mut self.base_holes, &mut self.holes);
             }
         }
+        distinct &= former.in_order || all_differ(&ids);
         VariantIds::Many(ids.into(), distinct)
     }
 
@@ -370,45 +375,75 @@ impl<'a> ColumnBuilder<'a> {
     }
 }
 
-/// The fillings of a text that were written before, with their blobs.
+/// The fillings of a text that were written before, with their blobs, and whether these are all different.
 struct Former<'a> {
-    lists: Vec<(&'a Fillings, &'a [ObjectId])>,
-    /// By bytes; filled when the first filling is not where it was. Holes may share the bytes out otherwise: to be compared.
-    by_bytes: std::cell::OnceCell<HashMap<&'a [u8], (usize, usize)>>,
+    lists: Vec<(&'a Fillings, &'a [ObjectId], bool)>,
+    /// The list, and the number in it, that most likely comes next.
+    next: (usize, usize),
+    /// Whether everything that was found came from one list of different blobs, each behind the one before.
+    in_order: bool,
+    /// How many were looked for in vain.
+    missed: usize,
+    /// By bytes; filled when many were missed. Holes may share the bytes out otherwise: to be compared.
+    by_bytes: HashMap<&'a [u8], (usize, usize)>,
 }
 
+/// So many texts are sooner hashed again than all are sorted by their bytes. Small tests are to come to the sorting, too.
+const FEW: usize = if cfg!(test) { 2 } else { 16 };
+
 impl<'a> Former<'a> {
-    fn new(lists: Vec<(&'a Fillings, &'a [ObjectId])>) -> Self {
+    fn new(lists: Vec<(&'a Fillings, &'a [ObjectId], bool)>) -> Self {
         Self {
+            in_order: lists.first().is_none_or(|list| list.2),
             lists,
-            by_bytes: std::cell::OnceCell::new(),
+            next: (0, 0),
+            missed: 0,
+            by_bytes: HashMap::new(),
         }
     }
 
-    /// Gives the blob of a filling that is there already, most often under the same number.
-    fn find(&self, fillings: &Fillings, number: usize) -> Option<ObjectId> {
-        for (former, ids) in &self.lists {
-            if former.is_same(number, fillings, number) {
-                return ids.get(number).copied();
+    /// Gives the blob of a filling that is there already. Where few were added or taken out, the others follow each other.
+    /// Some that are there are not found; then their texts are hashed again.
+    fn find(&mut self, fillings: &Fillings, number: usize) -> Option<ObjectId> {
+        let (list, next) = self.next;
+        let likely = [(list, next), (list, number), (list, next + 1)];
+        let is_it = |&(list, at): &(usize, usize)| {
+            let former = self.lists.get(list);
+            former.is_some_and(|former| former.0.is_same(at, fillings, number))
+        };
+        let found = likely
+            .into_iter()
+            .find(is_it)
+            .or_else(|| self.search(fillings, number).filter(is_it));
+        let Some((list, at)) = found else {
+            self.missed += 1;
+            if self.missed == FEW {
+                self.sort();
             }
-        }
-        if self.lists.is_empty() {
             return None;
-        }
-        let by_bytes = self.by_bytes.get_or_init(|| {
-            let lists = self.lists.iter().enumerate();
-            let entries = lists.flat_map(|(list, (former, _))| {
-                (0..former.len()).map(move |number| (former.bytes(number), (list, number)))
-            });
-            entries.collect()
-        });
-        let &(list, at) = by_bytes.get(fillings.bytes(number))?;
-        let (former, ids) = self.lists[list];
-        former
-            .is_same(at, fillings, number)
-            .then(|| ids.get(at).copied())
-            .flatten()
+        };
+        self.in_order &= list == 0 && at >= self.next.1;
+        self.next = (list, at + 1);
+        self.lists[list].1.get(at).copied()
     }
+
+    fn search(&self, fillings: &Fillings, number: usize) -> Option<(usize, usize)> {
+        self.by_bytes.get(fillings.bytes(number)).copied()
+    }
+
+    fn sort(&mut self) {
+        for (list, (former, ..)) in self.lists.iter().enumerate() {
+            let numbers = 0..former.len();
+            self.by_bytes
+                .extend(numbers.map(|number| (former.bytes(number), (list, number))));
+        }
+    }
+}
+
+fn all_differ(ids: &[ObjectId]) -> bool {
+    let mut seen = IdSet::default();
+    seen.reserve(ids.len());
+    ids.iter().all(|id| seen.insert(*id))
 }
 
 /// Appends a filled text to `out` and notes where the fillings lie in it.

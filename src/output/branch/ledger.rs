@@ -15,6 +15,31 @@ pub(super) type IdSet = HashSet<ObjectId, BuildHasherDefault<IdHasher>>;
 /// A map by ids.
 pub(super) type IdMap<T> = HashMap<ObjectId, T, BuildHasherDefault<IdHasher>>;
 
+/// A map by numbers that nobody chooses to do harm.
+pub(super) type NumberMap = HashMap<u64, u32, BuildHasherDefault<NumberHasher>>;
+
+/// Spreads the bits of one number.
+#[derive(Default)]
+pub(super) struct NumberHasher(u64);
+
+impl Hasher for NumberHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        bytes
+            .iter()
+            .for_each(|byte| self.write_u64(u64::from(*byte)));
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        // The odd number next to 2^64 divided by the golden ratio.
+        let spread = (self.0 ^ number).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        self.0 = spread ^ (spread >> 32);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
 /// Takes the first eight bytes of an id as its hash.
 #[derive(Default)]
 pub(super) struct IdHasher(u64);

@@ -12,7 +12,7 @@ use rayon::prelude::*;
 use super::column::{NONE, Spread};
 use super::delta::{Delta, Filled};
 use super::hash::{ObjectBuffer, ObjectId, ObjectKind};
-use super::ledger::{Harvest, Ledger};
+use super::ledger::{Harvest, Ledger, NumberMap};
 use super::object::{EntryMode, Tree, TreeEntry, TreeError};
 use super::pack::{EntryPosition, PackSegment};
 use crate::model::ClusterSet;
@@ -160,14 +160,15 @@ fn partition(varying: &[&Spread], clusters: usize) -> (Vec<u32>, Vec<usize>) {
         if count == clusters || !seen.insert(address) {
             continue;
         }
-        let mut classes: HashMap<(u32, u32), u32> = HashMap::new();
+        let mut classes: NumberMap = NumberMap::default();
         for (cluster, class) in class_of.iter_mut().enumerate() {
             let number = match spread {
                 Spread::Same(set, _) => u32::from(set.contains(cluster)),
                 Spread::Each { number, .. } => number[cluster],
             };
             let next = u32::try_from(classes.len()).unwrap_or(NONE);
-            *class = *classes.entry((*class, number)).or_insert(next);
+            let pair = u64::from(*class) << 32 | u64::from(number);
+            *class = *classes.entry(pair).or_insert(next);
         }
         count = classes.len();
     }

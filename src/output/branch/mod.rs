@@ -3,6 +3,7 @@
 //! ```text
 //! build: column (blobs) ─▶ level (trees) ─▶ pack ─▶ repository        standing, change: against what is there
 //! publish: commits, lock, metadata, notes ─────────▶
+//! state: what was built ⇄ bytes, for the next process
 //! ```
 //!
 //! Everything but `repository` and `sign` is pure. Nothing here decides what is delivered, or whether.
@@ -24,6 +25,7 @@ pub mod publish;
 pub mod repository;
 pub mod sign;
 pub mod standing;
+pub mod state;
 
 #[cfg(test)]
 mod build_tests;

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use git2::{ErrorCode, ObjectType, Oid, Repository};
 
 use super::hash::ObjectId;
+use super::ledger::IdSet;
 use super::metadata::{self, Trailers};
 use super::object::{EntryMode, Tree};
 use super::pack::{FinishedPack, PackError, PackSegment, assemble};
@@ -179,7 +180,9 @@ impl<'a> BranchRepository<'a> {
     /// Gives the ids of a tree and of everything below it, without reading a blob.
     pub fn reachable(&self, tree: ObjectId) -> Result<HashSet<ObjectId>, RepositoryError> {
         let odb = self.repository.odb().map_err(|error| self.error(error))?;
-        let mut found = HashSet::from([tree]);
+        // Most entries are met thousands of times.
+        let mut found = IdSet::default();
+        found.insert(tree);
         let mut pending = vec![tree];
         while let Some(id) = pending.pop() {
             let object = odb.read(to_oid(id)).map_err(|error| self.error(error))?;
@@ -191,7 +194,7 @@ impl<'a> BranchRepository<'a> {
                 }
             }
         }
-        Ok(found)
+        Ok(found.into_iter().collect())
     }
 
     /// Finds the blob at a path below a tree.

@@ -407,27 +407,24 @@ fn an_excluded_object_is_selected_by_nobody() {
 
 #[test]
 fn an_object_with_a_controller_is_excluded() {
-    let value = |controller: bool| {
-        serde_json::json!({"metadata": {"ownerReferences": [
-            {"kind": "Other"}, {"kind": "ReplicaSet", "controller": controller},
-        ]}})
-    };
-    let object = |value: serde_json::Value| crate::model::Object {
+    let object = |controlled| crate::model::Object {
         key: ObjectKey::new("", "Pod", "shop", "web-1"),
         version: "v1".into(),
         resource: "pods".into(),
         scope: crate::model::Scope::Namespaced,
         labels: Arc::default(),
-        value: Arc::new(value),
+        annotations: Arc::default(),
+        controlled,
+        manifest: crate::model::Manifest::new(&serde_json::Value::Null),
         origin: crate::model::Origin {
             blob: crate::model::BlobId([0; 20]),
             document: 0,
         },
         location: crate::model::Location::file("pod.yaml".into()),
     };
-    assert!(ObjectFacts::of(&object(value(true))).excluded.is_some());
-    assert_eq!(ObjectFacts::of(&object(value(false))).excluded, None);
-    let never = ObjectFacts::of(&object(value(false))).excluded_because(Some("is an event"));
+    assert!(ObjectFacts::of(&object(true)).excluded.is_some());
+    assert_eq!(ObjectFacts::of(&object(false)).excluded, None);
+    let never = ObjectFacts::of(&object(false)).excluded_because(Some("is an event"));
     assert_eq!(never.excluded, Some("is an event"));
 }
 

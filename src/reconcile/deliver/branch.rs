@@ -152,6 +152,10 @@ fn attempt(
     delivery.pushed = branch.push.map(RemoteUrl::redacted);
     if let [(_, id, _)] = &delivery.commits[..] {
         let rendered = Arc::clone(&rendering.rendered);
+        if branch.layout == Layout::Directories {
+            let noted = pipeline.stored.write(&branch.key(), *id, &state);
+            delivery.diagnostics.extend(noted);
+        }
         let last = LastBuilt {
             commit: *id,
             rendered,
@@ -179,9 +183,10 @@ fn standing(
     same.then_some(last.commit)
 }
 
-/// Builds on what was built last when that is what stands, else on what can be read from the repository.
+/// Builds on what was built last when that is what stands, from memory or from the disk; else on what can be read from the
+/// repository.
 fn build_on(
-    pipeline: &Pipeline,
+    pipeline: &mut Pipeline,
     rendering: &Rendering,
     branch: &Branch<'_>,
     stand: &Stand,
@@ -190,15 +195,20 @@ fn build_on(
 ) -> Result<(Built, Change), DeliverError> {
     let repository = BranchRepository::new(branch.repository);
     let tip = stand.tips.values().next().map(|tip| tip.commit);
-    let last = pipeline
-        .built
-        .get(&branch.key())
-        .filter(|last| Some(last.commit) == tip);
+    let key = branch.key();
+    let built = pipeline.built.get(&key);
+    let built = built.filter(|last| Some(last.commit) == tip);
+    let stored = match (built, tip, stand.clusters, branch.layout) {
+        (None, Some(tip), Some(clusters), Layout::Directories) => {
+            pipeline.stored.read(&key, tip, clusters)
+        }
+        _ => None,
+    };
+    let last = built.map(|last| &last.state).or(stored.as_ref());
     let known = match (last, stand.clusters) {
         (None, Some(clusters)) => repository.reachable(clusters)?,
         _ => HashSet::new(),
     };
-    let last = last.map(|last| &last.state);
     let built = build::build(&rendering.rendered, kept, last, &known)?;
     let change = match last {
         Some(last) => change_between(last, &built.state),

@@ -38,6 +38,15 @@ pub struct SourceFile {
 
 /// Sorts all objects of `files` into a snapshot; `kinds` are the built-in and the configured ones.
 pub fn assemble(files: &[SourceFile], kinds: &Kinds) -> (Snapshot, Vec<Diagnostic>) {
+    let (snapshot, findings, _) = assemble_defining(files, kinds);
+    (snapshot, findings)
+}
+
+/// Does the same, and gives the kinds with those that the source defines itself; none when it defines none.
+pub(super) fn assemble_defining(
+    files: &[SourceFile],
+    kinds: &Kinds,
+) -> (Snapshot, Vec<Diagnostic>, Option<Kinds>) {
     let mut sorted: Vec<&SourceFile> = files.iter().collect();
     sorted.sort_by(|a, b| (&a.path, a.blob).cmp(&(&b.path, b.blob)));
     let mut findings = Vec::new();
@@ -53,7 +62,8 @@ pub fn assemble(files: &[SourceFile], kinds: &Kinds) -> (Snapshot, Vec<Diagnosti
     for file in sorted {
         assembly.file(file);
     }
-    assembly.finish()
+    let (snapshot, findings) = assembly.finish();
+    (snapshot, findings, defined)
 }
 
 /// Adds the kinds that the source defines itself; none when it defines none.
@@ -70,7 +80,7 @@ fn with_definitions(
                 continue;
             }
             let extended = extended.get_or_insert_with(|| kinds.clone());
-            if let Err(error) = extended.add_crd(&document.value) {
+            if let Err(error) = extended.add_crd(&document.manifest.value()) {
                 let finding = Diagnostic::error("InvalidDefinition", error.to_string())
                     .help("objects of this kind need a definition, here or in the configuration");
                 findings.push(finding.at(place(file, document)));
@@ -178,7 +188,7 @@ impl Assembly<'_> {
             self.snapshot.unusable.push(key);
             return;
         }
-        let value = document.placed_in(namespace.as_ref());
+        let manifest = document.placed_in(namespace.as_deref());
         let location = place(file, document);
         let origin = Origin {
             blob: file.blob,
@@ -188,7 +198,7 @@ impl Assembly<'_> {
             self.snapshot.controls.push(Control {
                 key,
                 api_version: Arc::clone(&document.api_version),
-                value,
+                manifest,
                 location,
                 origin,
             });
@@ -200,7 +210,9 @@ impl Assembly<'_> {
             resource: Arc::clone(&kind.resource),
             scope: kind.scope,
             labels: Arc::clone(&document.labels),
-            value,
+            annotations: Arc::clone(&document.annotations),
+            controlled: document.controlled,
+            manifest,
             origin,
             location,
         };
@@ -341,7 +353,7 @@ impl Keyed for Object {
         &self.location
     }
     fn same(&self, other: &Self) -> bool {
-        self.value == other.value
+        self.manifest == other.manifest
     }
 }
 
@@ -353,7 +365,7 @@ impl Keyed for Control {
         &self.location
     }
     fn same(&self, other: &Self) -> bool {
-        self.value == other.value
+        self.manifest == other.manifest
     }
 }
 

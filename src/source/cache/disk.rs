@@ -1,4 +1,4 @@
-//! The file behind the cache: records that are only ever appended, each with its length and checksum.
+//! A file behind a cache: records that are only ever appended, each with its length and checksum.
 //!
 //! ```text
 //! header line, generation │ length, checksum, blob id, payload │ length, checksum, blob id, payload │ …
@@ -7,25 +7,47 @@
 //! Whatever is damaged is as good as absent: reading stops there, and the next write cuts it off. Several processes may
 //! use one file; writers take turns by a lock on it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::{self, File, OpenOptions};
 use std::hash::{BuildHasher as _, RandomState};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+
+use rayon::prelude::*;
 
 use crate::model::BlobId;
 
-/// First line of the file; another version of Stellate has another one.
-const HEADER: &str = concat!("stellate parsed 1 ", env!("CARGO_PKG_VERSION"), "\n");
+/// What a file holds: another sort, or another version of Stellate, has another file.
+#[derive(Clone, Copy, Debug)]
+pub struct Sort {
+    /// The first word of the file's name.
+    word: &'static str,
+    /// First line of the file.
+    header: &'static str,
+    /// Its name.
+    name: &'static str,
+    /// Whether records are few and large: then they are found by leaps, not by reading everything.
+    large: bool,
+}
 
-/// Its name; other versions' files are other files.
-const NAME: &str = concat!("parsed-1-", env!("CARGO_PKG_VERSION"), ".bin");
+/// Parsed files.
+pub const PARSED: Sort = Sort {
+    word: "parsed-",
+    header: concat!("stellate parsed 2 ", env!("CARGO_PKG_VERSION"), "\n"),
+    name: concat!("parsed-2-", env!("CARGO_PKG_VERSION"), ".bin"),
+    large: false,
+};
+
+/// What was built into generated commits.
+pub const BUILT: Sort = Sort {
+    word: "built-",
+    header: concat!("stellate built 1 ", env!("CARGO_PKG_VERSION"), "\n"),
+    name: concat!("built-1-", env!("CARGO_PKG_VERSION"), ".bin"),
+    large: true,
+};
 
 /// After the header line: another number whenever the file is written anew.
 const GENERATION: usize = 8;
-
-/// Where the first record begins.
-const FIRST: usize = HEADER.len() + GENERATION;
 
 /// Length, checksum and id before each payload.
 const PREFIX: usize = 4 + 4 + 20;
@@ -44,7 +66,8 @@ struct Span {
 
 /// The file, opened when it is first needed.
 #[derive(Debug)]
-pub(super) struct Disk {
+pub struct Disk {
+    sort: Sort,
     folder: PathBuf,
     spans: HashMap<BlobId, Span>,
     /// The generation that `spans` belong to.
@@ -55,8 +78,10 @@ pub(super) struct Disk {
 }
 
 impl Disk {
-    pub(super) fn new(folder: PathBuf) -> Self {
+    /// Names the file's folder. Nothing is read or created yet.
+    pub fn new(sort: Sort, folder: PathBuf) -> Self {
         Self {
+            sort,
             folder,
             spans: HashMap::new(),
             generation: [0; GENERATION],
@@ -66,22 +91,34 @@ impl Disk {
     }
 
     /// Tells whether a blob's record is there.
-    pub(super) fn contains(&self, blob: BlobId) -> bool {
+    pub fn contains(&self, blob: BlobId) -> bool {
         self.spans.contains_key(&blob)
     }
 
     /// Forgets a record whose payload is of no use.
-    pub(super) fn forget(&mut self, blob: BlobId) {
+    pub fn forget(&mut self, blob: BlobId) {
         self.spans.remove(&blob);
     }
 
+    /// Tells whether a blob's record is there, and counts it as used when it is.
+    pub fn uses(&mut self, blob: BlobId) -> bool {
+        let span = self.spans.get_mut(&blob);
+        span.map(|span| span.used = true).is_some()
+    }
+
+    /// Takes all other records for waste: the file is written anew without them when they are most of it.
+    pub fn use_only(&mut self, wanted: &HashSet<BlobId>) {
+        for (blob, span) in &mut self.spans {
+            span.used = wanted.contains(blob);
+        }
+    }
+
     /// Gives the payloads of those `wanted` blobs that are there.
-    pub(super) fn read(&mut self, wanted: &[BlobId]) -> HashMap<BlobId, Vec<u8>> {
-        let found = if self.loaded {
-            self.read_some(wanted)
-        } else {
-            self.loaded = true;
-            self.read_all(wanted)
+    pub fn read(&mut self, wanted: &[BlobId]) -> HashMap<BlobId, Vec<u8>> {
+        let found = match (std::mem::replace(&mut self.loaded, true), self.sort.large) {
+            (true, _) => self.read_some(wanted),
+            (false, true) => self.leap().and_then(|()| self.read_some(wanted)),
+            (false, false) => self.read_all(wanted),
         };
         found.unwrap_or_default()
     }
@@ -89,11 +126,11 @@ impl Disk {
     /// Reads the whole file, as the first question most often asks for all of it.
     fn read_all(&mut self, wanted: &[BlobId]) -> io::Result<HashMap<BlobId, Vec<u8>>> {
         let bytes = fs::read(self.path())?;
-        let Some(generation) = generation_of(&bytes) else {
+        let Some(generation) = self.generation_of(&bytes) else {
             return Ok(HashMap::new());
         };
         self.generation = generation;
-        (self.spans, self.end) = scan(&bytes, FIRST);
+        (self.spans, self.end) = scan(&bytes, self.first());
         let mut found = HashMap::new();
         for blob in wanted {
             let Some(span) = self.spans.get_mut(blob) else {
@@ -110,34 +147,61 @@ impl Disk {
         Ok(found)
     }
 
+    /// Finds all records, by their lengths.
+    fn leap(&mut self) -> io::Result<()> {
+        let mut file = File::open(self.path())?;
+        let length = file.metadata()?.len();
+        let mut head = vec![0; self.first()];
+        file.read_exact(&mut head)?;
+        let Some(generation) = self.generation_of(&head) else {
+            return Ok(());
+        };
+        self.generation = generation;
+        self.end = u64::try_from(self.first()).unwrap_or_default();
+        let mut prefix = [0; PREFIX];
+        while file.read_exact(&mut prefix).is_ok() {
+            let Some((blob, span)) = read_prefix(&prefix, self.end) else {
+                break;
+            };
+            let next = span.start + u64::from(span.length);
+            if next > length {
+                break;
+            }
+            self.spans.insert(blob, span);
+            self.end = file.seek(SeekFrom::Start(next))?;
+        }
+        Ok(())
+    }
+
     /// Reads single records.
     fn read_some(&mut self, wanted: &[BlobId]) -> io::Result<HashMap<BlobId, Vec<u8>>> {
         let mut found = HashMap::new();
-        let known = wanted.iter().filter(|blob| self.spans.contains_key(blob));
-        let known: Vec<BlobId> = known.copied().collect();
-        if known.is_empty() {
-            return Ok(found);
-        }
-        let mut file = File::open(self.path())?;
-        for blob in known {
-            let Some(span) = self.spans.get_mut(&blob) else {
-                continue;
-            };
-            match read_record(&mut file, blob, *span) {
+        let known = wanted
+            .iter()
+            .filter_map(|blob| Some((*blob, *self.spans.get(blob)?)));
+        let known: Vec<(BlobId, Span)> = known.collect();
+        let path = self.path();
+        let payloads: Vec<Option<Vec<u8>>> = known
+            .par_iter()
+            .map_init(
+                || File::open(&path).ok(),
+                |file, (blob, span)| read_record(file.as_mut()?, *blob, *span),
+            )
+            .collect();
+        for ((blob, span), payload) in known.into_iter().zip(payloads) {
+            match payload {
                 Some(payload) => {
-                    span.used = true;
+                    self.spans.insert(blob, Span { used: true, ..span });
                     found.insert(blob, payload);
                 }
-                None => {
-                    self.spans.remove(&blob);
-                }
+                None => self.forget(blob),
             }
         }
         Ok(found)
     }
 
     /// Appends records; writes the file anew when most of it is no longer asked for.
-    pub(super) fn append(&mut self, records: &[(BlobId, Vec<u8>)]) -> io::Result<()> {
+    pub fn append(&mut self, records: &[(BlobId, Vec<u8>)]) -> io::Result<()> {
         if records.is_empty() && !self.wastes() {
             return Ok(());
         }
@@ -171,10 +235,10 @@ impl Disk {
 
     /// Reads what others appended since, and finds the end of the last good record.
     fn catch_up(&mut self, file: &mut File) -> io::Result<()> {
-        let mut head = Vec::with_capacity(FIRST);
-        let first = u64::try_from(FIRST).unwrap_or_default();
+        let mut head = Vec::with_capacity(self.first());
+        let first = u64::try_from(self.first()).unwrap_or_default();
         (&mut *file).take(first).read_to_end(&mut head)?;
-        let Some(generation) = generation_of(&head) else {
+        let Some(generation) = self.generation_of(&head) else {
             // Empty, or nothing of ours: begun anew.
             self.spans.clear();
             let head = self.new_generation();
@@ -244,25 +308,42 @@ impl Disk {
         let mut fresh = tempfile::NamedTempFile::new_in(&self.folder)?;
         fresh.write_all(&bytes)?;
         fresh.persist(self.path())?;
-        remove_others(&self.folder);
+        self.remove_others();
         Ok(())
     }
 
     /// Begins a new generation; gives the head of its file.
     fn new_generation(&mut self) -> Vec<u8> {
-        self.generation = RandomState::new().hash_one(NAME).to_le_bytes();
-        [HEADER.as_bytes(), &self.generation].concat()
+        self.generation = RandomState::new().hash_one(self.sort.name).to_le_bytes();
+        [self.sort.header.as_bytes(), &self.generation].concat()
     }
 
     fn path(&self) -> PathBuf {
-        self.folder.join(NAME)
+        self.folder.join(self.sort.name)
     }
-}
 
-/// Reads the generation; none in a file that is not ours.
-fn generation_of(bytes: &[u8]) -> Option<[u8; GENERATION]> {
-    let rest = bytes.strip_prefix(HEADER.as_bytes())?;
-    rest.first_chunk().copied()
+    /// Where the first record begins.
+    fn first(&self) -> usize {
+        self.sort.header.len() + GENERATION
+    }
+
+    /// Reads the generation; none in a file that is not ours.
+    fn generation_of(&self, bytes: &[u8]) -> Option<[u8; GENERATION]> {
+        let rest = bytes.strip_prefix(self.sort.header.as_bytes())?;
+        rest.first_chunk().copied()
+    }
+
+    /// Removes what other versions of Stellate left. A running one goes on without.
+    fn remove_others(&self) {
+        for entry in fs::read_dir(&self.folder).into_iter().flatten().flatten() {
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            let ours = name.starts_with(self.sort.word) && name.ends_with(".bin");
+            if ours && name != self.sort.name {
+                drop(fs::remove_file(entry.path()));
+            }
+        }
+    }
 }
 
 /// Finds all records from `start` on, and where the last good one ends. Checksums are looked at when a record is used.
@@ -279,19 +360,23 @@ fn scan(bytes: &[u8], start: usize) -> (HashMap<BlobId, Span>, u64) {
 
 /// Reads a record's prefix; none when the record is not there as a whole.
 fn record_at(bytes: &[u8], position: usize) -> Option<(BlobId, Span, usize)> {
-    let prefix = bytes.get(position..position.checked_add(PREFIX)?)?;
-    let length = u32::from_le_bytes(prefix.get(..4)?.try_into().ok()?);
-    let checksum = u32::from_le_bytes(prefix.get(4..8)?.try_into().ok()?);
-    let blob = BlobId(prefix.get(8..)?.try_into().ok()?);
-    let start = position + PREFIX;
-    let next = start.checked_add(usize::try_from(length).ok()?)?;
+    let prefix = bytes.get(position..)?.first_chunk()?;
+    let (blob, span) = read_prefix(prefix, u64::try_from(position).ok()?)?;
+    let next = (position + PREFIX).checked_add(usize::try_from(span.length).ok()?)?;
+    (next <= bytes.len()).then_some((blob, span, next))
+}
+
+/// Reads what stands before a payload, at a position in the file.
+fn read_prefix(prefix: &[u8; PREFIX], position: u64) -> Option<(BlobId, Span)> {
+    let (length, rest) = prefix.split_first_chunk()?;
+    let (checksum, blob) = rest.split_first_chunk()?;
     let span = Span {
-        start: u64::try_from(start).ok()?,
-        length,
-        checksum,
+        start: position + u64::try_from(PREFIX).ok()?,
+        length: u32::from_le_bytes(*length),
+        checksum: u32::from_le_bytes(*checksum),
         used: false,
     };
-    (next <= bytes.len()).then_some((blob, span, next))
+    Some((BlobId(blob.try_into().ok()?), span))
 }
 
 fn slice(bytes: &[u8], span: Span) -> Option<&[u8]> {
@@ -311,15 +396,4 @@ fn checksum(blob: BlobId, payload: &[u8]) -> u32 {
     hasher.update(&blob.0);
     hasher.update(payload);
     hasher.finalize()
-}
-
-/// Removes what other versions of Stellate left. A running one goes on without.
-fn remove_others(folder: &Path) {
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        let name = entry.file_name();
-        let name = name.to_string_lossy();
-        if name.starts_with("parsed-") && name.ends_with(".bin") && name != NAME {
-            drop(fs::remove_file(entry.path()));
-        }
-    }
 }

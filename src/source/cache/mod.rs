@@ -10,14 +10,16 @@ use std::sync::{Arc, mpsc};
 
 use rayon::prelude::*;
 
+use crate::model::kinds::Kinds;
 use crate::model::{BlobId, Diagnostic, RepoPath};
 
 use super::git::ListingMemory;
 use super::parse::{ParseError, ParsedBlob, parse};
 use super::read::{ReadSource, SourceRequest};
+use super::select::Selection;
 
 mod codec;
-mod disk;
+pub mod disk;
 
 use disk::Disk;
 
@@ -46,10 +48,18 @@ pub(super) struct LastRead {
     pub(super) tree: Option<git2::Oid>,
     /// The manifests.
     pub(super) files: Vec<(RepoPath, BlobId)>,
+    /// What was passed over by its name, and why.
+    pub(super) passed: Vec<(RepoPath, &'static str)>,
     /// What was passed over and worth telling.
     pub(super) findings: Vec<Diagnostic>,
     /// What came of it.
     pub(super) read: ReadSource,
+    /// Which files count.
+    pub(super) selection: Selection,
+    /// The kinds that are known beforehand, and those that the source defines.
+    pub(super) kinds: Arc<Kinds>,
+    /// Whether every file stands for itself: no tool built any, and there are no links.
+    pub(super) plain: bool,
 }
 
 impl LastRead {
@@ -78,7 +88,7 @@ impl ParsedCache {
     pub fn open(folder: Option<PathBuf>) -> Self {
         Self {
             memory: HashMap::new(),
-            disk: folder.map(Disk::new),
+            disk: folder.map(|folder| Disk::new(disk::PARSED, folder)),
             round: 0,
             listings: ListingMemory::default(),
             last: None,
@@ -127,6 +137,20 @@ impl ParsedCache {
     ///
     /// The disk's refusal is a note, never an error.
     pub fn save(&mut self) -> Vec<Diagnostic> {
+        let refusal = self.write();
+        let round = self.round;
+        self.memory.retain(|_, entry| entry.used == round);
+        self.round += 1;
+        refusal.into_iter().collect()
+    }
+
+    /// Forgets a file in memory.
+    pub(super) fn forget(&mut self, blob: BlobId) {
+        self.memory.remove(&blob);
+    }
+
+    /// Writes what is new to the disk.
+    pub(super) fn write(&mut self) -> Option<Diagnostic> {
         let fresh = self.memory.iter_mut().filter(|(_, entry)| entry.fresh);
         let mut records: Vec<(BlobId, Vec<u8>)> = Vec::new();
         for (blob, entry) in fresh {
@@ -139,21 +163,13 @@ impl ParsedCache {
             }
         }
         records.sort();
-        let round = self.round;
-        self.memory.retain(|_, entry| entry.used == round);
-        self.round += 1;
         let written = self
             .disk
             .as_mut()
             .map_or(Ok(()), |disk| disk.append(&records));
-        let refusal = written.err().map(|error| {
-            Diagnostic::note(
-                "CacheNotWritten",
-                format!("the cache cannot be written: {error}"),
-            )
-            .help("free some space or name another cache folder; only speed is lost")
-        });
-        refusal.into_iter().collect()
+        let text = format!("the cache cannot be written: {}", written.err()?);
+        let help = "free some space or name another cache folder; only speed is lost";
+        Some(Diagnostic::note("CacheNotWritten", text).help(help))
     }
 
     /// Takes what the disk has.

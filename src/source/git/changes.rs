@@ -9,6 +9,9 @@ use crate::source::select;
 
 use super::{GitSourceError, blob_of};
 
+/// Folders inside each other, at most; what is deeper is never read either.
+const DEPTH: usize = 256;
+
 /// A file that differs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChangedFile {
@@ -27,15 +30,19 @@ pub(super) fn between(
     from: Revision,
     to: Revision,
 ) -> Result<Vec<ChangedFile>, GitSourceError> {
-    let mut comparison = Comparison {
-        repository,
-        found: Vec::new(),
-    };
+    let mut comparison = Comparison::new(repository);
     let before = top(repository, prefix, from)?;
     let after = top(repository, prefix, to)?;
     comparison.trees("", before, after)?;
     comparison.found.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(comparison.found)
+}
+
+/// Compares two trees; none where something else than plain files differs, or cannot be read.
+pub(super) fn plain(repository: &Repository, from: Oid, to: Oid) -> Option<Vec<ChangedFile>> {
+    let mut comparison = Comparison::new(repository);
+    comparison.trees("", Some(from), Some(to)).ok()?;
+    (!comparison.odd).then_some(comparison.found)
 }
 
 /// The tree at `prefix`; none when there is no such folder.
@@ -64,6 +71,10 @@ fn is_folder(entry: &TreeEntry<'_>) -> bool {
 struct Comparison<'r> {
     repository: &'r Repository,
     found: Vec<ChangedFile>,
+    /// How many folders the comparison is inside of.
+    depth: usize,
+    /// Whether something differs that is no plain file: a link, a submodule, a name that is not UTF-8.
+    odd: bool,
 }
 
 /// An entry, as far as comparing needs it.
@@ -71,9 +82,19 @@ struct Entry {
     name: String,
     id: Oid,
     folder: bool,
+    plain: bool,
 }
 
-impl Comparison<'_> {
+impl<'r> Comparison<'r> {
+    fn new(repository: &'r Repository) -> Self {
+        Self {
+            repository,
+            found: Vec::new(),
+            depth: 0,
+            odd: false,
+        }
+    }
+
     fn trees(
         &mut self,
         path: &str,
@@ -119,8 +140,18 @@ impl Comparison<'_> {
         let inside = select::below(path, &either.name);
         let (before, after) = (old.map(|old| old.id), new.map(|new| new.id));
         if either.folder {
-            return self.trees(&inside, before, after);
+            if self.depth == DEPTH {
+                self.odd = true;
+                return Ok(());
+            }
+            self.depth += 1;
+            let outcome = self.trees(&inside, before, after);
+            self.depth -= 1;
+            return outcome;
         }
+        let plain = |entry: Option<&Entry>| entry.is_none_or(|entry| entry.plain);
+        let kinds = (plain(old), plain(new));
+        self.odd |= kinds.0 != kinds.1 || (before != after && !kinds.0);
         if before != after {
             self.found.push(ChangedFile {
                 path: inside.into(),
@@ -141,6 +172,8 @@ impl Comparison<'_> {
             name: String::from_utf8_lossy(entry.name_bytes()).into_owned(),
             id: entry.id(),
             folder: is_folder(&entry),
+            plain: matches!(entry.filemode(), 0o100_644 | 0o100_755 | 0o100_664)
+                && std::str::from_utf8(entry.name_bytes()).is_ok(),
         });
         let mut all: Vec<Entry> = all.collect();
         all.sort_by(|a, b| (&a.name, a.folder).cmp(&(&b.name, b.folder)));

@@ -13,7 +13,7 @@ use crate::source::select;
 use crate::source::tree::{Listing, Tree, TreeEntry, TreeError, Which};
 
 use super::past::{self, Known};
-use super::{GitSourceError, blob_of};
+use super::{ChangedFile, GitSourceError, blob_of, changes};
 
 /// Links that lead to links, at most.
 const LINKS: usize = 8;
@@ -96,6 +96,11 @@ impl<'r> GitTree<'r> {
         }
         let root = self.repository.find_tree(self.root).ok()?;
         root.get_path(path.as_ref()).ok().map(|entry| entry.id())
+    }
+
+    /// Compares two trees of the same repository; the paths are relative to them. None where more than plain files differ.
+    pub(in crate::source) fn changes(&self, from: Oid, to: Oid) -> Option<Vec<ChangedFile>> {
+        changes::plain(self.repository, from, to)
     }
 
     /// Lists a folder, from memory where it was listed before. What symbolic links lead to depends on the whole tree, and
@@ -206,6 +211,7 @@ impl<'r> GitTree<'r> {
                 return Ok(false);
             }
             LINK => {
+                listing.links = true;
                 self.link(path, id, which, listing);
                 return Ok(false);
             }

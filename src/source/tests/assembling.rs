@@ -22,10 +22,13 @@ fn objects_get_the_namespace_that_kubectl_gives_them() {
     ]);
     assert_eq!(keys(&snapshot), ["Namespace b", "Secret default/a"]);
     assert_eq!(
-        snapshot.objects[1].value["metadata"]["namespace"],
+        snapshot.objects[1].value()["metadata"]["namespace"],
         "default"
     );
-    assert_eq!(snapshot.objects[0].value["metadata"].get("namespace"), None);
+    assert_eq!(
+        snapshot.objects[0].value()["metadata"].get("namespace"),
+        None
+    );
     assert_eq!(reasons(&findings), ["NamespaceIgnored"]);
     let labels = &snapshot.namespaces["b"];
     assert_eq!(labels["team"], "x");

@@ -97,8 +97,8 @@ fn a_kustomization_is_built_and_its_files_are_not_read_as_they_are() {
         built.location.to_string(),
         "app/kustomization.yaml (built):1"
     );
-    assert_eq!(built.value["data"]["home"], "own");
-    assert_eq!(built.value["data"]["proxy"], "http://127.0.0.1:9");
+    assert_eq!(built.value()["data"]["home"], "own");
+    assert_eq!(built.value()["data"]["proxy"], "http://127.0.0.1:9");
     assert_eq!(source.description.tools, ["kustomize v9.9.9"]);
     assert_eq!(source.diagnostics, []);
     let place =
@@ -262,7 +262,7 @@ fn a_chart_is_rendered_when_it_is_named_and_passed_over_otherwise() {
     assert_eq!(source.diagnostics, []);
     assert_eq!(keys(&source.snapshot), ["ConfigMap shop/web"]);
     assert_eq!(
-        source.snapshot.objects[0].value["data"]["words"],
+        source.snapshot.objects[0].value()["data"]["words"],
         "template --namespace=shop --include-crds --skip-tests --values=./prod.values.yaml -- web ./charts/web"
     );
     let skipped: Vec<_> = source

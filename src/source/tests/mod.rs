@@ -17,6 +17,7 @@ use super::{
 mod assembling;
 mod caching;
 mod folders;
+mod following;
 mod hydrating;
 mod parsing;
 mod repositories;

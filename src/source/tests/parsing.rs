@@ -12,6 +12,17 @@ fn reason(text: &str) -> &'static str {
 }
 
 #[test]
+fn an_object_is_controlled_when_one_of_its_owners_says_so() {
+    let controlled = |controller: bool| {
+        let text = format!(
+            "apiVersion: v1\nkind: Pod\nmetadata:\n  name: a\n  ownerReferences:\n  - {{kind: Other}}\n  - {{kind: ReplicaSet, controller: {controller}}}\n"
+        );
+        parse(text.as_bytes()).documents[0].controlled
+    };
+    assert!(controlled(true) && !controlled(false));
+}
+
+#[test]
 fn objects_are_numbered_through_all_documents_and_lists() {
     let text = "apiVersion: v1\nkind: Namespace\nmetadata: {name: a}\n---\n# nothing\n---\napiVersion: v1\nkind: List\nitems:\n\
                 - {apiVersion: v1, kind: Secret, metadata: {name: b}}\n\

@@ -63,6 +63,10 @@ pub(super) fn segments(text: &str) -> Result<Vec<usize>, JsonPathError> {
             return Err(JsonPathError::at(offset, excess));
         }
     }
+    // The parser panics where an escape is cut off by the end of the path.
+    if quote.is_some() {
+        return Err(JsonPathError::at(text.len(), "a string has no end"));
+    }
     Ok(starts)
 }
 

@@ -369,3 +369,11 @@ proptest! {
         prop_assert_eq!(path.remove_from(&mut object), 0);
     }
 }
+
+#[test]
+fn a_string_without_an_end_is_told_whatever_it_breaks_off_in() {
+    for text in ["$[\"'\\u", "$[\"a\\uD834\\u", "$..['a", "$[?@.a == \"b\\\""] {
+        let error = RemovalPath::parse(text).unwrap_err();
+        assert_eq!(error.offset(), text.len(), "{text}: {error}");
+    }
+}

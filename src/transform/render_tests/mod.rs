@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use super::{Rendered, Rules, Transformer};
 use crate::inventory::{Cluster, Inventory};
 use crate::model::{
-    BlobId, ClusterName, ClusterSet, Diagnostic, Labels, Location, Object, ObjectKey, Origin,
-    PathPart, RepoPath, Scope,
+    BlobId, ClusterName, ClusterSet, Diagnostic, Labels, Location, Manifest, Object, ObjectKey,
+    Origin, PathPart, RepoPath, Scope,
 };
 use crate::placement::{Placement, Plan};
 use crate::source::Control;
@@ -51,9 +51,15 @@ fn mk_key(value: &Value) -> ObjectKey {
 
 fn mk_object(value: Value) -> Object {
     let key = mk_key(&value);
-    let labels = value
-        .pointer("/metadata/labels")
-        .map(|labels| serde_json::from_value(labels.clone()).unwrap());
+    let read = |pointer| {
+        let found = value.pointer(pointer).and_then(Value::as_object);
+        let strings = found
+            .into_iter()
+            .flatten()
+            .filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())));
+        Arc::new(strings.collect::<Labels>())
+    };
+    let (labels, annotations) = (read("/metadata/labels"), read("/metadata/annotations"));
     Object {
         version: "v1".into(),
         resource: format!("{}s", key.kind.to_lowercase()).into(),
@@ -62,11 +68,13 @@ fn mk_object(value: Value) -> Object {
         } else {
             Scope::Namespaced
         },
-        labels: Arc::new(labels.unwrap_or_default()),
+        labels,
+        annotations,
+        controlled: false,
         origin: mk_origin(&value),
         location: Location::file(RepoPath::from(format!("{}.yaml", key.name))),
         key,
-        value: Arc::new(value),
+        manifest: Manifest::new(&value),
     }
 }
 
@@ -92,7 +100,7 @@ fn mk_control(value: Value) -> Control {
         api_version: text(&value, "/apiVersion").into(),
         location: Location::file(RepoPath::from("rules.yaml")),
         origin: mk_origin(&value),
-        value: Arc::new(value),
+        manifest: Manifest::new(&value),
     }
 }
 
@@ -350,9 +358,9 @@ fn a_template_that_fails_is_told_with_its_field() {
     assert_eq!(problems[0].field, Some((object.origin, path.to_vec())));
 
     // What a rule wrote is not in the source.
-    let mut value = object.value.as_ref().clone();
+    let mut value = object.value();
     value["data"] = json!({});
-    object.value = Arc::new(value);
+    object.manifest = Manifest::new(&value);
     let scene = Scene {
         objects: vec![object],
         clusters: mk_two(),

@@ -110,7 +110,7 @@ fn a_link_out_of_the_repository_is_not_followed() {
             .snapshot
             .objects
             .iter()
-            .all(|object| !format!("{:?}", object.value).contains("from-outside"))
+            .all(|object| !format!("{:?}", object.manifest).contains("from-outside"))
     );
 }
 

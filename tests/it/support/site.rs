@@ -1,6 +1,11 @@
 //! A repository with a source, rendered and delivered to its generated branch: what most tests of the chain begin with.
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::Path,
+    sync::atomic::{AtomicUsize, Ordering},
+};
 
 use stellate::{
     model::{
@@ -156,8 +161,16 @@ impl Site {
         (rendering, delivery)
     }
 
-    /// Forgets everything that is not in the repository, as a new process does.
+    /// Forgets everything that is not in the repository, as a new process on another machine does.
     pub(crate) fn restart(&mut self) {
+        static NUMBER: AtomicUsize = AtomicUsize::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let cache = super::run_folder().join(format!("cache-{number}"));
+        self.pipeline = Pipeline::new(Some(cache));
+    }
+
+    /// Forgets everything that is neither in the repository nor in the cache on disk, as a new process does.
+    pub(crate) fn reopen(&mut self) {
         self.pipeline = cold();
     }
 

@@ -13,6 +13,7 @@ use super::object::{EntryMode, Tree, TreeEntry};
 use super::pack::{PackSegment, assemble};
 use super::repository::{BranchRepository, RepositoryError};
 use super::standing::StandingTree;
+use super::state::StateHead;
 use crate::model::{ClusterName, ClusterSet, ObjectKey};
 use crate::output::path;
 use crate::transform::{Content, Fillings, Prepared, Rendered, RenderedObject, Variant};
@@ -278,22 +279,53 @@ impl Store {
     }
 }
 
+/// Writes a state down: its head, and its folders' records.
+fn written(state: &BranchState) -> (Vec<u8>, BTreeMap<ObjectId, Vec<u8>>) {
+    let mut records = BTreeMap::new();
+    let mut keep = |record, bytes| {
+        records.insert(record, bytes);
+        Ok::<(), ()>(())
+    };
+    let head = state.write(&mut |_| false, &mut keep).unwrap();
+    (head, records)
+}
+
+fn read_back(head: &[u8], records: &BTreeMap<ObjectId, Vec<u8>>) -> Option<BranchState> {
+    let head = StateHead::read(head)?;
+    let folders = records.iter();
+    let folders = folders.map(|(record, bytes)| Some((*record, head.folder(*record, bytes)?)));
+    let folders = folders.collect::<Option<HashMap<_, _>>>()?;
+    head.with(&folders)
+}
+
+/// Checks that the next process builds what this one does.
+fn check_stored(rendered: &Rendered, kept: &[KeptFile], last: &BranchState, here: &Built) {
+    let (head, records) = written(last);
+    let read = read_back(&head, &records).expect("what was written");
+    let there = build(rendered, kept, Some(&read), &HashSet::new()).unwrap();
+    assert_eq!(there.tree, here.tree);
+    assert_eq!(there.statistics, here.statistics);
+    assert_eq!(
+        change_between(&read, &there.state),
+        change_between(last, &here.state)
+    );
+}
+
 /// Builds on `last` and checks what came out against the files that were wished for.
 fn check(store: &Store, wish: &Wish, last: Option<&(BranchState, Files)>) -> (BranchState, Files) {
     let nothing = Files::new();
     let (files, kept) = wish.files(last.map_or(&nothing, |last| &last.1));
+    let (rendered, last) = (wish.rendered(), last.map(|last| &last.0));
+    let built = build(&rendered, &kept, last, &HashSet::new()).unwrap();
+    if let Some(last) = last {
+        check_stored(&rendered, &kept, last, &built);
+    }
     let Built {
         tree,
         segments,
         state,
         statistics,
-    } = build(
-        &wish.rendered(),
-        &kept,
-        last.map(|last| &last.0),
-        &HashSet::new(),
-    )
-    .unwrap();
+    } = built;
     assert_eq!(tree, naive_tree(&files), "of {files:?}");
     let new = store.take(segments);
     assert_eq!(new.len() as u64, statistics.blobs + statistics.trees);
@@ -309,7 +341,6 @@ fn check(store: &Store, wish: &Wish, last: Option<&(BranchState, Files)>) -> (Br
     }
     (state, files)
 }
-
 #[test]
 fn equal_texts_of_different_objects_are_written_once() {
     let store = Store::new();

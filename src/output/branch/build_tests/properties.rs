@@ -262,3 +262,34 @@ proptest! {
         prop_assert_eq!(again.segments.iter().map(PackSegment::objects).sum::<usize>(), 0);
     }
 }
+
+#[test]
+fn a_state_whose_records_are_damaged_is_none_and_no_panic() {
+    let mut wish = Wish {
+        clusters: (0..3).collect(),
+        ..Wish::default()
+    };
+    wish.edit(&Edit::Everywhere((1, 0), Text::Filled(0, 0)));
+    wish.edit(&Edit::Everywhere((1, 1), Text::Shared(0)));
+    let built = build(&wish.rendered(), &[], None, &HashSet::new()).unwrap();
+    let (head, records) = written(&built.state);
+    assert!(read_back(&head, &records).is_some());
+    assert!(read_back(&head, &BTreeMap::new()).is_none());
+    for end in 0..head.len() {
+        assert!(read_back(&head[..end], &records).is_none(), "cut at {end}");
+    }
+    for (record, bytes) in &records {
+        for end in 0..bytes.len() {
+            let cut = BTreeMap::from([(*record, bytes[..end].to_vec())]);
+            assert!(read_back(&head, &cut).is_none(), "cut at {end}");
+        }
+        for position in 0..bytes.len() {
+            let mut damaged = bytes.clone();
+            damaged[position] ^= 0xff;
+            let Some(read) = read_back(&head, &BTreeMap::from([(*record, damaged)])) else {
+                continue;
+            };
+            drop(build(&wish.rendered(), &[], Some(&read), &HashSet::new()));
+        }
+    }
+}
