@@ -57,6 +57,11 @@ impl CliError {
         self.broken_pipe
     }
 
+    /// The error in one line, without causes and hints.
+    pub(super) fn summary(&self) -> String {
+        self.error.to_string()
+    }
+
     /// Writes the error, its causes and the hints, each on a line of its own.
     pub(super) fn text(&self, styles: &Styles) -> String {
         let (error, note) = (styles.error, styles.note);

@@ -14,7 +14,12 @@ use super::error::CliError;
 #[command(next_help_heading = "Logs")]
 pub(super) struct Arguments {
     /// What is logged: a level, or levels by part, such as `info,stellate::git=debug`
-    #[arg(long, value_name = "FILTER", default_value = "info", env = "STELLATE_LOG")]
+    #[arg(
+        long,
+        value_name = "FILTER",
+        default_value = "info",
+        env = "STELLATE_LOG"
+    )]
     log: String,
     /// How: text or json; text on a terminal and json otherwise when left out
     #[arg(long, value_name = "FORMAT")]
@@ -35,11 +40,22 @@ pub(super) fn start(arguments: &Arguments) -> Result<(), CliError> {
             .hint("write a level such as `info` or `debug`, or levels by part: `info,stellate::git=debug`")
     })?;
     let terminal = std::io::stderr().is_terminal();
-    let format = arguments.log_format.unwrap_or(if terminal { Format::Text } else { Format::Json });
+    let format = arguments
+        .log_format
+        .unwrap_or(if terminal { Format::Text } else { Format::Json });
     let log = fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let started = match format {
-        Format::Text => log.with_ansi(terminal).with_target(false).finish().try_init(),
-        Format::Json => log.json().flatten_event(true).with_target(false).finish().try_init(),
+        Format::Text => log
+            .with_ansi(terminal)
+            .with_target(false)
+            .finish()
+            .try_init(),
+        Format::Json => log
+            .json()
+            .flatten_event(true)
+            .with_target(false)
+            .finish()
+            .try_init(),
     };
     started.map_err(|error| CliError::message(format!("logs cannot be written: {error}")))
 }

@@ -30,13 +30,16 @@ mod difference;
 mod error;
 mod explain;
 mod init;
+mod logs;
 mod lookup;
 mod problems;
 mod progress;
 mod remote;
 mod render;
+mod run;
 mod sarif;
 mod scene;
+mod status;
 mod steps;
 mod table;
 mod terminal;
@@ -85,6 +88,10 @@ enum Verb {
     Validate(validate::Arguments),
     /// Render a generated commit again and compare it byte for byte
     Verify(verify::Arguments),
+    /// Run the service: follow sources, publish, take reports, post commit statuses
+    Run(run::Arguments),
+    /// Show where commits and clusters stand, from a running service
+    Status(status::Arguments),
     /// Show the inventory, and what each cluster is missing to receive work
     Clusters(clusters::Arguments),
     /// Scaffold a small repository that renders as it is
@@ -150,6 +157,8 @@ fn run(verb: Verb, terminal: &Terminal) -> Result<Ending, CliError> {
         Verb::Explain(arguments) => explain::run(&arguments, terminal),
         Verb::Validate(arguments) => validate::run(&arguments, terminal),
         Verb::Verify(arguments) => verify::run(&arguments, terminal),
+        Verb::Run(arguments) => run::run(&arguments, terminal),
+        Verb::Status(arguments) => status::run(&arguments, terminal),
         Verb::Clusters(arguments) => clusters::run(&arguments, terminal),
         Verb::Init(arguments) => init::run(&arguments, terminal),
         Verb::Crds(arguments) => crds::run(&arguments, terminal),

@@ -20,10 +20,10 @@ use super::{Ending, logs, problems};
 use crate::config;
 use crate::git::Secret;
 use crate::model::{Diagnostic, Severity};
-use crate::reconcile::service::{Options, Plan, Service};
-use crate::server::webhooks::Hooks;
+use crate::reconcile::service::{Options, Plan, Service, Sinks};
+use crate::server::service::Mailroom;
+use crate::server::webhooks::{self, Door, Doors, Hooks};
 use crate::server::{self, ServerOptions, TlsFiles};
-use crate::status::forge::sink::Sinks;
 
 /// How often the configuration file is looked at.
 const LOOK: Duration = Duration::from_secs(2);
@@ -33,11 +33,16 @@ const LAST_WORDS: Duration = Duration::from_secs(10);
 /// Run the service: follow pipelines, publish, take reports, post commit statuses
 #[derive(Args)]
 pub(super) struct Arguments {
-    /// The pipelines
+    /// The pipelines; read again when the file changes, and on SIGHUP
     #[arg(long, value_name = "FILE", default_value = config::FILE)]
     config: PathBuf,
     /// Where to listen
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8383", env = "STELLATE_LISTEN")]
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        default_value = "127.0.0.1:8383",
+        env = "STELLATE_LISTEN"
+    )]
     listen: SocketAddr,
     /// A file with the secret of webhooks; twice while it is rotated
     #[arg(long, value_name = "FILE", help_heading = "Access")]
@@ -51,14 +56,32 @@ pub(super) struct Arguments {
     /// An environment variable with a token for the API
     #[arg(long, value_name = "NAME", help_heading = "Access")]
     api_token_env: Vec<String>,
+    /// The URL at which people see this service, for links; that of a pipeline's `status` wins
+    #[arg(long, value_name = "URL", env = "STELLATE_URL")]
+    url: Option<String>,
     /// The server's certificate (PEM)
-    #[arg(long, value_name = "FILE", requires = "tls_key", help_heading = "Access")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "tls_key",
+        help_heading = "Access"
+    )]
     tls_cert: Option<PathBuf>,
     /// Its private key (PEM)
-    #[arg(long, value_name = "FILE", requires = "tls_cert", help_heading = "Access")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "tls_cert",
+        help_heading = "Access"
+    )]
     tls_key: Option<PathBuf>,
     /// Whose client certificates are as good as a token (PEM)
-    #[arg(long, value_name = "FILE", requires = "tls_cert", help_heading = "Access")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "tls_cert",
+        help_heading = "Access"
+    )]
     client_ca: Option<PathBuf>,
     /// Take webhooks without a secret, and serve the API to everybody
     #[arg(long, help_heading = "Access")]
@@ -75,39 +98,234 @@ pub(super) struct Arguments {
 
 /// Runs until told to stop.
 pub(super) fn run(arguments: &Arguments, terminal: &Terminal) -> Result<Ending, CliError> {
-    let plans = load(&arguments.config, terminal)?;
-    logs::start(&arguments.logs, terminal)?;
+    let plans = load(arguments, terminal)?;
     let options = arguments.server()?;
-    options.check().map_err(CliError::from_server)?;
-    let tls = options.tls.as_ref().map(server::tls).transpose().map_err(CliError::from_server)?;
+    options.check().map_err(server_error)?;
+    let tls = options
+        .tls
+        .as_ref()
+        .map(server::tls)
+        .transpose()
+        .map_err(server_error)?;
+    let tls = tls.map(axum_server::tls_rustls::RustlsConfig::from_config);
+    let doors = arguments.doors()?;
     let listener = TcpListener::bind(options.listen).map_err(|error| {
         CliError::message(format!("cannot listen on {}: {error}", options.listen))
-            .hint("another process has that port: choose another with --listen")
+            .hint("another process may have that port: choose another with --listen")
     })?;
+    logs::start(&arguments.logs)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|error| CliError::new(error).context("cannot start"))?;
     let sinks = Arc::new(Sinks::new(runtime.handle().clone()));
     let service = Service::new(Options {
+        runtime: runtime.handle().clone(),
         cache: arguments.cache()?,
         sinks: Box::new({
             let sinks = Arc::clone(&sinks);
             move |plan| sinks.of(plan)
         }),
     });
-    let hooks = Hooks::new(arguments.secrets()?, Box::new(server::Inbox::new(&service)), arguments.insecure);
+    let inbox = Box::new(Mailroom(Arc::clone(&service)));
+    let hooks = Hooks::new(&doors, inbox, webhooks::Limits::default())
+        .map_err(|error| CliError::message(error.to_string()).hint(error.help()))?;
+    let hooks = Arc::new(hooks);
     let router = server::router(Arc::clone(&service) as _, &options)
-        .merge(server::webhooks::router(Arc::new(hooks?)));
+        .merge(webhooks::router(Arc::clone(&hooks)));
+    tracing::info!(
+        address = %listener.local_addr().unwrap_or(options.listen),
+        version = env!("CARGO_PKG_VERSION"),
+        pipelines = plans.len(),
+        "listening"
+    );
     service.run(plans);
     let stop = CancellationToken::new();
-    tracing::info!(address = %listener.local_addr().unwrap_or(options.listen), "listening");
     let serving = runtime.spawn(server::serve(listener, router, tls, stop.clone()));
-    runtime.block_on(follow(&arguments.config, &service, terminal));
+    runtime.block_on(async {
+        tokio::select! {
+            () = follow(arguments, &service, terminal) => {}
+            () = count(&service, &sinks, &hooks) => {}
+        }
+    });
     tracing::info!("stopping: what is being pushed is finished first");
     service.stop();
     runtime.block_on(sinks.idle(LAST_WORDS));
     stop.cancel();
-    drop(runtime.block_on(serving));
-    Ok(Ending::Done)
+    let served = runtime.block_on(serving);
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    match served {
+        Ok(Ok(())) => Ok(Ending::Done),
+        Ok(Err(error)) => Err(CliError::new(error).context("the server stopped")),
+        Err(error) => Err(CliError::new(error).context("the server stopped")),
+    }
+}
+
+/// Reads the configuration; what is wrong with it is told in full.
+fn load(arguments: &Arguments, terminal: &Terminal) -> Result<Vec<Plan>, CliError> {
+    let path = &arguments.config;
+    let shown = path.display().to_string();
+    let text = std::fs::read(path).map_err(|error| {
+        CliError::message(format!("cannot read the configuration {shown}: {error}"))
+            .hint("write one, as docs/configuration.md says, and name it with --config FILE")
+    })?;
+    let (plans, found) = plans(arguments, &shown, &text);
+    if !found.is_empty() {
+        let all: Vec<&Diagnostic> = found.iter().collect();
+        let of_file = |_: &Diagnostic| Some(text.clone());
+        terminal.say(&problems::text(&all, &of_file, terminal.talk()));
+    }
+    if found.iter().any(|found| found.severity == Severity::Error) {
+        return Err(CliError::message("the configuration cannot be used"));
+    }
+    Ok(plans)
+}
+
+/// What a configuration's text means.
+fn plans(arguments: &Arguments, shown: &str, text: &[u8]) -> (Vec<Plan>, Vec<Diagnostic>) {
+    let written = match config::load(shown, text) {
+        Ok(written) => written,
+        Err(found) => return (Vec::new(), found),
+    };
+    let base = arguments.config.parent().unwrap_or(Path::new(""));
+    let mut found = Vec::new();
+    let mut plans = Vec::new();
+    for written in &written {
+        let (resolved, more) = config::resolve(written, base, shown, text);
+        found.extend(more);
+        found.extend(
+            resolved
+                .status
+                .iter()
+                .flat_map(|status| status.problems.iter().cloned()),
+        );
+        let url = arguments
+            .url
+            .as_deref()
+            .map(|url| url.trim_end_matches('/'));
+        plans.push(Plan::new(resolved, url));
+    }
+    (plans, found)
+}
+
+/// Waits for the end; meanwhile reads the configuration again when it changes, or when told to.
+async fn follow(arguments: &Arguments, service: &Arc<Service>, terminal: &Terminal) {
+    let (Ok(mut terminate), Ok(mut interrupt), Ok(mut hang_up)) = (
+        signal(SignalKind::terminate()),
+        signal(SignalKind::interrupt()),
+        signal(SignalKind::hangup()),
+    ) else {
+        tracing::error!("signals cannot be heard");
+        return;
+    };
+    let mut seen = stamp(&arguments.config);
+    let mut look = tokio::time::interval(LOOK);
+    loop {
+        let told = tokio::select! {
+            _ = terminate.recv() => return,
+            _ = interrupt.recv() => return,
+            _ = hang_up.recv() => true,
+            _ = look.tick() => false,
+        };
+        let now = stamp(&arguments.config);
+        if told || now != seen {
+            seen = now;
+            match load(arguments, terminal) {
+                Ok(plans) => {
+                    tracing::info!(pipelines = plans.len(), "the configuration was read again");
+                    let service = Arc::clone(service);
+                    let running = tokio::task::spawn_blocking(move || service.run(plans));
+                    if running.await.is_err() {
+                        tracing::error!("the new configuration could not be taken up");
+                    }
+                }
+                Err(error) => {
+                    tracing::error!("the old configuration stays in force: {}", error.summary());
+                }
+            }
+        }
+    }
+}
+
+/// What tells one state of a file from another; none while it is not there.
+fn stamp(path: &Path) -> Option<(SystemTime, u64)> {
+    let facts = std::fs::metadata(path).ok()?;
+    Some((facts.modified().ok()?, facts.len()))
+}
+
+/// Hands what sinks and webhooks count to the metrics, once in a while. Never ends.
+async fn count(service: &Service, sinks: &Sinks, hooks: &Hooks) {
+    let mut tick = tokio::time::interval(LOOK);
+    loop {
+        tick.tick().await;
+        let metrics = service.metrics();
+        for counter in hooks.counters() {
+            metrics.webhooks(counter.sender, counter.outcome.word(), counter.requests);
+        }
+        sinks.count(metrics);
+    }
+}
+
+fn server_error(error: server::ServerError) -> CliError {
+    let help = error.help();
+    let error = CliError::message(error.to_string());
+    match help {
+        Some(help) => error.hint(help),
+        None => error,
+    }
+}
+
+impl Arguments {
+    fn server(&self) -> Result<ServerOptions, CliError> {
+        let tls = self.tls_cert.as_ref().zip(self.tls_key.as_ref());
+        Ok(ServerOptions {
+            listen: self.listen,
+            tokens: secrets(&self.api_token_file, &self.api_token_env)?,
+            tls: tls.map(|(certificate, key)| TlsFiles {
+                certificate: certificate.clone(),
+                key: key.clone(),
+                client_ca: self.client_ca.clone(),
+            }),
+            profiling: self.profiling,
+            insecure: self.insecure,
+        })
+    }
+
+    /// Who may send webhooks: whoever has the secret. Without one nobody may start it by mistake.
+    fn doors(&self) -> Result<Doors, CliError> {
+        let secrets = secrets(&self.webhook_secret_file, &self.webhook_secret_env)?;
+        let door = || match (secrets.is_empty(), self.insecure) {
+            (true, true) => Door::Insecure,
+            _ => Door::Guarded(secrets.clone()),
+        };
+        if secrets.is_empty() && !self.insecure {
+            return Err(CliError::message("there is no secret for webhooks").hint(
+                "name one with --webhook-secret-file FILE or --webhook-secret-env NAME, or say --insecure to take webhooks from everybody",
+            ));
+        }
+        Ok(Doors {
+            git: door(),
+            flux: door(),
+            argocd: door(),
+        })
+    }
+
+    fn cache(&self) -> Result<PathBuf, CliError> {
+        let user = || dirs::cache_dir().map(|folder| folder.join("stellate"));
+        let named = self
+            .cache_dir
+            .clone()
+            .filter(|path| !path.as_os_str().is_empty());
+        named.or_else(user).ok_or_else(|| {
+            CliError::message("there is no folder for the cache")
+                .hint("name one with --cache-dir DIR")
+        })
+    }
+}
+
+fn secrets(files: &[PathBuf], variables: &[String]) -> Result<Vec<Secret>, CliError> {
+    let files = files.iter().map(|path| Secret::from_file(path));
+    let variables = variables.iter().map(|name| Secret::from_environment(name));
+    let secrets: Result<Vec<Secret>, _> = files.chain(variables).collect();
+    Ok(secrets?)
 }

@@ -1,5 +1,6 @@
 //! Where the commit statuses of pipelines go: one worker for each repository on a forge, one lane for each credential.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -7,8 +8,9 @@ use tokio::runtime::Handle;
 
 use super::{Plan, Sink, lock};
 use crate::config::{Login, ResolvedForge};
+use crate::reconcile::metrics::Metrics;
 use crate::status::CommitStatus;
-use crate::status::forge::{self, CheckRun, Counters, ForgeConfig, ForgeError, ForgeLogin, Lanes};
+use crate::status::forge::{self, CheckRun, ForgeConfig, ForgeLogin, Lanes};
 use crate::status::summarise::Style;
 
 /// How long a request to a forge may take.
@@ -67,12 +69,25 @@ impl Sinks {
         }
     }
 
-    /// What was posted and what waits, by pipeline; and why a forge is not told.
-    pub fn counters(&self) -> Vec<(String, Counters, Option<ForgeError>)> {
-        let all = lock(&self.all);
-        let each = all.iter();
-        each.map(|(name, sink)| (name.clone(), sink.counters(), sink.problem()))
-            .collect()
+    /// Hands to the metrics what was posted, what waits, and what is left of the budgets.
+    pub fn count(&self, metrics: &Metrics) {
+        let all = lock(&self.all).clone();
+        let mut totals: BTreeMap<(&'static str, &'static str), u64> = BTreeMap::new();
+        let mut waiting = 0;
+        for (pipeline, sink) in &all {
+            let counters = sink.counters();
+            waiting += counters.waiting;
+            for (outcome, number) in counters.outcomes {
+                *totals.entry((sink.kind().name(), outcome)).or_default() += number;
+            }
+            if let Some(left) = counters.budget_left {
+                metrics.budget(pipeline, i64::from(left));
+            }
+        }
+        for ((forge, outcome), total) in totals {
+            metrics.statuses(forge, outcome, total);
+        }
+        metrics.queue(waiting);
     }
 }
 

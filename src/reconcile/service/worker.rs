@@ -427,6 +427,7 @@ impl Worker {
             .map(|(stage, time)| ((*stage).to_owned(), millis(*time)))
             .collect();
         timings.push(("all".to_owned(), millis(started.elapsed())));
+        self.count(rendering, deliveries);
         let touched = self.service.update(&self.name, |board| {
             let position = board.commits.iter().position(|commit| commit.id == id)?;
             let before = board
@@ -478,6 +479,28 @@ impl Worker {
         self.service.replay(&self.name);
     }
 
+    fn count(&self, rendering: &Rendering, deliveries: &[Delivery]) {
+        let metrics = self.service.metrics();
+        let stages = rendering
+            .timings
+            .iter()
+            .chain(deliveries.iter().flat_map(|delivery| &delivery.timings));
+        for (stage, took) in stages {
+            metrics.stage(&self.name, stage, *took);
+        }
+        for delivery in deliveries {
+            let outcome = match delivery.outcome {
+                Outcome::Written => "published",
+                Outcome::Unchanged => "unchanged",
+                Outcome::Held(_) => "held",
+            };
+            metrics.run(&self.name, outcome);
+            if delivery.outcome == Outcome::Written && delivery.pushed.is_some() {
+                metrics.push(&self.name, "pushed");
+            }
+        }
+    }
+
     /// Commits that were pushed and never looked at are told by which one they were overtaken.
     fn overtaken(&self, orders: &mut Orders, head: &str) {
         let now = Timestamp::now();
@@ -518,6 +541,10 @@ impl Worker {
         let now = Timestamp::now();
         let help = error.help();
         let message = error.to_string();
+        self.service.metrics().run(&self.name, "failed");
+        if let RunError::Deliver(DeliverError::Push(_) | DeliverError::Contended(_)) = error {
+            self.service.metrics().push(&self.name, error.reason());
+        }
         tracing::error!(reason = error.reason(), help, "{message}");
         self.service.update(&self.name, |board| {
             let since = match &board.problem {

@@ -14,6 +14,7 @@ use super::budget::{Budget, Clock, Limits};
 use super::desk::{Counters, Desk, Job, LIMITED_WAIT, Next, Outcome};
 use super::error::ForgeError;
 use super::{CheckRun, Forge, ForgeConfig, ForgeLogin};
+use crate::model::api::pipeline::ForgeKind;
 use crate::status::CommitStatus;
 
 /// What all sinks with one credential share: one request at a time, and one budget.
@@ -121,6 +122,11 @@ impl Sink {
         tokio::time::timeout(timeout, wait)
             .await
             .is_ok_and(|end| end.is_ok())
+    }
+
+    /// The forge that is told.
+    pub fn kind(&self) -> ForgeKind {
+        self.shared.config.kind
     }
 
     /// How much waits and how it went.
