@@ -61,7 +61,7 @@ pub trait Sink: Send + Sync {
     /// Replaces the comment with this marker on a pull request.
     fn comment(&self, pull: u64, marker: &str, markdown: String);
     /// Closes what was left pending on a commit that nothing is known of any more.
-    fn close(&self, commit: &str, style: &Style, by: &str);
+    fn close(&self, commit: &str, style: &Style, text: &str);
 }
 
 /// Everything that is shared by workers, clerk and server.
@@ -425,6 +425,21 @@ impl Service {
     fn observe(&self, pipeline: &str, commit: &str, change: impl FnOnce(&mut CommitBoard)) {
         self.update(pipeline, |board| board.commit_mut(commit).map(change));
         self.clerk.note(pipeline, commit);
+    }
+
+    /// Has closed what was left pending on commits of which nothing is known.
+    fn close(&self, pipeline: &str, commits: &[String], text: &str) {
+        let running = lock(&self.running);
+        let Some(running) = running.get(pipeline) else {
+            return;
+        };
+        for (sink, commit) in running
+            .sinks
+            .iter()
+            .flat_map(|sink| commits.iter().map(move |commit| (sink, commit)))
+        {
+            sink.close(commit, &running.plan.style, text);
+        }
     }
 
     /// Delivers reports that came early, now that their commit may be there.

@@ -23,6 +23,7 @@ spec:
 struct Told(
     Mutex<BTreeMap<String, BTreeMap<String, CommitStatus>>>,
     Mutex<BTreeMap<u64, String>>,
+    Mutex<Vec<(String, String)>>,
 );
 
 impl Sink for Told {
@@ -37,7 +38,9 @@ impl Sink for Told {
         lock(&self.1).insert(pull, markdown);
     }
 
-    fn close(&self, _: &str, _: &Style, _: &str) {}
+    fn close(&self, commit: &str, _: &Style, text: &str) {
+        lock(&self.2).push((commit.to_owned(), text.to_owned()));
+    }
 }
 
 impl Told {
@@ -505,4 +508,27 @@ fn a_pull_request_is_told_what_it_would_change_and_nothing_is_published() {
     assert!(comment.contains("on 2 WEC(s): berlin, paris"), "{comment}");
     assert_eq!(scene.generated(), generated);
     service.stop();
+}
+
+#[test]
+fn without_a_journal_the_commits_before_the_head_are_looked_after() {
+    let scene = Scene::new();
+    let first = scene.commit("Open the shop");
+    let service = scene.start();
+    eventually("published", || {
+        phase(&service, &first) == Some(Phase::Published)
+    });
+    service.stop();
+    assert!(
+        lock(&scene.told.2).is_empty(),
+        "there was nothing before it"
+    );
+    scene.write("shop.yaml", &config_map("good-day"));
+    let second = scene.commit("Greet better");
+    std::fs::remove_dir_all(scene.folder.path().join("cache")).expect("removed");
+    let again = scene.start();
+    eventually("closed", || !lock(&scene.told.2).is_empty());
+    let wanted = (first, format!("superseded by {}", &second[..10]));
+    assert_eq!(*lock(&scene.told.2), [wanted]);
+    again.stop();
 }

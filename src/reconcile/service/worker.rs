@@ -27,6 +27,8 @@ use crate::status::state::{Observation, short};
 
 /// How often in a row work may be given up for a newer commit before one is finished.
 const GIVEN_UP: u32 = 3;
+/// How many commits before the head are asked about when nothing is known of them.
+const FORGOTTEN: usize = 10;
 /// How often a folder is looked at where changes are not told.
 const POLL: Duration = Duration::from_secs(2);
 
@@ -246,6 +248,9 @@ impl Worker {
                 self.well();
                 if let Some(commit) = commit {
                     self.overtaken(orders, &commit);
+                    if self.last.is_none() {
+                        self.close_forgotten(&rendering, &commit);
+                    }
                     self.last = Some((commit, rendering));
                 }
                 End::Done
@@ -525,6 +530,26 @@ impl Worker {
         }
     }
 
+    /// Commits of which nothing is known any more, because the journal was lost, may have been left pending: the forge is asked
+    /// about the nearest ones.
+    fn close_forgotten(&self, rendering: &Rendering, head: &str) {
+        let Some(path) = &rendering.source.repository else {
+            return;
+        };
+        let Ok(ancestors) = ancestors(path, head) else {
+            return;
+        };
+        let board = self.service.board();
+        let known = |id: &String| {
+            let pipeline = board.pipelines.get(&self.name);
+            pipeline.is_some_and(|pipeline| pipeline.commit(id).is_some())
+        };
+        // A commit that is known has been told about, and so has what is older.
+        let forgotten: Vec<String> = ancestors.into_iter().take_while(|id| !known(id)).collect();
+        let text = format!("superseded by {}", short(head));
+        self.service.close(&self.name, &forgotten, &text);
+    }
+
     /// Nothing keeps the pipeline from working.
     fn well(&self) {
         let was = self.service.update(&self.name, |board| {
@@ -594,6 +619,21 @@ impl Worker {
             }
         });
     }
+}
+
+/// The nearest ancestors of a commit, by first parents.
+fn ancestors(repository: &Path, head: &str) -> Result<Vec<String>, git2::Error> {
+    let repository = Repository::open(repository)?;
+    let mut commit = repository.find_commit(git2::Oid::from_str(head)?)?;
+    let mut found = Vec::new();
+    while found.len() < FORGOTTEN {
+        let Ok(parent) = commit.parent(0) else {
+            break;
+        };
+        found.push(parent.id().to_string());
+        commit = parent;
+    }
+    Ok(found)
 }
 
 /// Gives the repository that holds the generated commits of a pipeline's first branch.
