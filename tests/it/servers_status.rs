@@ -53,7 +53,7 @@ fn config(kind: ForgeKind, url: &str, login: ForgeLogin) -> ForgeConfig {
         api,
         page: format!("{url}/acme/shop"),
         repository: "acme/shop".into(),
-        reference: Some("main".into()),
+        reference: Some("refs/heads/main".into()),
         login,
         timeout: Duration::from_secs(10),
     }
