@@ -53,7 +53,7 @@ fn config(kind: ForgeKind, url: &str, login: ForgeLogin) -> ForgeConfig {
         api,
         page: format!("{url}/acme/shop"),
         repository: "acme/shop".into(),
-        reference: Some("main".into()),
+        reference: Some("refs/heads/main".into()),
         login,
         timeout: Duration::from_secs(10),
     }
@@ -876,7 +876,7 @@ fn whatever_a_host_does_wrong_is_said_and_the_status_arrives_in_the_end() {
             let outcomes = sink.counters().outcomes;
             assert_eq!(outcomes.get(reason), Some(&1), "{kind:?} {outcomes:?}");
             assert_eq!(
-                outcomes.get("posted").is_some(),
+                outcomes.contains_key("posted"),
                 again,
                 "{kind:?} {reason} {outcomes:?}"
             );

@@ -25,7 +25,13 @@ impl GitLab {
         Self {
             rest: Rest::new(&config, Header::Bearer),
             project: format!("/projects/{}", encode(&config.repository)),
-            reference: config.reference,
+            // GitLab knows branches and tags by their short names.
+            reference: config.reference.map(|name| {
+                let short = name
+                    .strip_prefix("refs/heads/")
+                    .or(name.strip_prefix("refs/tags/"));
+                short.map_or(name.clone(), str::to_owned)
+            }),
         }
     }
 
