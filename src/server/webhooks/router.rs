@@ -296,3 +296,7 @@ fn is_json(headers: &HeaderMap) -> bool {
     kind.eq_ignore_ascii_case("application/json")
         && coding.is_none_or(|coding| coding.as_bytes().eq_ignore_ascii_case(b"identity"))
 }
+
+#[cfg(test)]
+#[path = "router_tests.rs"]
+mod tests;

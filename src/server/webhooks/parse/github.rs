@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::{Event, Malformed, PullRequest, addresses, branch, change, head, push, read};
+use super::{Event, Forge, Malformed, PullRequest, addresses, branch, change, head, push, read};
 
 #[derive(Deserialize)]
 struct PushBody {
@@ -10,6 +10,14 @@ struct PushBody {
     reference: String,
     before: String,
     after: String,
+    repository: Repository,
+}
+
+#[derive(Deserialize)]
+struct DeleteBody {
+    #[serde(rename = "ref")]
+    reference: String,
+    ref_type: String,
     repository: Repository,
 }
 
@@ -58,6 +66,7 @@ impl Repository {
 }
 
 pub(super) fn parse(
+    forge: Forge,
     event: &str,
     body: &[u8],
     delivery: Option<String>,
@@ -68,6 +77,16 @@ pub(super) fn parse(
             let body: PushBody = read(body)?;
             let moved = change(&body.reference, Some(&body.before), Some(&body.after))?;
             push(body.repository.urls()?, vec![moved], delivery)
+        }
+        // GitHub tells of a deletion by a push as well; Gitea does not.
+        "delete" if forge == Forge::Gitea => {
+            let body: DeleteBody = read(body)?;
+            let kind = match body.ref_type.as_str() {
+                "tag" => "tags",
+                _ => "heads",
+            };
+            let gone = change(&format!("refs/{kind}/{}", body.reference), None, None)?;
+            push(body.repository.urls()?, vec![gone], delivery)
         }
         "pull_request" => pull_request(&read(body)?),
         _ => Ok(Event::Ignored("neither a push nor a pull request")),
