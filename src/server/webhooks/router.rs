@@ -267,12 +267,13 @@ fn respond(
         reason = ?reason.as_deref().unwrap_or_default(),
         "webhook"
     );
-    let mut body = serde_json::json!({"outcome": outcome.word()});
-    if let Some(reason) = reason {
-        body["reason"] = reason.into();
-    }
+    let word = outcome.word();
+    let body = match reason {
+        None => format!(r#"{{"outcome":"{word}"}}"#),
+        Some(reason) => serde_json::json!({"outcome": word, "reason": reason}).to_string(),
+    };
     let kind = [(header::CONTENT_TYPE, "application/json")];
-    let mut response = (outcome.status(), kind, body.to_string()).into_response();
+    let mut response = (outcome.status(), kind, body).into_response();
     let headers = response.headers_mut();
     if let Some(seconds) = outcome.retry_after() {
         headers.insert(header::RETRY_AFTER, seconds.into());
