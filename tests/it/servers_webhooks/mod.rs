@@ -1,5 +1,6 @@
-//! Webhooks as they really come: from a real Gitea, in GitHub's own examples, and too many at once.
+//! Webhooks as they really come: from a real Gitea, from Argo CD's own engine, in GitHub's own examples, and too many at once.
 
+mod argocd;
 mod examples;
 mod storm;
 
@@ -23,6 +24,7 @@ const SECRET: &str = "a secret of the tests";
 struct Store {
     pushes: Mutex<Vec<Push>>,
     requests: Mutex<Vec<PullRequest>>,
+    reports: Mutex<Vec<(String, Report)>>,
 }
 
 struct Kept(Arc<Store>);
@@ -38,8 +40,10 @@ impl Inbox for Kept {
         Taken::Queued
     }
 
-    fn reports(&self, _: &str, _: Vec<Report>) -> Taken {
-        Taken::NotConcerned
+    fn reports(&self, pipeline: &str, reports: Vec<Report>) -> Taken {
+        let reports = reports.into_iter().map(|one| (pipeline.to_owned(), one));
+        self.0.reports.lock().unwrap().extend(reports);
+        Taken::Queued
     }
 }
 
@@ -56,7 +60,7 @@ impl Store {
     }
 }
 
-/// Serves `/hooks/git` on loopback, guarded by these secrets.
+/// Serves `/hooks/git` and `/hooks/argocd` on loopback, guarded by these secrets.
 struct Receiver {
     port: u16,
     hooks: Arc<Hooks>,
@@ -67,8 +71,10 @@ struct Receiver {
 impl Receiver {
     fn start(secrets: &[&str]) -> Self {
         let store = Arc::new(Store::default());
+        let guarded = || Door::Guarded(secrets.iter().map(|secret| Secret::new(*secret)).collect());
         let doors = Doors {
-            git: Door::Guarded(secrets.iter().map(|secret| Secret::new(*secret)).collect()),
+            git: guarded(),
+            argocd: guarded(),
             ..Doors::default()
         };
         let inbox = Box::new(Kept(Arc::clone(&store)));
