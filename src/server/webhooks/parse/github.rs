@@ -23,9 +23,12 @@ struct DeleteBody {
 
 #[derive(Deserialize)]
 struct Repository {
-    clone_url: Option<String>,
-    ssh_url: Option<String>,
-    html_url: Option<String>,
+    #[serde(rename = "clone_url")]
+    clone: Option<String>,
+    #[serde(rename = "ssh_url")]
+    ssh: Option<String>,
+    #[serde(rename = "html_url")]
+    page: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -58,9 +61,9 @@ struct Base {
 impl Repository {
     fn urls(&self) -> Result<Vec<String>, Malformed> {
         addresses([
-            self.clone_url.as_deref(),
-            self.ssh_url.as_deref(),
-            self.html_url.as_deref(),
+            self.clone.as_deref(),
+            self.ssh.as_deref(),
+            self.page.as_deref(),
         ])
     }
 }
@@ -76,7 +79,7 @@ pub(super) fn parse(
         "push" => {
             let body: PushBody = read(body)?;
             let moved = change(&body.reference, Some(&body.before), Some(&body.after))?;
-            push(body.repository.urls()?, vec![moved], delivery)
+            Ok(push(body.repository.urls()?, vec![moved], delivery))
         }
         // GitHub tells of a deletion by a push as well; Gitea does not.
         "delete" if forge == Forge::Gitea => {
@@ -86,7 +89,7 @@ pub(super) fn parse(
                 _ => "heads",
             };
             let gone = change(&format!("refs/{kind}/{}", body.reference), None, None)?;
-            push(body.repository.urls()?, vec![gone], delivery)
+            Ok(push(body.repository.urls()?, vec![gone], delivery))
         }
         "pull_request" => pull_request(&read(body)?),
         _ => Ok(Event::Ignored("neither a push nor a pull request")),

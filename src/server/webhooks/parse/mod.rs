@@ -186,19 +186,15 @@ fn addresses<'a>(
     Ok(urls)
 }
 
-fn push(
-    urls: Vec<String>,
-    changes: Vec<RefChange>,
-    delivery: Option<String>,
-) -> Result<Event, Malformed> {
+fn push(urls: Vec<String>, changes: Vec<RefChange>, delivery: Option<String>) -> Event {
     if changes.is_empty() {
-        return Ok(Event::Ignored("a push that moves nothing"));
+        return Event::Ignored("a push that moves nothing");
     }
-    Ok(Event::Push(Push {
+    Event::Push(Push {
         urls,
         changes,
         delivery,
-    }))
+    })
 }
 
 /// One reference that moved; forges write an id of zeros for what is not there.
