@@ -26,6 +26,7 @@ mod servers_its;
 mod servers_pipeline;
 mod servers_push;
 mod servers_status;
+mod servers_webhooks;
 mod support;
 
 use std::{fs, path::Path};

@@ -7,7 +7,7 @@ use axum::{
     body::Body,
     extract::{Path, State},
     http::{HeaderMap, HeaderValue, header},
-    response::{IntoResponse, Response},
+    response::{IntoResponse as _, Response},
     routing::post,
 };
 use jiff::Timestamp;
@@ -267,12 +267,13 @@ fn respond(
         reason = ?reason.as_deref().unwrap_or_default(),
         "webhook"
     );
-    let mut body = serde_json::json!({"outcome": outcome.word()});
-    if let Some(reason) = reason {
-        body["reason"] = reason.into();
-    }
+    let word = outcome.word();
+    let body = match reason {
+        None => format!(r#"{{"outcome":"{word}"}}"#),
+        Some(reason) => serde_json::json!({"outcome": word, "reason": reason}).to_string(),
+    };
     let kind = [(header::CONTENT_TYPE, "application/json")];
-    let mut response = (outcome.status(), kind, body.to_string()).into_response();
+    let mut response = (outcome.status(), kind, body).into_response();
     let headers = response.headers_mut();
     if let Some(seconds) = outcome.retry_after() {
         headers.insert(header::RETRY_AFTER, seconds.into());
@@ -296,3 +297,7 @@ fn is_json(headers: &HeaderMap) -> bool {
     kind.eq_ignore_ascii_case("application/json")
         && coding.is_none_or(|coding| coding.as_bytes().eq_ignore_ascii_case(b"identity"))
 }
+
+#[cfg(test)]
+#[path = "router_tests.rs"]
+mod tests;

@@ -245,7 +245,8 @@ impl LiveSecret {
 
 /// `sha256=` and the signature in hexadecimal digits.
 fn prefixed(headers: &HeaderMap, name: &str) -> Option<Proof> {
-    signed(hex(text(headers, name)?.strip_prefix("sha256=")?)?)
+    let digits = text(headers, name)?.strip_prefix("sha256=")?;
+    hex(digits).map(signed)
 }
 
 /// Digits alone in Gitea's own header and in Forgejo's; GitHub's header is sent as well.
@@ -254,7 +255,7 @@ fn gitea(headers: &HeaderMap) -> Option<Proof> {
         .into_iter()
         .find_map(|name| text(headers, name));
     match own {
-        Some(digits) => signed(hex(digits)?),
+        Some(digits) => hex(digits).map(signed),
         None => prefixed(headers, "x-hub-signature-256"),
     }
 }
@@ -295,12 +296,12 @@ fn authorization(headers: &HeaderMap) -> Option<Vec<u8>> {
     Some(login[colon + 1..].to_vec())
 }
 
-fn signed(signature: [u8; 32]) -> Option<Proof> {
-    Some(Proof::Signed {
+fn signed(signature: [u8; 32]) -> Proof {
+    Proof::Signed {
         standard: false,
         prefix: String::new(),
         signatures: vec![signature],
-    })
+    }
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {

@@ -143,7 +143,7 @@ fn cloud_push(body: &[u8], delivery: Option<String>) -> Result<Event, Malformed>
             after.as_deref(),
         )?);
     }
-    push(body.repository.urls()?, moved, delivery)
+    Ok(push(body.repository.urls()?, moved, delivery))
 }
 
 fn cloud_pull_request(body: &CloudPullRequestBody) -> Result<Event, Malformed> {
@@ -232,7 +232,7 @@ fn center_push(body: &[u8], delivery: Option<String>) -> Result<Event, Malformed
         .iter()
         .map(|one| change(&one.ref_id, Some(&one.from_hash), Some(&one.to_hash)))
         .collect();
-    push(body.repository.urls()?, moved?, delivery)
+    Ok(push(body.repository.urls()?, moved?, delivery))
 }
 
 fn center_pull_request(body: &CenterPullRequestBody, exists: bool) -> Result<Event, Malformed> {

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::{Event, Malformed, PullRequest, addresses, branch, change, head, push, read};
+use super::{Event, Forge, Malformed, PullRequest, addresses, branch, change, head, push, read};
 
 #[derive(Deserialize)]
 struct PushBody {
@@ -14,10 +14,21 @@ struct PushBody {
 }
 
 #[derive(Deserialize)]
+struct DeleteBody {
+    #[serde(rename = "ref")]
+    reference: String,
+    ref_type: String,
+    repository: Repository,
+}
+
+#[derive(Deserialize)]
 struct Repository {
-    clone_url: Option<String>,
-    ssh_url: Option<String>,
-    html_url: Option<String>,
+    #[serde(rename = "clone_url")]
+    clone: Option<String>,
+    #[serde(rename = "ssh_url")]
+    ssh: Option<String>,
+    #[serde(rename = "html_url")]
+    page: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -50,14 +61,15 @@ struct Base {
 impl Repository {
     fn urls(&self) -> Result<Vec<String>, Malformed> {
         addresses([
-            self.clone_url.as_deref(),
-            self.ssh_url.as_deref(),
-            self.html_url.as_deref(),
+            self.clone.as_deref(),
+            self.ssh.as_deref(),
+            self.page.as_deref(),
         ])
     }
 }
 
 pub(super) fn parse(
+    forge: Forge,
     event: &str,
     body: &[u8],
     delivery: Option<String>,
@@ -67,7 +79,17 @@ pub(super) fn parse(
         "push" => {
             let body: PushBody = read(body)?;
             let moved = change(&body.reference, Some(&body.before), Some(&body.after))?;
-            push(body.repository.urls()?, vec![moved], delivery)
+            Ok(push(body.repository.urls()?, vec![moved], delivery))
+        }
+        // GitHub tells of a deletion by a push as well; Gitea does not.
+        "delete" if forge == Forge::Gitea => {
+            let body: DeleteBody = read(body)?;
+            let kind = match body.ref_type.as_str() {
+                "tag" => "tags",
+                _ => "heads",
+            };
+            let gone = change(&format!("refs/{kind}/{}", body.reference), None, None)?;
+            Ok(push(body.repository.urls()?, vec![gone], delivery))
         }
         "pull_request" => pull_request(&read(body)?),
         _ => Ok(Event::Ignored("neither a push nor a pull request")),

@@ -38,9 +38,12 @@ struct Change {
 
 #[derive(Deserialize)]
 struct Project {
-    git_http_url: Option<String>,
-    git_ssh_url: Option<String>,
-    web_url: Option<String>,
+    #[serde(rename = "git_http_url")]
+    http: Option<String>,
+    #[serde(rename = "git_ssh_url")]
+    ssh: Option<String>,
+    #[serde(rename = "web_url")]
+    page: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -66,9 +69,9 @@ struct Commit {
 impl Project {
     fn urls(&self) -> Result<Vec<String>, Malformed> {
         addresses([
-            self.git_http_url.as_deref(),
-            self.git_ssh_url.as_deref(),
-            self.web_url.as_deref(),
+            self.http.as_deref(),
+            self.ssh.as_deref(),
+            self.page.as_deref(),
         ])
     }
 }
@@ -99,7 +102,7 @@ const IGNORED: Event = Event::Ignored("neither a push nor a merge request");
 fn one(body: &[u8], delivery: Option<String>) -> Result<Event, Malformed> {
     let body: PushBody = read(body)?;
     let moved = change(&body.reference, Some(&body.before), Some(&body.after))?;
-    push(body.project.urls()?, vec![moved], delivery)
+    Ok(push(body.project.urls()?, vec![moved], delivery))
 }
 
 fn several(body: &[u8], delivery: Option<String>) -> Result<Event, Malformed> {
@@ -109,7 +112,7 @@ fn several(body: &[u8], delivery: Option<String>) -> Result<Event, Malformed> {
         .iter()
         .map(|one| change(&one.reference, Some(&one.before), Some(&one.after)))
         .collect();
-    push(body.project.urls()?, moved?, delivery)
+    Ok(push(body.project.urls()?, moved?, delivery))
 }
 
 fn merge_request(body: &MergeRequestBody) -> Result<Event, Malformed> {

@@ -49,7 +49,7 @@ pub struct Push {
 pub struct RefChange {
     /// Its full name: `refs/heads/main`, `refs/tags/v1`.
     pub reference: String,
-    /// Where it was; none when it is new.
+    /// Where it was; none when it is new, or when the forge does not say.
     pub before: Option<String>,
     /// Where it is; none when it was deleted.
     pub after: Option<String>,
@@ -104,7 +104,7 @@ pub fn parse(forge: Forge, headers: &HeaderMap, body: &[u8]) -> Result<Event, Ma
         event.ok_or_else(|| Malformed::new("the header that names the event is missing"))?;
     let delivery = delivery(forge, headers).map(str::to_owned);
     match forge {
-        Forge::GitHub | Forge::Gitea => github::parse(event, body, delivery),
+        Forge::GitHub | Forge::Gitea => github::parse(forge, event, body, delivery),
         Forge::GitLab => gitlab::parse(event, body, delivery),
         Forge::Bitbucket => bitbucket::parse(event, body, delivery),
     }
@@ -186,19 +186,15 @@ fn addresses<'a>(
     Ok(urls)
 }
 
-fn push(
-    urls: Vec<String>,
-    changes: Vec<RefChange>,
-    delivery: Option<String>,
-) -> Result<Event, Malformed> {
+fn push(urls: Vec<String>, changes: Vec<RefChange>, delivery: Option<String>) -> Event {
     if changes.is_empty() {
-        return Ok(Event::Ignored("a push that moves nothing"));
+        return Event::Ignored("a push that moves nothing");
     }
-    Ok(Event::Push(Push {
+    Event::Push(Push {
         urls,
         changes,
         delivery,
-    }))
+    })
 }
 
 /// One reference that moved; forges write an id of zeros for what is not there.

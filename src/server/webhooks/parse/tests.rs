@@ -249,6 +249,17 @@ fn a_deleted_branch_has_no_after_and_a_new_one_no_before() {
 }
 
 #[test]
+fn gitea_tells_of_a_deletion_in_an_event_of_its_own() {
+    let mut body = github_push();
+    (body["ref"], body["ref_type"]) = ("gone".into(), "branch".into());
+    let gone = pushed(Forge::Gitea, "delete", &body).changes;
+    assert_eq!(gone, [moved("refs/heads/gone", None, None)]);
+    body["ref_type"] = "tag".into();
+    let gone = pushed(Forge::Gitea, "delete", &body).changes;
+    assert_eq!(gone, [moved("refs/tags/gone", None, None)]);
+}
+
+#[test]
 fn a_pull_request_is_read_alike_from_every_forge() {
     for (forge, name, body) in payloads() {
         if let Ok(Event::PullRequest(request)) = event(forge, name, &body) {
@@ -444,7 +455,7 @@ proptest! {
         bytes.splice(at..(at + noise.len()).min(bytes.len()), noise.iter().copied());
         let headers = headers(&[(header(*forge), *name)]);
         check(&parse(*forge, &headers, &bytes).map_err(|error| error.to_string()));
-        let _ = parse(*forge, &headers, &bytes[..at]);
+        drop(parse(*forge, &headers, &bytes[..at]));
     }
 }
 

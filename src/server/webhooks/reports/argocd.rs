@@ -23,7 +23,7 @@ struct Application {
     path: String,
     /// The commit that it was last compared with.
     revision: Option<String>,
-    /// Synced, OutOfSync or Unknown.
+    /// `Synced`, `OutOfSync` or `Unknown`.
     sync: Option<String>,
     /// Healthy, Progressing, Degraded, Suspended, Missing or Unknown.
     health: Option<String>,

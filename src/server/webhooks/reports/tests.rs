@@ -392,8 +392,8 @@ proptest! {
         let names: Vec<String> = body.as_object().unwrap().keys().cloned().collect();
         body[place.get(&names).as_str()] = new;
         let text = body.to_string();
-        let _ = flux(Some("berlin"), text.as_bytes());
-        let _ = argocd(text.as_bytes());
+        drop(flux(Some("berlin"), text.as_bytes()));
+        drop(argocd(text.as_bytes()));
     }
 
     #[test]
@@ -405,7 +405,7 @@ proptest! {
 
     #[test]
     fn bytes_that_are_no_payload_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-        let _ = flux(None, &bytes);
-        let _ = argocd(&bytes);
+        drop(flux(None, &bytes));
+        drop(argocd(&bytes));
     }
 }
