@@ -349,3 +349,28 @@ fn key(value: &serde_json::Value) -> Option<ObjectKey> {
         &text(metadata.get("name"))?,
     ))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_text_ends_with_a_whole_line() {
+        let line = "0123456789abcde\n";
+        let long = line.repeat(LONGEST_TEXT / line.len()) + "tail";
+        let (text, truncated) = cut(long.as_bytes());
+        assert!(truncated && text.ends_with(line));
+        assert_eq!(cut(line.as_bytes()), (line.to_owned(), false));
+        let (text, truncated) = cut("x".repeat(LONGEST_TEXT + 1).as_bytes());
+        assert!(truncated && text.len() == LONGEST_TEXT);
+    }
+
+    #[test]
+    fn only_a_core_secret_is_taken_for_one() {
+        let key = |group, kind| path_of(&ObjectKey::new(group, kind, "shop", "till"));
+        assert!(is_secret(&key("", "Secret")));
+        assert!(!is_secret(&key("bitnami.com", "SealedSecret")));
+        assert!(!is_secret(&key("example.com", "Secret")));
+        assert!(!is_secret("secret-things/configmap-till.yaml"));
+    }
+}

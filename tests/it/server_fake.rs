@@ -83,6 +83,8 @@ impl Backend for Fake {
             verdict: Verdict::Placed,
             because: vec![format!("shop selects it for {HOSTILE}")],
             destinations: vec!["berlin".into(), "graz".into()],
+            held_back: Vec::new(),
+            nearest: None,
             policies: Vec::new(),
         })
     }

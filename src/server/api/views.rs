@@ -27,6 +27,12 @@ const PHASES: [Phase; 11] = [
     Phase::Superseded,
 ];
 
+/// The most diagnostics of an answer.
+const DIAGNOSTICS: usize = 200;
+
+/// The most objects that are told with a WEC: all of them are in its list of objects.
+const OBJECTS: usize = 100;
+
 /// A pipeline.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -95,8 +101,10 @@ pub struct CommitView {
     /// What its list says of it.
     #[serde(flatten)]
     pub item: CommitItem,
-    /// What was found while rendering.
+    /// What was found while rendering, the gravest first; at most 200.
     pub diagnostics: Vec<Diagnostic>,
+    /// How much was found in all.
+    pub diagnostics_total: usize,
     /// How long each stage took, in order.
     pub timings: Vec<Timing>,
 }
@@ -148,9 +156,9 @@ pub struct ClusterView {
     pub revision: Option<String>,
     /// Whether a report is waited for.
     pub expects_report: bool,
-    /// The last word of each reporter.
+    /// The last word of each reporter; each about 100 objects at most.
     pub reports: Vec<Report>,
-    /// Objects that could not be rendered, and keep their last good output.
+    /// Objects that could not be rendered, and keep their last good output; at most 100.
     pub quarantined_objects: Vec<Quarantined>,
 }
 
@@ -309,9 +317,13 @@ impl CommitView {
             stage: stage.clone(),
             milliseconds: *milliseconds,
         };
+        let mut diagnostics: Vec<&Diagnostic> = board.diagnostics.iter().collect();
+        diagnostics.sort_by_key(|diagnostic| std::cmp::Reverse(diagnostic.severity));
+        diagnostics.truncate(DIAGNOSTICS);
         Self {
             item: CommitItem::new(board),
-            diagnostics: board.diagnostics.clone(),
+            diagnostics: diagnostics.into_iter().cloned().collect(),
+            diagnostics_total: board.diagnostics.len(),
             timings: board.timings.iter().map(timing).collect(),
         }
     }
@@ -340,12 +352,17 @@ impl ClusterView {
             object: object.clone(),
             why: why.clone(),
         };
+        let mut reports: Vec<Report> = state.reports().cloned().collect();
+        for report in &mut reports {
+            report.objects.truncate(OBJECTS);
+        }
+        let first = state.quarantined().iter().take(OBJECTS);
         Self {
             item: ClusterItem::new(name, state, commit),
             revision: state.revision().map(ToOwned::to_owned),
             expects_report: state.expects_report(),
-            reports: state.reports().cloned().collect(),
-            quarantined_objects: state.quarantined().iter().map(quarantined).collect(),
+            reports,
+            quarantined_objects: first.map(quarantined).collect(),
         }
     }
 }

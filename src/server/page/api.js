@@ -23,8 +23,9 @@ function headers() {
   return token ? { Authorization: `Bearer ${token}` } : {};
 }
 
+// Relative to the page: it may be served below a path.
 async function ask(path, options) {
-  const response = await fetch(`/api/v1${path}`, { ...options, headers: headers(), credentials: "omit" });
+  const response = await fetch(`api/v1${path}`, { ...options, headers: headers(), credentials: "omit" });
   if (response.ok) return response;
   const body = await response.json().catch(() => ({}));
   throw new Problem({ ...body, status: response.status });

@@ -131,6 +131,10 @@ document.getElementById("skip").addEventListener("click", (event) => {
   main.focus();
 });
 addEventListener("hashchange", navigate);
+addEventListener("unhandledrejection", (event) => {
+  event.preventDefault();
+  if (event.reason?.name !== "AbortError") fail(event.reason);
+});
 addEventListener("keydown", (event) => {
   if (event.key === "Escape") document.getElementById("tooltip").hidden = true;
 });

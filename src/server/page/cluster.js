@@ -78,6 +78,7 @@ export function clusterView(pipeline, id, name) {
         h("p", { class: "fine" }, "Commit ", h("a", { href: route(pipeline, id), "data-key": "commit" }, h("code", null, short(id))), wec.revision && [", generated as ", h("code", null, short(wec.revision))]));
       update(quarantined, h("h2", null, "Quarantined"),
         h("p", { class: "fine" }, "These could not be rendered, and keep their last good output."),
+        wec.quarantined > wec.quarantinedObjects.length && h("p", { class: "fine" }, `The first ${wec.quarantinedObjects.length} of ${wec.quarantined}.`),
         h("ul", { class: "findings" }, wec.quarantinedObjects.map(({ object, why }) => h("li", { class: "finding error" }, h("p", null, h("code", null, objectText(object)), " ", why)))));
       quarantined.hidden = !wec.quarantinedObjects.length;
       update(reports, wec.reports.length ? wec.reports.map(report) : h("p", { class: "plain" }, wec.expectsReport ? "None yet." : "Nobody reports from this WEC."));
@@ -96,9 +97,9 @@ function healthBadge(health) {
   return shown;
 }
 
-function report({ reporter, progress, health, message, objects, at, revision }) {
+function report({ reporter, progress, health, message, at, revision }) {
   return h("article", { class: "report" },
     h("h3", null, reporter),
     h("p", { class: "standing" }, healthBadge(health), h("span", null, progress), h("span", { class: "why" }, message)),
-    h("p", { class: "fine" }, revision && ["of ", h("code", null, short(revision)), " "], at && ago(at), objects.length > 0 && `, about ${count(objects.length, "object")}`));
+    h("p", { class: "fine" }, revision && ["of ", h("code", null, short(revision)), " "], at && ago(at)));
 }

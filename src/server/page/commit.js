@@ -95,7 +95,7 @@ function pair(name, value) {
   return h("div", null, h("dt", null, name), h("dd", null, value));
 }
 
-function findings({ diagnostics, timings }) {
+function findings({ diagnostics, diagnosticsTotal, timings }) {
   const finding = (one) => h("li", { class: `finding ${one.severity}` },
     h("p", null, h("strong", null, one.severity), " ", h("code", null, one.reason), " ", one.message),
     h("p", { class: "fine" },
@@ -103,7 +103,7 @@ function findings({ diagnostics, timings }) {
       [one.object && objectText(one.object), one.policy && `policy ${one.policy}`, one.cluster && `WEC ${one.cluster}`].filter(Boolean).join(", ")),
     one.help && h("p", { class: "fine" }, one.help));
   return [
-    diagnostics.length > 0 && [h("h2", null, "What was found"), h("ul", { class: "findings" }, diagnostics.map(finding))],
+    diagnostics.length > 0 && [h("h2", null, "What was found"), h("ul", { class: "findings" }, diagnostics.map(finding)), diagnosticsTotal > diagnostics.length && h("p", { class: "fine" }, `${diagnosticsTotal - diagnostics.length} more are not shown.`)],
     timings.length > 0 && [h("h2", null, "How long it took"), h("dl", { class: "pairs timings" }, timings.map(({ stage, milliseconds }) => pair(stage, `${milliseconds.toFixed(milliseconds < 10 ? 1 : 0)} ms`)))],
   ];
 }

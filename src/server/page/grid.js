@@ -25,6 +25,7 @@ export class CommitGrid {
     const name = this.grid && this.#name(this.cursor.column);
     const commit = this.grid?.rows[this.cursor.row]?.id;
     Object.assign(this, { grid, columns });
+    this.phases = Object.fromEntries(grid.phases.map((phase, place) => [place.toString(36), phase]));
     const same = columns.findIndex((column) => grid.clusters[column] === name);
     const row = grid.rows.findIndex((one) => one.id === commit);
     this.cursor = { row: Math.max(row, 0), column: Math.max(same, 0) };
@@ -38,7 +39,7 @@ export class CommitGrid {
   }
 
   #phase(row, column) {
-    return this.grid.phases[parseInt(this.grid.rows[row].cells[this.columns[column]], 36)];
+    return this.phases[this.grid.rows[row].cells[this.columns[column]]];
   }
 
   #address(row, column) {
@@ -136,11 +137,10 @@ export class CommitGrid {
     const inner = size - (size > 16 ? 8 : 3);
     const margin = (size - inner) / 2;
     const paths = {};
-    for (let column = 0; column < this.columns.length; column += 1) {
+    this.columns.forEach((_, column) => {
       const phase = this.#phase(row, column);
-      if (!phase) continue;
-      (paths[phase] ??= []).push(column);
-    }
+      if (phase) (paths[phase] ??= []).push(column);
+    });
     const lines = Math.ceil(this.columns.length / perLine);
     const drawn = Object.entries(paths).map(([phase, columns]) => {
       const one = shape(phase, inner);
