@@ -12,6 +12,7 @@ pub mod compare;
 pub mod deliver;
 pub mod facts;
 pub mod guard;
+pub mod hub;
 pub mod lease;
 pub mod metrics;
 pub mod pipeline;
