@@ -19,6 +19,7 @@ pub mod pipeline;
 pub mod policies;
 pub mod rendering;
 pub mod request;
+pub mod rights;
 pub mod secrets;
 pub mod service;
 pub mod settings;

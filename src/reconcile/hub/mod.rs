@@ -13,7 +13,9 @@ use kube::core::{ApiResource, DynamicObject};
 use tokio::sync::watch::{self, Receiver, Sender};
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::api_server::{Connection, Event, Kind, Listener, Objects, Pace, Problem, follow};
+use crate::api_server::{
+    Connection, Event, Kind, Listener, Objects, Pace, Place, Problem, Right, follow,
+};
 use crate::config::{self, Written};
 use crate::model::Diagnostic;
 use crate::model::api::Pipeline;
@@ -23,6 +25,29 @@ mod status;
 
 pub use reporter::{FIELD_MANAGER, Reporter};
 pub use status::{refused, status};
+
+/// What a feed and a reporter ask of the API server.
+pub const RIGHTS: [Right; 3] = [
+    Right {
+        place: Place::Everywhere,
+        group: "gitops.kubestellar.io",
+        resource: "pipelines",
+        verbs: &["get", "list", "watch"],
+    },
+    Right {
+        place: Place::Everywhere,
+        group: "gitops.kubestellar.io",
+        resource: "pipelines/status",
+        verbs: &["patch"],
+    },
+    // Events about objects that live in no namespace.
+    Right {
+        place: Place::Namespace("default"),
+        group: "events.k8s.io",
+        resource: "events",
+        verbs: &["create", "patch"],
+    },
+];
 
 /// A Pipeline object.
 #[derive(Clone, Debug, PartialEq)]
