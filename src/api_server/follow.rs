@@ -308,13 +308,13 @@ fn is_expired(error: &watcher::Error) -> bool {
     matches!(error, watcher::Error::WatchError(status) if status.code == 410)
 }
 
-/// Whether a server that was asked for a streaming list says that it knows no such thing.
+/// Whether a server that was asked for a streaming list says that it cannot give one.
 ///
-/// It answers 422 or 400 when it has the feature turned off or its etcd cannot do it, and other implementations have
-/// answers of their own; a list is never wrong to try, unless the answer is about us or for this moment only.
+/// It answers 422 when it has the feature turned off, times out when its etcd cannot say how far it is, and other
+/// implementations have answers of their own. A list is never wrong to try, unless the answer is about us.
 fn refuses_streaming(error: &watcher::Error) -> bool {
     status(error).is_some_and(|status| {
-        (400..500).contains(&status.code) && !matches!(status.code, 401 | 403 | 404 | 410 | 429)
+        status.code >= 400 && !matches!(status.code, 401 | 403 | 404 | 410 | 429)
     })
 }
 
