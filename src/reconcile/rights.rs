@@ -40,6 +40,16 @@ const MAILBOX: [Right; 2] = [
 ];
 
 impl Part {
+    /// What its roles are called after it.
+    fn word(self) -> &'static str {
+        match self {
+            Self::Inventory => "inventory",
+            Self::Mailbox => "mailbox",
+            Self::Pipelines => "pipelines",
+            Self::Leases => "leases",
+        }
+    }
+
     /// Gives what it asks.
     pub fn rights(self) -> &'static [Right] {
         match self {
@@ -56,7 +66,7 @@ impl Part {
 pub struct Account {
     /// Its namespace, which is that of the leases too.
     pub namespace: String,
-    /// Its name, which the roles have too.
+    /// Its name, with which the names of the roles begin.
     pub name: String,
 }
 
@@ -64,35 +74,45 @@ pub struct Account {
 type Rules = BTreeMap<(&'static str, &'static str), BTreeSet<&'static str>>;
 
 /// Gives the roles, and what binds them to the account, in the order in which they are applied.
+///
+/// Each part has roles of its own, so that those for several API servers may meet on one.
 pub fn roles(parts: &BTreeSet<Part>, account: &Account) -> Vec<Value> {
-    let mut everywhere = Rules::new();
-    let mut within: BTreeMap<&str, Rules> = BTreeMap::new();
-    for right in parts.iter().flat_map(|part| part.rights()) {
-        let rules = match right.place {
-            Place::Everywhere => &mut everywhere,
-            Place::Namespace(namespace) => within.entry(namespace).or_default(),
-            Place::Own => within.entry(&account.namespace).or_default(),
+    parts
+        .iter()
+        .flat_map(|part| roles_of(*part, account))
+        .collect()
+}
+
+fn roles_of(part: Part, account: &Account) -> Vec<Value> {
+    let mut places: BTreeMap<Option<&str>, Rules> = BTreeMap::new();
+    for right in part.rights() {
+        let namespace = match right.place {
+            Place::Everywhere => None,
+            Place::Namespace(namespace) => Some(namespace),
+            Place::Own => Some(account.namespace.as_str()),
         };
+        let rules = places.entry(namespace).or_default();
         let verbs = rules.entry((right.group, right.resource)).or_default();
         verbs.extend(right.verbs);
     }
-    let mut all = Vec::new();
-    if !everywhere.is_empty() {
-        all.extend(role("ClusterRole", None, &everywhere, account));
-    }
-    for (namespace, rules) in within {
-        all.extend(role("Role", Some(namespace), &rules, account));
-    }
-    all
+    let name = format!("{}-{}", account.name, part.word());
+    let places = places.into_iter();
+    places
+        .flat_map(|(namespace, rules)| role(&name, namespace, &rules, account))
+        .collect()
 }
 
 /// A role and its binding.
-fn role(kind: &str, namespace: Option<&str>, rules: &Rules, account: &Account) -> [Value; 2] {
+fn role(name: &str, namespace: Option<&str>, rules: &Rules, account: &Account) -> [Value; 2] {
     const GROUP: &str = "rbac.authorization.k8s.io";
-    let mut metadata = json!({"name": account.name});
-    if let Some(namespace) = namespace {
-        metadata["namespace"] = namespace.into();
-    }
+    let mut metadata = json!({"name": name});
+    let kind = match namespace {
+        None => "ClusterRole",
+        Some(namespace) => {
+            metadata["namespace"] = namespace.into();
+            "Role"
+        }
+    };
     let version = format!("{GROUP}/v1");
     let rules: Vec<Value> = rules
         .iter()
@@ -106,7 +126,7 @@ fn role(kind: &str, namespace: Option<&str>, rules: &Rules, account: &Account) -
             "apiVersion": version,
             "kind": format!("{kind}Binding"),
             "metadata": metadata,
-            "roleRef": {"apiGroup": GROUP, "kind": kind, "name": account.name},
+            "roleRef": {"apiGroup": GROUP, "kind": kind, "name": name},
             "subjects": [{"kind": "ServiceAccount", "name": account.name, "namespace": account.namespace}],
         }),
     ]
