@@ -249,6 +249,7 @@ fn credentials_are_rotated_without_a_restart() {
 #[test]
 fn a_server_without_streaming_lists_and_with_a_short_memory_is_followed_too() {
     let its = need!(its(&[
+        "--feature-gates=WatchList=false",
         "--watch-cache=false",
         "--etcd-compaction-interval=1s"
     ]));
