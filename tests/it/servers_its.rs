@@ -13,9 +13,12 @@ use stellate::{
 };
 use tokio::{runtime::Runtime, time::timeout};
 
-use crate::support::{
-    folder, need,
-    servers::{ApiServer, Missing},
+use crate::{
+    servers_pipeline::stellate,
+    support::{
+        folder, need,
+        servers::{ApiServer, Missing},
+    },
 };
 
 /// An API server with OCM's CRDs and the namespace of the properties.
@@ -312,4 +315,98 @@ fn five_thousand_wecs_are_one_inventory() {
     });
     assert_eq!(told.inventory.unwrap().clusters.len(), COUNT);
     assert_eq!(told.generation, 2);
+}
+
+const POLICY: &str = "\
+apiVersion: control.kubestellar.io/v1alpha1
+kind: BindingPolicy
+metadata: {name: everywhere}
+spec:
+  clusterSelectors: [{matchLabels: {env: prod}}]
+  downsync: [{objectNames: [motd]}]
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: motd, namespace: default}
+data: {motd: hello}
+";
+
+#[test]
+fn a_person_sees_the_wecs_of_an_its_what_they_lack_and_what_they_get() {
+    let its = need!(its(&[]));
+    let prod = json!({"env": "prod"});
+    let mut stranger = managed_cluster("stranger", &prod);
+    stranger["spec"] = json!({"hubAcceptsClient": false});
+    for wec in [&stranger, &managed_cluster("ready", &prod)] {
+        its.apply(&wec.to_string());
+    }
+    its.apply(&managed_cluster("silent", &json!({})).to_string());
+    its.namespace("ready");
+    let condition = |name: &str| {
+        json!({
+            "type": name, "status": "True", "reason": "Told", "message": "",
+            "lastTransitionTime": "2026-01-01T00:00:00Z",
+        })
+    };
+    let conditions = ["ManagedClusterJoined", "ManagedClusterConditionAvailable"].map(condition);
+    let patch = format!("--patch={}", json!({"status": {"conditions": conditions}}));
+    its.kubectl_ok(&[
+        "patch",
+        "managedcluster",
+        "ready",
+        "--subresource=status",
+        "--type=merge",
+        &patch,
+    ]);
+
+    let source = folder("source");
+    fs::write(source.join("all.yaml"), POLICY).unwrap();
+    let (source, kubeconfig) = (source.display().to_string(), its.kubeconfig());
+    let kubeconfig = kubeconfig.display().to_string();
+    let cache = folder("cache");
+    let run = |arguments: &[&str]| {
+        let its = ["--its", "--kubeconfig", &kubeconfig, &source];
+        stellate(&cache, &[], &[arguments, &its].concat())
+    };
+    let told = run(&["clusters"]);
+    assert_eq!(told.code, 0, "{told:?}");
+    for command in [
+        "clusteradm accept --clusters stranger",
+        "kubectl create namespace silent",
+        "clusteradm join --hub-token … --hub-apiserver … --cluster-name silent",
+        "kubectl label managedcluster silent",
+    ] {
+        assert!(told.out.contains(command), "{command}: {}", told.out);
+    }
+    let listed = run(&["clusters", "-o", "json"]).report();
+    let ready = &listed["clusters"][0];
+    assert_eq!(ready["name"], "ready");
+    assert_eq!(ready["missing"], json!([]));
+    assert_eq!(
+        (&ready["mailbox"], &ready["available"], &ready["objects"]),
+        (&json!(true), &json!(true), &json!(1))
+    );
+
+    // A configuration names the ITS as well, and arguments are not needed then.
+    let configuration = json!({
+        "apiVersion": "gitops.kubestellar.io/v1alpha1", "kind": "Pipeline", "metadata": {"name": "shop"},
+        "spec": {
+            "source": {"folder": {"path": "."}},
+            "inventory": {"its": {"kubeconfig": kubeconfig, "context": "its1"}},
+        },
+    });
+    fs::write(
+        std::path::Path::new(&source).join("stellate.yaml"),
+        configuration.to_string(),
+    )
+    .unwrap();
+    let out = folder("out");
+    let out_text = out.display().to_string();
+    let rendered = stellate(&cache, &[], &["render", &source, "--out", &out_text]);
+    assert_eq!(rendered.code, 0, "{rendered:?}");
+    assert!(
+        out.join("clusters/ready/default/configmap-motd.yaml")
+            .exists()
+    );
+    assert!(!out.join("clusters/stranger/default").exists());
 }
