@@ -383,8 +383,9 @@ fn a_person_sees_the_wecs_of_an_its_what_they_lack_and_what_they_get() {
     assert_eq!(ready["name"], "ready");
     assert_eq!(ready["missing"], json!([]));
     assert_eq!(
+        // The ConfigMap and its Namespace.
         (&ready["mailbox"], &ready["available"], &ready["objects"]),
-        (&json!(true), &json!(true), &json!(1))
+        (&json!(true), &json!(true), &json!(2))
     );
 
     // A configuration names the ITS as well, and arguments are not needed then.
