@@ -23,10 +23,13 @@ use crate::{
 
 /// An API server with OCM's CRDs and the namespace of the properties.
 fn its(flags: &[&str]) -> Result<ApiServer, Missing> {
-    let its = ApiServer::start_with_flags("its1", flags)?;
-    its.apply_crds("ocm");
-    its.namespace(its::PROPERTIES_NAMESPACE);
-    Ok(its)
+    ApiServer::start_with_flags("its1", flags).map(made_its)
+}
+
+fn made_its(api: ApiServer) -> ApiServer {
+    api.apply_crds("ocm");
+    api.namespace(its::PROPERTIES_NAMESPACE);
+    api
 }
 
 fn runtime() -> Runtime {
@@ -274,6 +277,20 @@ fn a_server_without_streaming_lists_and_with_a_short_memory_is_followed_too() {
         lists > before,
         "the quiet watch was never told that it expired: {lists}"
     );
+}
+
+#[test]
+fn an_its_whose_etcd_is_too_old_for_streaming_lists_is_followed_too() {
+    let its = made_its(need!(ApiServer::start_on_old_etcd("its1")));
+    its.apply(&managed_cluster("fra1", &json!({"env": "prod"})).to_string());
+    let runtime = runtime();
+    let mut feed = feed(&runtime, its.kubeconfig(), Pace::default());
+    assert_eq!(synced(&runtime, &mut feed).clusters.len(), 1);
+    label(&its, "fra1", "env=test");
+    let told = known(&runtime, &mut feed, "the label", |known| {
+        labelled(known, "fra1", "env", "test")
+    });
+    assert!(told.synced && told.problem.is_none());
 }
 
 /// How often a kind was asked for in the namespace of the properties, as the server counts.
