@@ -253,8 +253,8 @@ impl<L: Listener> Session<L> {
 /// Doubles with every failure, up to a limit; by chance somewhat shorter, so that not all come back at once.
 fn wait(failures: u32, most: Duration) -> Duration {
     let doubled = LEAST_WAIT.saturating_mul(1 << failures.saturating_sub(1).min(16));
-    let chance = RandomState::new().hash_one(failures) % 50;
-    doubled.min(most).mul_f64((100 - chance) as f64 / 100.0)
+    let chance = u32::try_from(RandomState::new().hash_one(failures) % 50).unwrap_or_default();
+    doubled.min(most).mul_f64(f64::from(100 - chance) / 100.0)
 }
 
 async fn until(due: Option<Instant>) {
@@ -295,8 +295,8 @@ fn seconds(duration: Duration) -> u32 {
 /// What the server said, when it said something.
 fn status(error: &watcher::Error) -> Option<&Status> {
     match error {
-        watcher::Error::WatchError(status) => Some(status),
-        watcher::Error::InitialListFailed(kube::Error::Api(status))
+        watcher::Error::WatchError(status)
+        | watcher::Error::InitialListFailed(kube::Error::Api(status))
         | watcher::Error::WatchStartFailed(kube::Error::Api(status))
         | watcher::Error::WatchFailed(kube::Error::Api(status)) => Some(status),
         _ => None,

@@ -175,7 +175,7 @@ pub fn load(path: &str, text: &[u8]) -> Result<Vec<Written>, Vec<Diagnostic>> {
 ///
 /// # Errors
 /// What is wrong with it; its place is `pipelines/NAME`.
-pub fn from_object(name: &str, spec: &Value) -> Result<Written, Diagnostic> {
+pub fn from_object(name: &str, spec: &Value) -> Result<Written, Box<Diagnostic>> {
     // What else stands in such an object is the server's own.
     let document = serde_json::json!({
         "apiVersion": format!("{}/{}", Pipeline::GROUP, Pipeline::VERSION),
@@ -184,7 +184,7 @@ pub fn from_object(name: &str, spec: &Value) -> Result<Written, Diagnostic> {
         "spec": spec,
     });
     let place = Location::file(RepoPath::new(format!("pipelines/{name}")));
-    let pipeline = pipeline(&document).map_err(|error| error.diagnostic(place))?;
+    let pipeline = pipeline(&document).map_err(|error| Box::new(error.diagnostic(place)))?;
     Ok(Written {
         pipeline,
         document: 0,

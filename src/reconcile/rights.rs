@@ -15,7 +15,7 @@ use crate::inventory::its;
 pub enum Part {
     /// The inventory of an ITS.
     Inventory,
-    /// ManifestWorks in its mailbox namespaces, and what comes back in them and in WorkStatuses.
+    /// ManifestWorks in its mailbox namespaces, and what comes back in them and in `WorkStatus` objects.
     Mailbox,
     /// Pipelines as objects.
     Pipelines,

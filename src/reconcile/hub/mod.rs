@@ -139,7 +139,7 @@ impl Listener for Teller {
 
 fn hosted(object: DynamicObject) -> Hosted {
     let name = object.metadata.name.unwrap_or_default();
-    let written = config::from_object(&name, &object.data["spec"]).map_err(Box::new);
+    let written = config::from_object(&name, &object.data["spec"]);
     Hosted {
         uid: object.metadata.uid.unwrap_or_default(),
         generation: object.metadata.generation.unwrap_or_default(),

@@ -120,7 +120,7 @@ fn events(before: &PipelineStatus, after: &PipelineStatus) -> Vec<Event> {
     {
         let source = after.source_commit.as_deref().unwrap_or_default();
         let note = format!("source commit {source} is generated commit {commit}");
-        events.push(event(EventType::Normal, "Published", note));
+        events.push(event(EventType::Normal, "Published", &note));
     }
     for condition in &after.conditions {
         let turned = before.condition(&condition.name).is_none_or(|last| {
@@ -138,13 +138,13 @@ fn events(before: &PipelineStatus, after: &PipelineStatus) -> Vec<Event> {
         };
         let told = condition.status == worse || Some(condition.status.as_str()) == better;
         if turned && told {
-            events.push(event(kind, &condition.reason, condition.message.clone()));
+            events.push(event(kind, &condition.reason, &condition.message));
         }
     }
     events
 }
 
-fn event(kind: EventType, reason: &str, note: String) -> Event {
+fn event(kind: EventType, reason: &str, note: &str) -> Event {
     Event {
         type_: kind,
         reason: reason.to_owned(),
