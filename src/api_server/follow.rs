@@ -253,8 +253,8 @@ impl<L: Listener> Session<L> {
 /// Doubles with every failure, up to a limit; by chance somewhat shorter, so that not all come back at once.
 fn wait(failures: u32, most: Duration) -> Duration {
     let doubled = LEAST_WAIT.saturating_mul(1 << failures.saturating_sub(1).min(16));
-    let chance = RandomState::new().hash_one(failures) % 50;
-    doubled.min(most).mul_f64((100 - chance) as f64 / 100.0)
+    let chance = u32::try_from(RandomState::new().hash_one(failures) % 50).unwrap_or_default();
+    doubled.min(most).mul_f64(f64::from(100 - chance) / 100.0)
 }
 
 async fn until(due: Option<Instant>) {
@@ -295,8 +295,8 @@ fn seconds(duration: Duration) -> u32 {
 /// What the server said, when it said something.
 fn status(error: &watcher::Error) -> Option<&Status> {
     match error {
-        watcher::Error::WatchError(status) => Some(status),
-        watcher::Error::InitialListFailed(kube::Error::Api(status))
+        watcher::Error::WatchError(status)
+        | watcher::Error::InitialListFailed(kube::Error::Api(status))
         | watcher::Error::WatchStartFailed(kube::Error::Api(status))
         | watcher::Error::WatchFailed(kube::Error::Api(status)) => Some(status),
         _ => None,
@@ -308,13 +308,13 @@ fn is_expired(error: &watcher::Error) -> bool {
     matches!(error, watcher::Error::WatchError(status) if status.code == 410)
 }
 
-/// Whether a server that was asked for a streaming list says that it knows no such thing.
+/// Whether a server that was asked for a streaming list says that it cannot give one.
 ///
-/// It answers 422 or 400 when it has the feature turned off or its etcd cannot do it, and other implementations have
-/// answers of their own; a list is never wrong to try, unless the answer is about us or for this moment only.
+/// It answers 422 when it has the feature turned off, times out when its etcd cannot say how far it is, and other
+/// implementations have answers of their own. A list is never wrong to try, unless the answer is about us.
 fn refuses_streaming(error: &watcher::Error) -> bool {
     status(error).is_some_and(|status| {
-        (400..500).contains(&status.code) && !matches!(status.code, 401 | 403 | 404 | 410 | 429)
+        status.code >= 400 && !matches!(status.code, 401 | 403 | 404 | 410 | 429)
     })
 }
 

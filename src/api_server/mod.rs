@@ -12,10 +12,12 @@ use kube::config::{Config, InClusterError, KubeConfigOptions, Kubeconfig, Kubeco
 
 mod follow;
 mod objects;
+mod rights;
 mod trouble;
 
 pub use follow::{Event, Kind, Listener, Pace, Problem, follow};
 pub use objects::Objects;
+pub use rights::{Place, Right};
 pub use trouble::Trouble;
 
 /// How long a server may be silent before a connection counts as dead: longer than any watch without a word.

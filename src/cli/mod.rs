@@ -34,6 +34,7 @@ mod logs;
 mod lookup;
 mod problems;
 mod progress;
+mod rbac;
 mod remote;
 mod render;
 mod run;
@@ -98,6 +99,8 @@ enum Verb {
     Init(init::Arguments),
     /// Print the CustomResourceDefinitions of Stellate's own kinds
     Crds(crds::Arguments),
+    /// Print the least RBAC roles that let Stellate do its work on an API server
+    Rbac(rbac::Arguments),
     /// Print completions for a shell
     Completions(completions::Arguments),
     /// Render an example shop on twelve clusters into a repository made on the spot
@@ -162,6 +165,7 @@ fn run(verb: Verb, terminal: &Terminal) -> Result<Ending, CliError> {
         Verb::Clusters(arguments) => clusters::run(&arguments, terminal),
         Verb::Init(arguments) => init::run(&arguments, terminal),
         Verb::Crds(arguments) => crds::run(&arguments, terminal),
+        Verb::Rbac(arguments) => rbac::run(&arguments, terminal),
         Verb::Completions(arguments) => completions::run(&arguments, terminal),
         Verb::Demo(arguments) => demo::run(&arguments, terminal),
     }

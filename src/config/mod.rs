@@ -171,6 +171,26 @@ pub fn load(path: &str, text: &[u8]) -> Result<Vec<Written>, Vec<Diagnostic>> {
     Err(found)
 }
 
+/// Reads a pipeline as an API server holds it, by the same rules as a document of the file.
+///
+/// # Errors
+/// What is wrong with it; its place is `pipelines/NAME`.
+pub fn from_object(name: &str, spec: &Value) -> Result<Written, Box<Diagnostic>> {
+    // What else stands in such an object is the server's own.
+    let document = serde_json::json!({
+        "apiVersion": format!("{}/{}", Pipeline::GROUP, Pipeline::VERSION),
+        "kind": Pipeline::KIND,
+        "metadata": {"name": name},
+        "spec": spec,
+    });
+    let place = Location::file(RepoPath::new(format!("pipelines/{name}")));
+    let pipeline = pipeline(&document).map_err(|error| Box::new(error.diagnostic(place)))?;
+    Ok(Written {
+        pipeline,
+        document: 0,
+    })
+}
+
 /// Reads one document.
 fn pipeline(value: &Value) -> Result<Pipeline, ReadError> {
     let pipeline: Pipeline = read(value)?;

@@ -22,6 +22,7 @@ mod servers;
 mod servers_argocd;
 mod servers_examples;
 mod servers_flux;
+mod servers_hub;
 mod servers_its;
 mod servers_pipeline;
 mod servers_push;

@@ -13,17 +13,23 @@ use stellate::{
 };
 use tokio::{runtime::Runtime, time::timeout};
 
-use crate::support::{
-    folder, need,
-    servers::{ApiServer, Missing},
+use crate::{
+    servers_pipeline::stellate,
+    support::{
+        folder, need,
+        servers::{ApiServer, Missing},
+    },
 };
 
 /// An API server with OCM's CRDs and the namespace of the properties.
 fn its(flags: &[&str]) -> Result<ApiServer, Missing> {
-    let its = ApiServer::start_with_flags("its1", flags)?;
-    its.apply_crds("ocm");
-    its.namespace(its::PROPERTIES_NAMESPACE);
-    Ok(its)
+    ApiServer::start_with_flags("its1", flags).map(made_its)
+}
+
+fn made_its(api: ApiServer) -> ApiServer {
+    api.apply_crds("ocm");
+    api.namespace(its::PROPERTIES_NAMESPACE);
+    api
 }
 
 fn runtime() -> Runtime {
@@ -191,7 +197,8 @@ fn rights_that_are_taken_away_are_named_and_nothing_is_forgotten() {
     assert!(refused.inventory.is_none());
     let problem = refused.problem.unwrap();
     assert_eq!(problem.reason, "Forbidden");
-    for named in ["\"bot\"", "watch", "managedclusters"] {
+    // Which of the two watches is refused first is the server's affair.
+    for named in ["\"bot\"", "cannot watch resource"] {
         assert!(problem.message.contains(named), "{problem:?}");
     }
 
@@ -248,12 +255,14 @@ fn credentials_are_rotated_without_a_restart() {
 #[test]
 fn a_server_without_streaming_lists_and_with_a_short_memory_is_followed_too() {
     let its = need!(its(&[
+        "--feature-gates=WatchList=false",
         "--watch-cache=false",
         "--etcd-compaction-interval=1s"
     ]));
     let runtime = runtime();
     let mut feed = feed(&runtime, its.kubeconfig(), brisk());
     synced(&runtime, &mut feed);
+    let before = requests(&its, "LIST", "configmaps");
     for step in 0..8 {
         let name = format!("wec{step}");
         its.apply(&managed_cluster(&name, &json!({})).to_string());
@@ -265,9 +274,23 @@ fn a_server_without_streaming_lists_and_with_a_short_memory_is_followed_too() {
     }
     let lists = requests(&its, "LIST", "configmaps");
     assert!(
-        lists > 1,
+        lists > before,
         "the quiet watch was never told that it expired: {lists}"
     );
+}
+
+#[test]
+fn an_its_whose_etcd_is_too_old_for_streaming_lists_is_followed_too() {
+    let its = made_its(need!(ApiServer::start_on_old_etcd("its1")));
+    its.apply(&managed_cluster("fra1", &json!({"env": "prod"})).to_string());
+    let runtime = runtime();
+    let mut feed = feed(&runtime, its.kubeconfig(), Pace::default());
+    assert_eq!(synced(&runtime, &mut feed).clusters.len(), 1);
+    label(&its, "fra1", "env=test");
+    let told = known(&runtime, &mut feed, "the label", |known| {
+        labelled(known, "fra1", "env", "test")
+    });
+    assert!(told.synced && told.problem.is_none());
 }
 
 /// How often a kind was asked for in the namespace of the properties, as the server counts.
@@ -309,4 +332,99 @@ fn five_thousand_wecs_are_one_inventory() {
     });
     assert_eq!(told.inventory.unwrap().clusters.len(), COUNT);
     assert_eq!(told.generation, 2);
+}
+
+const POLICY: &str = "\
+apiVersion: control.kubestellar.io/v1alpha1
+kind: BindingPolicy
+metadata: {name: everywhere}
+spec:
+  clusterSelectors: [{matchLabels: {env: prod}}]
+  downsync: [{objectNames: [motd]}]
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: motd, namespace: default}
+data: {motd: hello}
+";
+
+#[test]
+fn a_person_sees_the_wecs_of_an_its_what_they_lack_and_what_they_get() {
+    let its = need!(its(&[]));
+    let prod = json!({"env": "prod"});
+    let mut stranger = managed_cluster("stranger", &prod);
+    stranger["spec"] = json!({"hubAcceptsClient": false});
+    for wec in [&stranger, &managed_cluster("ready", &prod)] {
+        its.apply(&wec.to_string());
+    }
+    its.apply(&managed_cluster("silent", &json!({})).to_string());
+    its.namespace("ready");
+    let condition = |name: &str| {
+        json!({
+            "type": name, "status": "True", "reason": "Told", "message": "",
+            "lastTransitionTime": "2026-01-01T00:00:00Z",
+        })
+    };
+    let conditions = ["ManagedClusterJoined", "ManagedClusterConditionAvailable"].map(condition);
+    let patch = format!("--patch={}", json!({"status": {"conditions": conditions}}));
+    its.kubectl_ok(&[
+        "patch",
+        "managedcluster",
+        "ready",
+        "--subresource=status",
+        "--type=merge",
+        &patch,
+    ]);
+
+    let source = folder("source");
+    fs::write(source.join("all.yaml"), POLICY).unwrap();
+    let (source, kubeconfig) = (source.display().to_string(), its.kubeconfig());
+    let kubeconfig = kubeconfig.display().to_string();
+    let cache = folder("cache");
+    let run = |arguments: &[&str]| {
+        let its = ["--its", "--kubeconfig", &kubeconfig, &source];
+        stellate(&cache, &[], &[arguments, &its].concat())
+    };
+    let told = run(&["clusters"]);
+    assert_eq!(told.code, 0, "{told:?}");
+    for command in [
+        "clusteradm accept --clusters stranger",
+        "kubectl create namespace silent",
+        "clusteradm join --hub-token … --hub-apiserver … --cluster-name silent",
+        "kubectl label managedcluster silent",
+    ] {
+        assert!(told.out.contains(command), "{command}: {}", told.out);
+    }
+    let listed = run(&["clusters", "-o", "json"]).report();
+    let ready = &listed["clusters"][0];
+    assert_eq!(ready["name"], "ready");
+    assert_eq!(ready["missing"], json!([]));
+    assert_eq!(
+        // The ConfigMap and its Namespace.
+        (&ready["mailbox"], &ready["available"], &ready["objects"]),
+        (&json!(true), &json!(true), &json!(2))
+    );
+
+    // A configuration names the ITS as well, and arguments are not needed then.
+    let configuration = json!({
+        "apiVersion": "gitops.kubestellar.io/v1alpha1", "kind": "Pipeline", "metadata": {"name": "shop"},
+        "spec": {
+            "source": {"folder": {"path": "."}},
+            "inventory": {"its": {"kubeconfig": kubeconfig, "context": "its1"}},
+        },
+    });
+    fs::write(
+        std::path::Path::new(&source).join("stellate.yaml"),
+        configuration.to_string(),
+    )
+    .unwrap();
+    let out = folder("out");
+    let out_text = out.display().to_string();
+    let rendered = stellate(&cache, &[], &["render", &source, "--out", &out_text]);
+    assert_eq!(rendered.code, 0, "{rendered:?}");
+    assert!(
+        out.join("clusters/ready/default/configmap-motd.yaml")
+            .exists()
+    );
+    assert!(!out.join("clusters/stranger/default").exists());
 }

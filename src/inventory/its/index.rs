@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use super::PROPERTIES_NAMESPACE;
 use crate::api_server::{Event, Kind, Objects};
 use crate::inventory::{Inventory, files};
-use crate::model::api::{ApiObject, ManagedCluster};
+use crate::model::api::{ApiObject as _, ManagedCluster};
 use crate::model::kinds::made_by_the_server;
 use crate::model::{BlobId, Diagnostic, Location, Manifest, ObjectKey, Origin, RepoPath};
 use crate::source::Control;

@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use tokio::sync::watch::{self, Receiver, Sender};
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::api_server::{Connection, Event, Listener, Pace, Problem, follow};
+use crate::api_server::{Connection, Event, Listener, Pace, Place, Problem, Right, follow};
 use crate::inventory::Inventory;
 use crate::model::Diagnostic;
 
@@ -26,6 +26,22 @@ pub use registration::{Registration, registrations};
 
 /// The namespace of the property ConfigMaps, each named after its WEC.
 pub const PROPERTIES_NAMESPACE: &str = "customization-properties";
+
+/// What a feed asks of the ITS. The right to list is for servers that serve no streaming lists.
+pub const RIGHTS: [Right; 2] = [
+    Right {
+        place: Place::Everywhere,
+        group: "cluster.open-cluster-management.io",
+        resource: "managedclusters",
+        verbs: &["list", "watch"],
+    },
+    Right {
+        place: Place::Namespace(PROPERTIES_NAMESPACE),
+        group: "",
+        resource: "configmaps",
+        verbs: &["list", "watch"],
+    },
+];
 
 /// What is known of an ITS.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::api_server::{Connection, Trouble, connect};
 use crate::model::ClusterName;
-use crate::model::api::{ApiObject, ManagedCluster};
+use crate::model::api::{ApiObject as _, ManagedCluster};
 
 /// How far the registration of a WEC got.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]

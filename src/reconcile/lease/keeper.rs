@@ -243,7 +243,8 @@ impl Task {
     /// Until the next look; by chance somewhat less, so that those who wait do not all come at once.
     fn pause(&self) -> Duration {
         let chance = RandomState::new().hash_one(&self.me) % 20;
-        let every = self.terms.every.mul_f64((100 - chance) as f64 / 100.0);
+        let chance = u32::try_from(chance).unwrap_or_default();
+        let every = self.terms.every.mul_f64(f64::from(100 - chance) / 100.0);
         match self.tenant.decide(self.now()) {
             Verdict::Yield(left) => every.min(left),
             _ => every,

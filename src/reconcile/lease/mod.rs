@@ -13,9 +13,19 @@
 
 use std::time::Duration;
 
+use crate::api_server::{Place, Right};
+
 mod keeper;
 
 pub use keeper::{Guard, Keeper, keep, unique_identity};
+
+/// What a keeper asks of the API server.
+pub const RIGHTS: [Right; 1] = [Right {
+    place: Place::Own,
+    group: "coordination.k8s.io",
+    resource: "leases",
+    verbs: &["create", "get", "update"],
+}];
 
 /// How long a lease is good for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -15,6 +15,7 @@ use crate::model::Scope;
 mod credentials;
 mod guard;
 mod hydrate;
+mod observed;
 mod output;
 mod quantity;
 mod source;
@@ -25,6 +26,7 @@ pub use credentials::{
 };
 pub use guard::{Guard, SecretsRule};
 pub use hydrate::{Helm, Hydrate, Kustomize};
+pub use observed::{Condition, PipelineStatus};
 pub use output::{BranchOutput, FolderOutput, Layout, MailboxOutput, Output};
 pub use quantity::{Bytes, Interval, Limit};
 pub use source::{ApiServer, FileInventory, FolderSource, GitSource, Inventory, Source, WdsSource};
@@ -40,6 +42,14 @@ pub use status::{
     kind = "Pipeline",
     plural = "pipelines",
     derive = "PartialEq",
+    status = "PipelineStatus",
+    printcolumn = r#"{"name": "Ready", "type": "string", "jsonPath": ".status.conditions[?(@.type=='Ready')].status"}"#,
+    printcolumn = r#"{"name": "Reason", "type": "string", "jsonPath": ".status.conditions[?(@.type=='Ready')].reason"}"#,
+    printcolumn = r#"{"name": "Commit", "type": "string", "jsonPath": ".status.sourceCommit"}"#,
+    printcolumn = r#"{"name": "WECs", "type": "string", "jsonPath": ".status.summary"}"#,
+    printcolumn = r#"{"name": "Generated", "type": "string", "jsonPath": ".status.generatedCommit", "priority": 1}"#,
+    printcolumn = r#"{"name": "Message", "type": "string", "jsonPath": ".status.conditions[?(@.type=='Ready')].message", "priority": 1}"#,
+    printcolumn = r#"{"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}"#,
     doc = "One source, one inventory, its outputs and its status sinks."
 )]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

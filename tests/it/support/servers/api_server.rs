@@ -32,12 +32,17 @@ const KUBE_APISERVER: &str = "kube-apiserver";
 impl ApiServer {
     /// A control plane of the test's own. `name` is the name of its context.
     pub(crate) fn start(name: &str) -> Result<Self, Missing> {
-        Self::start_with(name, &[], &[])
+        Self::start_with(name, "etcd", &[], &[])
     }
 
     /// The same with more flags for kube-apiserver; of two for one thing the later counts.
     pub(crate) fn start_with_flags(name: &str, flags: &[&str]) -> Result<Self, Missing> {
-        Self::start_with(name, &[], flags)
+        Self::start_with(name, "etcd", &[], flags)
+    }
+
+    /// The same on an etcd from before 3.5.8.
+    pub(crate) fn start_on_old_etcd(name: &str) -> Result<Self, Missing> {
+        Self::start_with(name, "etcd-old", &[], &[])
     }
 
     /// The same with some of Kubernetes' own controllers, by the names that kube-controller-manager gives them. Without
@@ -47,17 +52,23 @@ impl ApiServer {
         name: &str,
         controllers: &[&str],
     ) -> Result<Self, Missing> {
-        Self::start_with(name, controllers, &[])
+        Self::start_with(name, "etcd", controllers, &[])
     }
 
-    fn start_with(name: &str, controllers: &[&str], flags: &[&str]) -> Result<Self, Missing> {
-        require(SERVER, &["etcd", "kubernetes"])?;
+    /// `store` is the etcd: group and program of one name.
+    fn start_with(
+        name: &str,
+        store: &str,
+        controllers: &[&str],
+        flags: &[&str],
+    ) -> Result<Self, Missing> {
+        require(SERVER, &[store, "kubernetes"])?;
         let folder = crate::support::folder(name);
         let (port, token) = (free_port(), secret());
         make_signing_key(&folder.join("service-accounts.key"))?;
         let administrator = format!("{token},admin,admin-uid,\"system:masters\"\n");
         fs::write(folder.join("tokens.csv"), administrator).unwrap();
-        let (etcd_url, etcd) = etcd(&folder);
+        let (etcd_url, etcd) = etcd(store, &folder);
         let flags: Vec<String> = flags.iter().map(|&flag| flag.to_owned()).collect();
         let server = kube_apiserver(&folder, port, &etcd_url, &flags);
         let name = name.to_owned();
@@ -273,10 +284,10 @@ impl ApiServer {
 }
 
 /// Starts etcd without a care for power cuts; gives its address.
-fn etcd(folder: &Path) -> (String, Server) {
+fn etcd(store: &str, folder: &Path) -> (String, Server) {
     let clients = format!("http://127.0.0.1:{}", free_port());
     let peers = format!("http://127.0.0.1:{}", free_port());
-    let mut command = Command::new(program("etcd"));
+    let mut command = Command::new(program(store));
     command
         .args(["--name=only", "--unsafe-no-fsync", "--data-dir=data/etcd"])
         .arg(format!("--listen-client-urls={clients}"))
