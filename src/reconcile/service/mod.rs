@@ -43,7 +43,6 @@ mod sinks;
 mod tests;
 mod worker;
 
-pub use access::access;
 pub use plan::Plan;
 pub use previews::{Preview, PullRequest};
 pub use queue::{Orders, Wake};
@@ -71,6 +70,7 @@ pub struct Service {
     running: Mutex<BTreeMap<String, Running>>,
     clerk: clerk::Clerk,
     metrics: Metrics,
+    keys: access::Keys,
     options: Options,
 }
 
@@ -126,6 +126,7 @@ impl Service {
             running: Mutex::new(BTreeMap::new()),
             clerk: clerk::Clerk::new(options.cache.join("journal")),
             metrics: Metrics::default(),
+            keys: access::Keys::new(options.runtime.clone()),
             options,
         });
         clerk::start(&service);

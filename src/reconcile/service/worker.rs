@@ -9,12 +9,12 @@ use git2::Repository;
 use jiff::Timestamp;
 use tokio::sync::watch::Receiver;
 
-use super::access::access;
+use super::access::AccessError;
 use super::previews::{Previewer, PullRequest};
 use super::queue::{Orders, Wake};
 use super::{Plan, Service, lock, record, schedule};
-use crate::config::{Place, ResolvedOutput};
-use crate::git::{GitError, RemoteUrl, Scheme};
+use crate::config::{Login, Place, ResolvedOutput};
+use crate::git::{Access, GitError, RemoteUrl, Scheme};
 use crate::inventory::its;
 use crate::reconcile::request::InventorySource;
 use crate::reconcile::{
@@ -97,7 +97,9 @@ enum RunError {
         help: String,
     },
     #[error(transparent)]
-    Access(#[from] GitError),
+    Access(#[from] AccessError),
+    #[error(transparent)]
+    Address(#[from] GitError),
     #[error(transparent)]
     Render(#[from] RenderError),
     #[error(transparent)]
@@ -111,6 +113,7 @@ impl RunError {
         match self {
             Self::NoInventory { reason, .. } => reason,
             Self::Access(error) => error.reason(),
+            Self::Address(error) => error.reason(),
             Self::Render(error) => error.reason(),
             Self::Deliver(error) => error.reason(),
             Self::Relay { .. } => "CacheUnwritable",
@@ -120,7 +123,8 @@ impl RunError {
     fn help(&self) -> Option<String> {
         match self {
             Self::NoInventory { help, .. } => Some(help.clone()),
-            Self::Access(error) => Some(error.help().to_owned()),
+            Self::Access(error) => Some(error.help()),
+            Self::Address(error) => Some(error.help().to_owned()),
             Self::Render(error) => error.help(),
             Self::Deliver(error) => error.help(),
             Self::Relay { .. } => Some("choose another folder with --cache-dir".to_owned()),
@@ -278,8 +282,16 @@ impl Worker {
             committed,
             inventory: self.inventory()?,
             settings: resolved.settings.clone(),
-            access: access(resolved.credentials.as_ref())?,
+            access: self.access(resolved.credentials.as_ref(), self.plan.url().as_ref())?,
         })
+    }
+
+    fn access(
+        &self,
+        login: Option<&Login>,
+        remote: Option<&RemoteUrl>,
+    ) -> Result<Access, AccessError> {
+        self.service.keys.access(login, remote)
     }
 
     /// The last good inventory of the ITS, however old; the source's own when there is no ITS.
@@ -359,11 +371,17 @@ impl Worker {
         let mut deliveries = Vec::new();
         for output in &self.plan.resolved.outputs {
             let (destination, login) = self.destination(output)?;
+            let target = match &destination {
+                Destination::Branch {
+                    push: Some(target), ..
+                } => Some(target.clone()),
+                _ => None,
+            };
             let options = DeliveryOptions {
                 allow_removals: orders.release.is_some() && orders.release == commit,
                 strict: rendering.settings.strict,
                 guard: rendering.settings.guard.clone(),
-                access: access(login)?,
+                access: self.access(login, target.as_ref())?,
                 ..DeliveryOptions::default()
             };
             let mut memory = lock(&self.memory);
@@ -375,7 +393,7 @@ impl Worker {
     fn destination<'a>(
         &'a self,
         output: &'a ResolvedOutput,
-    ) -> Result<(Destination, Option<&'a crate::config::Login>), RunError> {
+    ) -> Result<(Destination, Option<&'a Login>), RunError> {
         let reader = self.plan.resolved.credentials.as_ref();
         Ok(match output {
             ResolvedOutput::Folder(path) => (Destination::Folder(path.clone()), reader),
