@@ -2,7 +2,7 @@
 //!
 //! A watch that breaks is begun again, with back-off, for ever; until it has caught up, what was seen before stands.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures::{Stream, StreamExt as _, stream};
 use kube::runtime::watcher::{self, Event};
@@ -52,6 +52,7 @@ pub fn watch(client: Client, owner: Owner, with_statuses: bool) -> impl Stream<I
         mailboxes: Mailboxes::default(),
         fresh: None,
         fresh_statuses: None,
+        said: BTreeMap::new(),
     };
     let seen = stream::select(works, statuses);
     seen.scan(view, |view, seen| {
@@ -68,6 +69,8 @@ struct View {
     /// What a list under way has shown so far.
     fresh: Option<Vec<ManifestWork>>,
     fresh_statuses: Option<Vec<WorkStatus>>,
+    /// What each WEC said last.
+    said: BTreeMap<ClusterName, Report>,
 }
 
 impl View {
@@ -98,7 +101,8 @@ impl View {
                 });
                 let mut sights: Vec<Sight> = gone.collect();
                 sights.extend(fresh.iter().filter_map(|work| self.sight(work)));
-                sights.extend(self.reports(self.mailboxes.clusters().cloned().collect()));
+                let clusters = self.mailboxes.clusters().cloned().collect();
+                sights.extend(self.reports(clusters));
                 sights
             }
             Event::Apply(work) => {
@@ -143,8 +147,14 @@ impl View {
         Some(Sight::Work(cluster, work.part.place(), Some(work)))
     }
 
-    fn reports(&self, clusters: BTreeSet<ClusterName>) -> Vec<Sight> {
-        let reports = clusters.iter().filter_map(|cluster| self.mailboxes.report(cluster));
-        reports.map(Sight::Report).collect()
+    fn reports(&mut self, clusters: BTreeSet<ClusterName>) -> Vec<Sight> {
+        let mut sights = Vec::new();
+        for report in clusters.iter().filter_map(|cluster| self.mailboxes.report(cluster)) {
+            if self.said.get(&report.cluster) != Some(&report) {
+                self.said.insert(report.cluster.clone(), report.clone());
+                sights.push(Sight::Report(report));
+            }
+        }
+        sights
     }
 }
