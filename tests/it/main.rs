@@ -23,6 +23,7 @@ mod servers_argocd;
 mod servers_examples;
 mod servers_flux;
 mod servers_its;
+mod servers_mailbox;
 mod servers_pipeline;
 mod servers_push;
 mod servers_status;

@@ -15,6 +15,7 @@ use tokio::sync::Semaphore;
 use super::Owner;
 use super::shape::{Part, Place};
 use super::standing::{FIELD_MANAGER, Standing, StandingWork};
+use crate::api_server::Trouble;
 use crate::model::api::ManifestWork;
 use crate::model::{ClusterName, Diagnostic};
 
@@ -290,7 +291,7 @@ fn classify(error: kube::Error, cluster: &str, work: &str) -> MailboxError {
     let status = match error {
         kube::Error::Api(status) => status,
         kube::Error::Auth(_) => return MailboxError::Forbidden("the credentials cannot be used".into()),
-        other => return MailboxError::Unavailable(other.to_string()),
+        other => return MailboxError::Unavailable(Trouble::of(&other).message),
     };
     let of = |kind: &str| status.details.as_ref().is_some_and(|details| details.kind == kind);
     let message = status.message.clone();
