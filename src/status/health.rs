@@ -49,15 +49,24 @@ fn deployment(object: &Value) -> (Health, String) {
     if let Some(outdated) = seen(object) {
         return outdated;
     }
-    if let Some((_, message)) = condition(object, "ReplicaFailure").filter(|found| found.0 == "True") {
+    if let Some((_, message)) =
+        condition(object, "ReplicaFailure").filter(|found| found.0 == "True")
+    {
         return degraded(message);
     }
     let progress = conditions(object).find(|found| found["type"] == "Progressing");
     if let Some(found) = progress.filter(|found| found["reason"] == "ProgressDeadlineExceeded") {
-        return degraded(found["message"].as_str().unwrap_or("its progress deadline is exceeded"));
+        return degraded(
+            found["message"]
+                .as_str()
+                .unwrap_or("its progress deadline is exceeded"),
+        );
     }
     let (wanted, updated) = (replicas(object), count(object, "updatedReplicas"));
-    let (all, available) = (count(object, "replicas"), count(object, "availableReplicas"));
+    let (all, available) = (
+        count(object, "replicas"),
+        count(object, "availableReplicas"),
+    );
     if updated < wanted {
         return progressing(&format!("{updated} of {wanted} replicas are updated"));
     }
@@ -83,7 +92,10 @@ fn stateful_set(object: &Value) -> (Health, String) {
         return healthy();
     }
     let updated = count(object, "updatedReplicas");
-    if let Some(partition) = strategy["rollingUpdate"]["partition"].as_i64().filter(|&partition| partition > 0) {
+    if let Some(partition) = strategy["rollingUpdate"]["partition"]
+        .as_i64()
+        .filter(|&partition| partition > 0)
+    {
         let due = (wanted - partition).max(0);
         return if updated < due {
             progressing(&format!("{updated} of {due} replicas are updated"))
@@ -102,7 +114,10 @@ fn daemon_set(object: &Value) -> (Health, String) {
         return outdated;
     }
     // The controller writes this number always, also when it is 0.
-    if object["status"]["desiredNumberScheduled"].as_i64().is_none() {
+    if object["status"]["desiredNumberScheduled"]
+        .as_i64()
+        .is_none()
+    {
         return progressing("it has not been scheduled yet");
     }
     let wanted = count(object, "desiredNumberScheduled");
@@ -121,7 +136,9 @@ fn replica_set(object: &Value) -> (Health, String) {
     if let Some(outdated) = seen(object) {
         return outdated;
     }
-    if let Some((_, message)) = condition(object, "ReplicaFailure").filter(|found| found.0 == "True") {
+    if let Some((_, message)) =
+        condition(object, "ReplicaFailure").filter(|found| found.0 == "True")
+    {
         return degraded(message);
     }
     let (wanted, available) = (replicas(object), count(object, "availableReplicas"));
@@ -134,7 +151,11 @@ fn replica_set(object: &Value) -> (Health, String) {
 fn job(object: &Value) -> (Health, String) {
     let is = |name: &str| condition(object, name).filter(|found| found.0 == "True");
     if let Some((_, message)) = is("Failed") {
-        return degraded(if message.is_empty() { "it failed" } else { message });
+        return degraded(if message.is_empty() {
+            "it failed"
+        } else {
+            message
+        });
     }
     if is("Complete").is_some() {
         return healthy();
@@ -148,12 +169,17 @@ fn job(object: &Value) -> (Health, String) {
 fn pod(object: &Value) -> (Health, String) {
     let message = text(object, "message");
     let waiting = object["status"]["containerStatuses"].as_array();
-    let waiting = waiting.into_iter().flatten().map(|status| &status["state"]["waiting"]);
+    let waiting = waiting
+        .into_iter()
+        .flatten()
+        .map(|status| &status["state"]["waiting"]);
     let stuck = waiting.into_iter().find(|waiting| {
         let reason = waiting["reason"].as_str().unwrap_or("");
         reason.starts_with("Err") || reason.ends_with("Error") || reason.ends_with("BackOff")
     });
-    if let Some(waiting) = stuck.filter(|_| object["spec"]["restartPolicy"].as_str().unwrap_or("Always") == "Always") {
+    if let Some(waiting) =
+        stuck.filter(|_| object["spec"]["restartPolicy"].as_str().unwrap_or("Always") == "Always")
+    {
         let said = waiting["message"].as_str().or(waiting["reason"].as_str());
         return degraded(said.unwrap_or("a container does not start"));
     }
@@ -164,7 +190,11 @@ fn pod(object: &Value) -> (Health, String) {
         "Running" => match condition(object, "Ready") {
             Some(("True", _)) => healthy(),
             // A pod that runs to its end is never ready for long.
-            _ if matches!(object["spec"]["restartPolicy"].as_str(), Some("OnFailure" | "Never")) => {
+            _ if matches!(
+                object["spec"]["restartPolicy"].as_str(),
+                Some("OnFailure" | "Never")
+            ) =>
+            {
                 progressing("it runs")
             }
             Some((_, message)) if !message.is_empty() => progressing(message),
@@ -203,7 +233,11 @@ fn autoscaler(object: &Value) -> (Health, String) {
     for found in conditions(object) {
         let is_bad = matches!(
             found["reason"].as_str().unwrap_or(""),
-            "FailedGetScale" | "FailedUpdateScale" | "FailedGetResourceMetric" | "InvalidSelector" | "InvalidMetricSourceType"
+            "FailedGetScale"
+                | "FailedUpdateScale"
+                | "FailedGetResourceMetric"
+                | "InvalidSelector"
+                | "InvalidMetricSourceType"
         );
         if is_bad && found["status"] == "False" {
             return degraded(found["message"].as_str().unwrap_or("it cannot scale"));
@@ -219,7 +253,9 @@ fn definition(object: &Value) -> (Health, String) {
     if condition(object, "Terminating").is_some_and(|found| found.0 == "True") {
         return degraded("it is being deleted on the WEC");
     }
-    if let Some((_, message)) = condition(object, "NamesAccepted").filter(|found| found.0 == "False") {
+    if let Some((_, message)) =
+        condition(object, "NamesAccepted").filter(|found| found.0 == "False")
+    {
         return degraded(message);
     }
     match condition(object, "Established") {
@@ -233,7 +269,10 @@ fn custom(object: &Value) -> (Health, String) {
     if let Some((_, message)) = condition(object, "Stalled").filter(|found| found.0 == "True") {
         return degraded(message);
     }
-    if let Some(outdated) = object["status"]["observedGeneration"].as_i64().and_then(|_| seen(object)) {
+    if let Some(outdated) = object["status"]["observedGeneration"]
+        .as_i64()
+        .and_then(|_| seen(object))
+    {
         return outdated;
     }
     if let Some((_, message)) = condition(object, "Reconciling").filter(|found| found.0 == "True") {
@@ -269,13 +308,19 @@ fn text<'v>(object: &'v Value, name: &str) -> &'v str {
 }
 
 fn conditions(object: &Value) -> impl Iterator<Item = &Value> {
-    object["status"]["conditions"].as_array().into_iter().flatten()
+    object["status"]["conditions"]
+        .as_array()
+        .into_iter()
+        .flatten()
 }
 
 /// Status and message of a condition.
 fn condition<'v>(object: &'v Value, name: &str) -> Option<(&'v str, &'v str)> {
     let found = conditions(object).find(|found| found["type"] == name)?;
-    Some((found["status"].as_str()?, found["message"].as_str().unwrap_or("")))
+    Some((
+        found["status"].as_str()?,
+        found["message"].as_str().unwrap_or(""),
+    ))
 }
 
 fn healthy() -> (Health, String) {
@@ -324,21 +369,28 @@ mod tests {
         let mut stuck = rolled.clone();
         stuck["status"]["conditions"] = json!([{"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"}]);
         let mut failing = rolled.clone();
-        failing["status"]["conditions"] = json!([{"type": "ReplicaFailure", "status": "True", "message": "quota"}]);
+        failing["status"]["conditions"] =
+            json!([{"type": "ReplicaFailure", "status": "True", "message": "quota"}]);
         let mut paused = rolled.clone();
         paused["spec"]["paused"] = json!(true);
-        check(("apps", "Deployment"), &[
-            (rolled.clone(), Healthy),
-            (with("/status/observedGeneration", json!(1)), Progressing),
-            (with("/status/updatedReplicas", json!(2)), Progressing),
-            (with("/status/replicas", json!(4)), Progressing),
-            (with("/status/availableReplicas", json!(null)), Progressing),
-            (json!({"metadata": {"generation": 1}, "spec": {"replicas": 0}, "status": {"observedGeneration": 1}}), Healthy),
-            (json!({}), Progressing),
-            (stuck, Degraded),
-            (failing, Degraded),
-            (paused, Suspended),
-        ]);
+        check(
+            ("apps", "Deployment"),
+            &[
+                (rolled.clone(), Healthy),
+                (with("/status/observedGeneration", json!(1)), Progressing),
+                (with("/status/updatedReplicas", json!(2)), Progressing),
+                (with("/status/replicas", json!(4)), Progressing),
+                (with("/status/availableReplicas", json!(null)), Progressing),
+                (
+                    json!({"metadata": {"generation": 1}, "spec": {"replicas": 0}, "status": {"observedGeneration": 1}}),
+                    Healthy,
+                ),
+                (json!({}), Progressing),
+                (stuck, Degraded),
+                (failing, Degraded),
+                (paused, Suspended),
+            ],
+        );
     }
 
     #[test]
@@ -349,118 +401,183 @@ mod tests {
         };
         let mut partitioned = set(2, "a");
         partitioned["spec"]["updateStrategy"] = json!({"rollingUpdate": {"partition": 1}});
-        check(("apps", "StatefulSet"), &[
-            (set(2, "b"), Healthy),
-            (set(1, "b"), Progressing),
-            (set(2, "a"), Progressing),
-            (partitioned, Healthy),
-        ]);
+        check(
+            ("apps", "StatefulSet"),
+            &[
+                (set(2, "b"), Healthy),
+                (set(1, "b"), Progressing),
+                (set(2, "a"), Progressing),
+                (partitioned, Healthy),
+            ],
+        );
         let set = |updated: i64, available: i64| {
             json!({"status": {"observedGeneration": 1, "desiredNumberScheduled": 3,
                 "updatedNumberScheduled": updated, "numberAvailable": available}})
         };
-        check(("apps", "DaemonSet"), &[
-            (set(3, 3), Healthy),
-            (set(2, 3), Progressing),
-            (set(3, 2), Progressing),
-            (json!({"status": {"observedGeneration": 1, "desiredNumberScheduled": 0}}), Healthy),
-            (json!({"status": {}}), Progressing),
-        ]);
-        check(("apps", "ReplicaSet"), &[
-            (json!({"status": {"observedGeneration": 1, "availableReplicas": 1}}), Healthy),
-            (json!({"spec": {"replicas": 2}, "status": {"observedGeneration": 1, "availableReplicas": 1}}), Progressing),
-        ]);
+        check(
+            ("apps", "DaemonSet"),
+            &[
+                (set(3, 3), Healthy),
+                (set(2, 3), Progressing),
+                (set(3, 2), Progressing),
+                (
+                    json!({"status": {"observedGeneration": 1, "desiredNumberScheduled": 0}}),
+                    Healthy,
+                ),
+                (json!({"status": {}}), Progressing),
+            ],
+        );
+        check(
+            ("apps", "ReplicaSet"),
+            &[
+                (
+                    json!({"status": {"observedGeneration": 1, "availableReplicas": 1}}),
+                    Healthy,
+                ),
+                (
+                    json!({"spec": {"replicas": 2}, "status": {"observedGeneration": 1, "availableReplicas": 1}}),
+                    Progressing,
+                ),
+            ],
+        );
     }
 
     #[test]
     fn jobs_run_to_their_end() {
-        check(("batch", "Job"), &[
-            (conditions(&[("Complete", "True")]), Healthy),
-            (conditions(&[("Failed", "True")]), Degraded),
-            (conditions(&[("Suspended", "True")]), Suspended),
-            (json!({"status": {"active": 1}}), Progressing),
-        ]);
-        check(("batch", "CronJob"), &[
-            (json!({"spec": {}}), Healthy),
-            (json!({"spec": {"suspend": true}}), Suspended),
-        ]);
+        check(
+            ("batch", "Job"),
+            &[
+                (conditions(&[("Complete", "True")]), Healthy),
+                (conditions(&[("Failed", "True")]), Degraded),
+                (conditions(&[("Suspended", "True")]), Suspended),
+                (json!({"status": {"active": 1}}), Progressing),
+            ],
+        );
+        check(
+            ("batch", "CronJob"),
+            &[
+                (json!({"spec": {}}), Healthy),
+                (json!({"spec": {"suspend": true}}), Suspended),
+            ],
+        );
     }
 
     #[test]
     fn a_pod_that_cannot_start_is_degraded() {
-        let waiting = |reason: &str| {
-            json!({"status": {"phase": "Pending", "containerStatuses": [{"state": {"waiting": {"reason": reason}}}]}})
-        };
-        let running = |ready: &str| {
-            json!({"status": {"phase": "Running", "conditions": [{"type": "Ready", "status": ready}]}})
-        };
-        check(("", "Pod"), &[
-            (waiting("ImagePullBackOff"), Degraded),
-            (waiting("ContainerCreating"), Progressing),
-            (running("True"), Healthy),
-            (running("False"), Progressing),
-            (json!({"status": {"phase": "Succeeded"}}), Healthy),
-            (json!({"status": {"phase": "Failed"}}), Degraded),
-            (json!({}), Progressing),
-        ]);
+        let waiting = |reason: &str| json!({"status": {"phase": "Pending", "containerStatuses": [{"state": {"waiting": {"reason": reason}}}]}});
+        let running = |ready: &str| json!({"status": {"phase": "Running", "conditions": [{"type": "Ready", "status": ready}]}});
+        check(
+            ("", "Pod"),
+            &[
+                (waiting("ImagePullBackOff"), Degraded),
+                (waiting("ContainerCreating"), Progressing),
+                (running("True"), Healthy),
+                (running("False"), Progressing),
+                (json!({"status": {"phase": "Succeeded"}}), Healthy),
+                (json!({"status": {"phase": "Failed"}}), Degraded),
+                (json!({}), Progressing),
+            ],
+        );
     }
 
     #[test]
     fn what_waits_for_others_progresses() {
         let given = json!({"spec": {"type": "LoadBalancer"}, "status": {"loadBalancer": {"ingress": [{"ip": "10.0.0.1"}]}}});
-        check(("", "Service"), &[
-            (given.clone(), Healthy),
-            (json!({"spec": {"type": "LoadBalancer"}, "status": {"loadBalancer": {}}}), Progressing),
-            (json!({"spec": {"type": "ClusterIP"}}), Healthy),
-        ]);
-        check(("networking.k8s.io", "Ingress"), &[(given, Healthy), (json!({}), Progressing)]);
+        check(
+            ("", "Service"),
+            &[
+                (given.clone(), Healthy),
+                (
+                    json!({"spec": {"type": "LoadBalancer"}, "status": {"loadBalancer": {}}}),
+                    Progressing,
+                ),
+                (json!({"spec": {"type": "ClusterIP"}}), Healthy),
+            ],
+        );
+        check(
+            ("networking.k8s.io", "Ingress"),
+            &[(given, Healthy), (json!({}), Progressing)],
+        );
         let claim = |phase: &str| json!({"status": {"phase": phase}});
-        check(("", "PersistentVolumeClaim"), &[
-            (claim("Bound"), Healthy),
-            (claim("Pending"), Progressing),
-            (claim("Lost"), Degraded),
-        ]);
+        check(
+            ("", "PersistentVolumeClaim"),
+            &[
+                (claim("Bound"), Healthy),
+                (claim("Pending"), Progressing),
+                (claim("Lost"), Degraded),
+            ],
+        );
         let failing = json!({"status": {"conditions": [
             {"type": "AbleToScale", "status": "True"},
             {"type": "ScalingActive", "status": "False", "reason": "FailedGetResourceMetric", "message": "no metrics"}]}});
-        check(("autoscaling", "HorizontalPodAutoscaler"), &[
-            (conditions(&[("AbleToScale", "True")]), Healthy),
-            (failing, Degraded),
-            (json!({}), Progressing),
-        ]);
+        check(
+            ("autoscaling", "HorizontalPodAutoscaler"),
+            &[
+                (conditions(&[("AbleToScale", "True")]), Healthy),
+                (failing, Degraded),
+                (json!({}), Progressing),
+            ],
+        );
     }
 
     #[test]
     fn definitions_and_services_of_the_api_are_judged_by_their_conditions() {
-        check(("apiextensions.k8s.io", "CustomResourceDefinition"), &[
-            (conditions(&[("Established", "True"), ("NamesAccepted", "True")]), Healthy),
-            (conditions(&[("NamesAccepted", "False")]), Degraded),
-            (json!({}), Progressing),
-        ]);
-        check(("apiregistration.k8s.io", "APIService"), &[
-            (conditions(&[("Available", "True")]), Healthy),
-            (conditions(&[("Available", "False")]), Progressing),
-        ]);
-        check(("policy", "PodDisruptionBudget"), &[
-            (json!({"metadata": {"generation": 1}, "status": {"observedGeneration": 1}}), Healthy),
-            (json!({"metadata": {"generation": 2}, "status": {"observedGeneration": 1}}), Progressing),
-        ]);
+        check(
+            ("apiextensions.k8s.io", "CustomResourceDefinition"),
+            &[
+                (
+                    conditions(&[("Established", "True"), ("NamesAccepted", "True")]),
+                    Healthy,
+                ),
+                (conditions(&[("NamesAccepted", "False")]), Degraded),
+                (json!({}), Progressing),
+            ],
+        );
+        check(
+            ("apiregistration.k8s.io", "APIService"),
+            &[
+                (conditions(&[("Available", "True")]), Healthy),
+                (conditions(&[("Available", "False")]), Progressing),
+            ],
+        );
+        check(
+            ("policy", "PodDisruptionBudget"),
+            &[
+                (
+                    json!({"metadata": {"generation": 1}, "status": {"observedGeneration": 1}}),
+                    Healthy,
+                ),
+                (
+                    json!({"metadata": {"generation": 2}, "status": {"observedGeneration": 1}}),
+                    Progressing,
+                ),
+            ],
+        );
     }
 
     #[test]
     fn a_custom_resource_says_itself_whether_it_is_ready() {
         let outdated = json!({"metadata": {"generation": 2}, "status": {"observedGeneration": 1,
             "conditions": [{"type": "Ready", "status": "True"}]}});
-        check(("db.example.com", "Cluster"), &[
-            (conditions(&[("Ready", "True")]), Healthy),
-            (conditions(&[("Ready", "False")]), Degraded),
-            (conditions(&[("Ready", "Unknown")]), Progressing),
-            (conditions(&[("Available", "False")]), Degraded),
-            (conditions(&[("Stalled", "True"), ("Ready", "True")]), Degraded),
-            (conditions(&[("Reconciling", "True"), ("Ready", "False")]), Progressing),
-            (json!({}), Healthy),
-            (outdated, Progressing),
-        ]);
+        check(
+            ("db.example.com", "Cluster"),
+            &[
+                (conditions(&[("Ready", "True")]), Healthy),
+                (conditions(&[("Ready", "False")]), Degraded),
+                (conditions(&[("Ready", "Unknown")]), Progressing),
+                (conditions(&[("Available", "False")]), Degraded),
+                (
+                    conditions(&[("Stalled", "True"), ("Ready", "True")]),
+                    Degraded,
+                ),
+                (
+                    conditions(&[("Reconciling", "True"), ("Ready", "False")]),
+                    Progressing,
+                ),
+                (json!({}), Healthy),
+                (outdated, Progressing),
+            ],
+        );
         check(("", "ConfigMap"), &[(json!({}), Healthy)]);
     }
 }

@@ -117,7 +117,9 @@ impl FieldValue {
     pub fn value(&self) -> Option<serde_json::Value> {
         let integer = self.integer.map(Into::into);
         let string = || self.string.clone().map(Into::into);
-        integer.or_else(string).or_else(|| self.boolean.map(Into::into))
+        integer
+            .or_else(string)
+            .or_else(|| self.boolean.map(Into::into))
     }
 }
 

@@ -1,4 +1,4 @@
-//! WorkStatus: the status of one object on one WEC, as KubeStellar's status add-on returns it (`control.kubestellar.io/v1alpha1`).
+//! `WorkStatus`: the status of one object on one WEC, as KubeStellar's status add-on returns it (`control.kubestellar.io/v1alpha1`).
 
 use std::borrow::Cow;
 

@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kube::api::{DeleteParams, GetParams, ListParams, PartialObjectMeta, Patch, PatchParams, Preconditions};
+use kube::api::{
+    DeleteParams, GetParams, ListParams, PartialObjectMeta, Patch, PatchParams, Preconditions,
+};
 use kube::core::Status;
 use kube::{Api, Client, Resource as _};
 use serde_json::Value;
@@ -139,12 +141,17 @@ impl Mailboxes {
     pub async fn list(&self) -> Result<Standing, MailboxError> {
         let api: Api<ManifestWork> = Api::all(self.client.clone());
         let mut standing = Standing::new();
-        let mut page = ListParams::default().labels(&self.owner.selector()).limit(PAGE);
+        let mut page = ListParams::default()
+            .labels(&self.owner.selector())
+            .limit(PAGE);
         loop {
-            let list = self.retried("", "", async || api.list_metadata(&page).await).await?;
+            let list = self
+                .retried("", "", async || api.list_metadata(&page).await)
+                .await?;
             for work in list.items {
                 if let Some((cluster, work)) = StandingWork::read(&self.owner, &work.metadata) {
-                    let works: &mut BTreeMap<Place, StandingWork> = standing.entry(cluster).or_default();
+                    let works: &mut BTreeMap<Place, StandingWork> =
+                        standing.entry(cluster).or_default();
                     works.insert(work.part.place(), work);
                 }
             }
@@ -156,12 +163,18 @@ impl Mailboxes {
     }
 
     /// Reads a whole work; none when it is not there.
-    pub async fn read(&self, cluster: &ClusterName, part: Part) -> Result<Option<Value>, MailboxError> {
+    pub async fn read(
+        &self,
+        cluster: &ClusterName,
+        part: Part,
+    ) -> Result<Option<Value>, MailboxError> {
         let name = self.owner.work_name(part);
         let mailbox = requests(cluster);
         let get = async || {
             let request = mailbox.get(&name, &GetParams::default());
-            self.client.request::<Value>(request.map_err(kube::Error::BuildRequest)?).await
+            self.client
+                .request::<Value>(request.map_err(kube::Error::BuildRequest)?)
+                .await
         };
         match self.retried(cluster.as_str(), &name, get).await {
             Ok(work) => Ok(Some(work)),
@@ -183,23 +196,33 @@ impl Mailboxes {
         let mut force = !is_new;
         loop {
             // Without force, a work that somebody else wrote is a conflict, and not overwritten.
-            let parameters = PatchParams { force, ..PatchParams::apply(FIELD_MANAGER) };
+            let parameters = PatchParams {
+                force,
+                ..PatchParams::apply(FIELD_MANAGER)
+            };
             let patch = async || {
                 // The bytes are there already: the request is made around them.
                 let request = mailbox.patch_metadata(&name, &parameters, &Patch::Apply(()));
-                let request = request.map_err(kube::Error::BuildRequest)?.map(|_| body.to_vec());
-                self.client.request::<PartialObjectMeta<ManifestWork>>(request).await
+                let request = request
+                    .map_err(kube::Error::BuildRequest)?
+                    .map(|_| body.to_vec());
+                self.client
+                    .request::<PartialObjectMeta<ManifestWork>>(request)
+                    .await
             };
             match self.retried(cluster.as_str(), &name, patch).await {
                 Ok(work) => {
                     let read = StandingWork::read(&self.owner, &work.metadata);
-                    let (_, work) = read.ok_or_else(|| MailboxError::Foreign(format!("{cluster}/{name}")))?;
+                    let (_, work) =
+                        read.ok_or_else(|| MailboxError::Foreign(format!("{cluster}/{name}")))?;
                     if work.deleting {
                         return Err(MailboxError::Deleting(name));
                     }
                     return Ok(work);
                 }
-                Err(MailboxError::Foreign(_)) if !force && self.is_ours(cluster, &name).await? => force = true,
+                Err(MailboxError::Foreign(_)) if !force && self.is_ours(cluster, &name).await? => {
+                    force = true;
+                }
                 Err(error) => return Err(error),
             }
         }
@@ -207,12 +230,21 @@ impl Mailboxes {
 
     async fn is_ours(&self, cluster: &ClusterName, name: &str) -> Result<bool, MailboxError> {
         let api: Api<ManifestWork> = Api::namespaced(self.client.clone(), cluster.as_str());
-        let found = self.retried(cluster.as_str(), name, async || api.get_metadata_opt(name).await).await?;
+        let found = self
+            .retried(cluster.as_str(), name, async || {
+                api.get_metadata_opt(name).await
+            })
+            .await?;
         Ok(found.is_none_or(|work| StandingWork::read(&self.owner, &work.metadata).is_some()))
     }
 
     /// Deletes a work when it is still the one with this id.
-    pub async fn delete(&self, cluster: &ClusterName, part: Part, uid: &str) -> Result<(), MailboxError> {
+    pub async fn delete(
+        &self,
+        cluster: &ClusterName,
+        part: Part,
+        uid: &str,
+    ) -> Result<(), MailboxError> {
         let name = self.owner.work_name(part);
         let api: Api<ManifestWork> = Api::namespaced(self.client.clone(), cluster.as_str());
         let parameters = DeleteParams {
@@ -265,8 +297,13 @@ fn requests(cluster: &ClusterName) -> kube::core::Request {
 fn passing(error: &kube::Error) -> (bool, Option<Duration>) {
     match error {
         kube::Error::Api(status) => {
-            let wait = status.details.as_ref().map(|details| details.retry_after_seconds);
-            let wait = wait.filter(|&seconds| seconds > 0).map(|seconds| Duration::from_secs(seconds.into()));
+            let wait = status
+                .details
+                .as_ref()
+                .map(|details| details.retry_after_seconds);
+            let wait = wait
+                .filter(|&seconds| seconds > 0)
+                .map(|seconds| Duration::from_secs(seconds.into()));
             let passing = matches!(status.code, 429 | 500 | 502 | 503 | 504)
                 || (status.code == 409 && !is_field_conflict(status) && !is_precondition(status));
             (passing, wait)
@@ -279,7 +316,9 @@ fn passing(error: &kube::Error) -> (bool, Option<Duration>) {
 /// Somebody else has a field that we would set.
 fn is_field_conflict(status: &Status) -> bool {
     let causes = status.details.iter().flat_map(|details| &details.causes);
-    causes.into_iter().any(|cause| cause.reason == "FieldManagerConflict")
+    causes
+        .into_iter()
+        .any(|cause| cause.reason == "FieldManagerConflict")
 }
 
 /// The object is another one than was meant.
@@ -290,16 +329,27 @@ fn is_precondition(status: &Status) -> bool {
 fn classify(error: kube::Error, cluster: &str, work: &str) -> MailboxError {
     let status = match error {
         kube::Error::Api(status) => status,
-        kube::Error::Auth(_) => return MailboxError::Forbidden("the credentials cannot be used".into()),
+        kube::Error::Auth(_) => {
+            return MailboxError::Forbidden("the credentials cannot be used".into());
+        }
         other => return MailboxError::Unavailable(Trouble::of(&other).message),
     };
-    let of = |kind: &str| status.details.as_ref().is_some_and(|details| details.kind == kind);
+    let of = |kind: &str| {
+        status
+            .details
+            .as_ref()
+            .is_some_and(|details| details.kind == kind)
+    };
     let message = status.message.clone();
     match status.code {
         404 if of("namespaces") || of("manifestworks") => MailboxError::Missing(cluster.to_owned()),
         404 => MailboxError::NoManifestWorks,
-        403 if message.contains("is being terminated") => MailboxError::Terminating(cluster.to_owned()),
-        401 | 403 if status.reason == "Forbidden" || status.code == 401 => MailboxError::Forbidden(message),
+        403 if message.contains("is being terminated") => {
+            MailboxError::Terminating(cluster.to_owned())
+        }
+        401 | 403 if status.reason == "Forbidden" || status.code == 401 => {
+            MailboxError::Forbidden(message)
+        }
         409 => MailboxError::Foreign(format!("{cluster}/{work}")),
         code if code == 429 || code >= 500 => MailboxError::Unavailable(message),
         _ => MailboxError::Refused(message),

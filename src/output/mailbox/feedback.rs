@@ -89,9 +89,10 @@ pub fn fields(group: &str, kind: &str) -> &'static [&'static str] {
             "conditions.ScalingActive.message",
         ],
         ("policy", "PodDisruptionBudget") => &["metadata.generation", "status.observedGeneration"],
-        ("apiregistration.k8s.io", "APIService") => {
-            &["conditions.Available.status", "conditions.Available.message"]
-        }
+        ("apiregistration.k8s.io", "APIService") => &[
+            "conditions.Available.status",
+            "conditions.Available.message",
+        ],
         ("apiextensions.k8s.io", "CustomResourceDefinition") => &[
             "conditions.Established.status",
             "conditions.NamesAccepted.status",

@@ -89,7 +89,10 @@ impl Layout {
                 let clusters = &variant.variant.clusters;
                 if let Some(sum) = variant.shared() {
                     let entry = shared.entry((Arc::as_ptr(clusters), part));
-                    entry.or_insert_with(|| (clusters, Sum::default())).1.add(sum);
+                    entry
+                        .or_insert_with(|| (clusters, Sum::default()))
+                        .1
+                        .add(sum);
                     continue;
                 }
                 for (position, sum) in variant.sums() {
@@ -104,7 +107,11 @@ impl Layout {
                 works[position].entry(part).or_default().add(&sum);
             }
         }
-        for (&position, kept) in self.kept.iter().filter(|(position, _)| members.contains(**position)) {
+        for (&position, kept) in self
+            .kept
+            .iter()
+            .filter(|(position, _)| members.contains(**position))
+        {
             for (key, manifest) in kept {
                 let part = shape.find(Class::of(key), slot(key));
                 let work = works[position].entry(part).or_default();
@@ -135,13 +142,17 @@ impl Layout {
 
     /// The works of a WEC with their digests, those that others need first.
     pub fn works(&self, cluster: usize) -> impl Iterator<Item = (Part, String)> {
-        let works = self.works[cluster].iter().filter(|(_, sum)| sum.objects > 0);
+        let works = self.works[cluster]
+            .iter()
+            .filter(|(_, sum)| sum.objects > 0);
         works.map(|(&part, sum)| (part, self.digest(sum)))
     }
 
     /// The digest of one work of a WEC; none when it has no such work.
     pub fn work(&self, cluster: usize, part: Part) -> Option<String> {
-        let sum = self.works[cluster].get(&part).filter(|sum| sum.objects > 0)?;
+        let sum = self.works[cluster]
+            .get(&part)
+            .filter(|sum| sum.objects > 0)?;
         Some(self.digest(sum))
     }
 
@@ -192,7 +203,10 @@ impl Layout {
 
     /// What a WEC gives: one digest over all its works.
     pub fn revision(&self, cluster: usize, name: impl Fn(Part) -> String) -> String {
-        revision(self.works(cluster).map(|(part, digest)| (name(part), digest)))
+        revision(
+            self.works(cluster)
+                .map(|(part, digest)| (name(part), digest)),
+        )
     }
 
     fn pieces_of(&self, cluster: usize, part: Part) -> impl Iterator<Item = &Arc<Piece>> {
@@ -205,7 +219,11 @@ impl Layout {
     }
 
     fn kept_in(&self, cluster: usize, part: Part) -> impl Iterator<Item = &Manifest> {
-        let kept = self.kept.get(&cluster).into_iter().flat_map(BTreeMap::values);
+        let kept = self
+            .kept
+            .get(&cluster)
+            .into_iter()
+            .flat_map(BTreeMap::values);
         kept.filter(move |kept| self.part(cluster, &kept.key) == part)
     }
 
@@ -219,7 +237,9 @@ impl Layout {
 
 /// One digest over all works of a WEC, by name and digest; however they are sorted.
 pub fn revision(works: impl Iterator<Item = (String, String)>) -> String {
-    let mut lines: Vec<String> = works.map(|(name, digest)| format!("{name} {digest}\n")).collect();
+    let mut lines: Vec<String> = works
+        .map(|(name, digest)| format!("{name} {digest}\n"))
+        .collect();
     lines.sort_unstable();
     short_hex(&sha256(lines.concat().as_bytes()))
 }

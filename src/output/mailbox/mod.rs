@@ -63,9 +63,7 @@ impl Default for Settings {
 
 fn sha256(bytes: &[u8]) -> [u8; 32] {
     let mut digest = [0; 32];
-    digest.copy_from_slice(
-        aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes).as_ref(),
-    );
+    digest.copy_from_slice(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes).as_ref());
     digest
 }
 

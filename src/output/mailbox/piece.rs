@@ -144,13 +144,12 @@ impl Piece {
     /// Makes the manifest that a WEC gets.
     pub fn manifest(&self, cluster: usize) -> Option<Manifest> {
         let variant = self.variant(cluster)?;
-        let json = match &variant.texts.first()?.json {
-            Some(json) => Arc::clone(json),
-            None => {
-                let mut text = Vec::new();
-                variant.variant.bytes_into(cluster, &mut text);
-                json(&text)?.into()
-            }
+        let json = if let Some(json) = &variant.texts.first()?.json {
+            Arc::clone(json)
+        } else {
+            let mut text = Vec::new();
+            variant.variant.bytes_into(cluster, &mut text);
+            json(&text)?.into()
         };
         Some(Manifest {
             key: self.key.clone(),
@@ -193,32 +192,38 @@ impl Pieces {
     }
 
     /// Makes the pieces of all objects.
-    pub fn new(rendered: &Rendered, facts: &Facts<'_>, memory: &mut Memory) -> (Self, Vec<Diagnostic>) {
+    pub fn new(
+        rendered: &Rendered,
+        facts: &Facts<'_>,
+        memory: &mut Memory,
+    ) -> (Self, Vec<Diagnostic>) {
         let mut former = std::mem::take(&mut memory.0);
         let mut pieces = Self::default();
         let mut found = Vec::new();
         for object in &rendered.objects {
             let modes = modes(object, facts);
             let known = former.remove(&object.key).filter(|(variants, piece)| {
-                let same = piece.variants.iter().map(|variant| variant.mode).eq(modes.iter().copied());
+                let same = piece
+                    .variants
+                    .iter()
+                    .map(|variant| variant.mode)
+                    .eq(modes.iter().copied());
                 same && Arc::ptr_eq(variants, &object.variants)
             });
-            let piece = match known {
-                Some((_, piece)) => piece,
-                None => match piece(object, &modes, facts) {
-                    Ok(piece) => Arc::new(piece),
-                    Err(diagnostic) => {
-                        found.push(*diagnostic);
-                        pieces.refused.extend(
-                            object
-                                .variants
-                                .iter()
-                                .map(|variant| (object.key.clone(), Arc::clone(&variant.clusters))),
-                        );
-                        continue;
-                    }
-                },
-            };
+            let piece =
+                match known {
+                    Some((_, piece)) => piece,
+                    None => match piece(object, &modes, facts) {
+                        Ok(piece) => Arc::new(piece),
+                        Err(diagnostic) => {
+                            found.push(*diagnostic);
+                            pieces.refused.extend(object.variants.iter().map(|variant| {
+                                (object.key.clone(), Arc::clone(&variant.clusters))
+                            }));
+                            continue;
+                        }
+                    },
+                };
             memory.0.insert(
                 object.key.clone(),
                 (Arc::clone(&object.variants), Arc::clone(&piece)),
@@ -226,7 +231,12 @@ impl Pieces {
             match fitting(&piece, facts.max_bytes) {
                 Fit::All => pieces.pieces.push(piece),
                 Fit::Without(clusters, bytes, rest) => {
-                    found.push(too_large(&piece.key, clusters.len(), bytes, facts.max_bytes));
+                    found.push(too_large(
+                        &piece.key,
+                        clusters.len(),
+                        bytes,
+                        facts.max_bytes,
+                    ));
                     pieces.refused.push((piece.key.clone(), Arc::new(clusters)));
                     pieces.pieces.push(Arc::new(rest));
                 }
@@ -238,7 +248,10 @@ impl Pieces {
 
 fn modes(object: &RenderedObject, facts: &Facts<'_>) -> Vec<Mode> {
     let is_namespace = object.key.group.is_empty() && &*object.key.kind == "Namespace";
-    let implied = facts.implied.get(&*object.key.name).filter(|_| is_namespace);
+    let implied = facts
+        .implied
+        .get(&*object.key.name)
+        .filter(|_| is_namespace);
     let mode = |variant: &Variant| {
         let first = variant.clusters.iter().next();
         let is_in = |set: &ClusterSet| first.is_some_and(|first| set.contains(first));
@@ -250,7 +263,11 @@ fn modes(object: &RenderedObject, facts: &Facts<'_>) -> Vec<Mode> {
     object.variants.iter().map(mode).collect()
 }
 
-fn piece(object: &RenderedObject, modes: &[Mode], facts: &Facts<'_>) -> Result<Piece, Box<Diagnostic>> {
+fn piece(
+    object: &RenderedObject,
+    modes: &[Mode],
+    facts: &Facts<'_>,
+) -> Result<Piece, Box<Diagnostic>> {
     let key = &object.key;
     let failed = |message: String, help: &str| {
         let diagnostic = Diagnostic::error("UndeliverableObject", message);
@@ -259,7 +276,10 @@ fn piece(object: &RenderedObject, modes: &[Mode], facts: &Facts<'_>) -> Result<P
     let kind = (Arc::clone(&key.group), Arc::clone(&key.kind));
     let Some(resource) = facts.resources.get(&kind) else {
         return Err(failed(
-            format!("the resource of {} is not known, and a mailbox cannot name it without", key.kind),
+            format!(
+                "the resource of {} is not known, and a mailbox cannot name it without",
+                key.kind
+            ),
             "name the kind under `kinds` in the pipeline",
         ));
     };
@@ -278,7 +298,9 @@ fn piece(object: &RenderedObject, modes: &[Mode], facts: &Facts<'_>) -> Result<P
                 text.json = Some(json);
                 vec![text]
             }
-            Content::Filled { prepared, fillings, .. } => {
+            Content::Filled {
+                prepared, fillings, ..
+            } => {
                 let filled = (0..fillings.len()).map(|number| {
                     let mut bytes = Vec::new();
                     prepared.fill_into(fillings, number, &mut bytes);
@@ -287,7 +309,11 @@ fn piece(object: &RenderedObject, modes: &[Mode], facts: &Facts<'_>) -> Result<P
                 filled.collect::<Option<Vec<_>>>().ok_or_else(unreadable)?
             }
         };
-        variants.push(PieceVariant { variant: variant.clone(), mode, texts });
+        variants.push(PieceVariant {
+            variant: variant.clone(),
+            mode,
+            texts,
+        });
     }
     Ok(Piece {
         key: key.clone(),
@@ -315,7 +341,9 @@ fn text(json: &[u8], resource: &str, mode: Mode) -> Text {
     let digest = sha256(&marked);
     let mut words = [0; 4];
     for (word, bytes) in words.iter_mut().zip(digest.chunks_exact(8)) {
-        *word = bytes.iter().fold(0, |word, &byte| word << 8 | u64::from(byte));
+        *word = bytes
+            .iter()
+            .fold(0, |word, &byte| word << 8 | u64::from(byte));
     }
     Text {
         sum: Sum {
@@ -352,7 +380,8 @@ fn fitting(piece: &Piece, max_bytes: usize) -> Fit {
     for variant in &mut rest.variants {
         variant.leave_out(&too_large);
     }
-    rest.variants.retain(|variant| !variant.variant.clusters.is_empty());
+    rest.variants
+        .retain(|variant| !variant.variant.clusters.is_empty());
     Fit::Without(too_large, largest, rest)
 }
 

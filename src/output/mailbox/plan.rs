@@ -120,7 +120,9 @@ fn deletion(work: &StandingWork, wanted: &[(Part, String)]) -> Deletion {
 /// The wanted works whose objects are, or were, in this one.
 fn movers(work: &StandingWork, wanted: &[(Part, String)]) -> Vec<Part> {
     let others = wanted.iter().map(|(part, _)| *part).filter(|part| {
-        part.class == work.part.class && part.place() != work.part.place() && work.part.contains(part.start)
+        part.class == work.part.class
+            && part.place() != work.part.place()
+            && work.part.contains(part.start)
     });
     others.collect()
 }
@@ -142,14 +144,21 @@ pub type Contents = BTreeMap<(ClusterName, Place), BTreeMap<ObjectKey, Manifest>
 impl Known<'_> {
     /// Tells whether it is known what a work holds.
     pub fn holds(&self, cluster: &ClusterName, work: &StandingWork) -> bool {
-        self.read.contains_key(&(cluster.clone(), work.part.place()))
+        self.read
+            .contains_key(&(cluster.clone(), work.part.place()))
             || self.layout(cluster, work).is_some()
     }
 
     /// Gives the objects of a work with their digests; nothing when it is not known.
-    pub fn entries(&self, cluster: &ClusterName, work: &StandingWork) -> BTreeMap<ObjectKey, ObjectId> {
+    pub fn entries(
+        &self,
+        cluster: &ClusterName,
+        work: &StandingWork,
+    ) -> BTreeMap<ObjectKey, ObjectId> {
         if let Some(read) = self.read.get(&(cluster.clone(), work.part.place())) {
-            let entries = read.iter().map(|(key, manifest)| (key.clone(), id(&manifest.sum())));
+            let entries = read
+                .iter()
+                .map(|(key, manifest)| (key.clone(), id(&manifest.sum())));
             return entries.collect();
         }
         self.layout(cluster, work)
@@ -158,7 +167,12 @@ impl Known<'_> {
     }
 
     /// Gives the manifest of an object in a work.
-    pub fn manifest(&self, cluster: &ClusterName, work: &StandingWork, key: &ObjectKey) -> Option<Manifest> {
+    pub fn manifest(
+        &self,
+        cluster: &ClusterName,
+        work: &StandingWork,
+        key: &ObjectKey,
+    ) -> Option<Manifest> {
         if let Some((layout, position, _)) = self.layout(cluster, work) {
             return layout.manifest(position, key);
         }
@@ -168,19 +182,27 @@ impl Known<'_> {
 
     /// Finds the layout in which a work is what it is.
     fn layout(&self, cluster: &ClusterName, work: &StandingWork) -> Option<(&Layout, usize, Part)> {
-        [self.last, self.next].into_iter().flatten().find_map(|layout| {
-            let position = layout.clusters().binary_search(cluster).ok()?;
-            let mut works = layout.works(position);
-            let same = works.find(|(part, digest)| {
-                part.place() == work.part.place() && *digest == work.digest
-            });
-            Some((layout, position, same?.0))
-        })
+        [self.last, self.next]
+            .into_iter()
+            .flatten()
+            .find_map(|layout| {
+                let position = layout.clusters().binary_search(cluster).ok()?;
+                let mut works = layout.works(position);
+                let same = works.find(|(part, digest)| {
+                    part.place() == work.part.place() && *digest == work.digest
+                });
+                Some((layout, position, same?.0))
+            })
     }
 }
 
 /// Says what a plan changes, object by object, as a generated branch would say it. Equal changes of many WECs are one.
-pub fn change(layout: &Layout, standing: &Standing, plans: &[ClusterPlan], known: &Known<'_>) -> Change {
+pub fn change(
+    layout: &Layout,
+    standing: &Standing,
+    plans: &[ClusterPlan],
+    known: &Known<'_>,
+) -> Change {
     let mut change = Change::default();
     for (name, works) in standing {
         let objects: u64 = works.values().map(|work| u64::from(work.objects)).sum();
@@ -200,12 +222,25 @@ pub fn change(layout: &Layout, standing: &Standing, plans: &[ClusterPlan], known
             continue;
         };
         let places = places(plan);
-        let digest = |place: Place| works.get(&place).map(|work| work.digest.clone()).unwrap_or_default();
-        let next = |place: Place| next(layout, plan, place).map(|(_, digest)| digest).unwrap_or_default();
-        let pairs: Vec<(Place, String, String)> =
-            places.iter().map(|&place| (place, digest(place), next(place))).collect();
+        let digest = |place: Place| {
+            works
+                .get(&place)
+                .map(|work| work.digest.clone())
+                .unwrap_or_default()
+        };
+        let next = |place: Place| {
+            next(layout, plan, place)
+                .map(|(_, digest)| digest)
+                .unwrap_or_default()
+        };
+        let pairs: Vec<(Place, String, String)> = places
+            .iter()
+            .map(|&place| (place, digest(place), next(place)))
+            .collect();
         // What somebody else changed has no digest.
-        let comparable = places.iter().all(|place| works.get(place).is_none_or(|work| !work.digest.is_empty()));
+        let comparable = places
+            .iter()
+            .all(|place| works.get(place).is_none_or(|work| !work.digest.is_empty()));
         let files = match shared.get(&pairs) {
             Some(files) if comparable => Arc::clone(files),
             _ => Arc::new(compare(layout, plan, works, &places, known)),
@@ -223,7 +258,10 @@ pub fn change(layout: &Layout, standing: &Standing, plans: &[ClusterPlan], known
 /// All works that a plan is about: those that change, and those to which objects move.
 fn places(plan: &ClusterPlan) -> BTreeSet<Place> {
     let writes = plan.writes.iter().map(|write| (write.part, &write.after));
-    let deletions = plan.deletions.iter().map(|deletion| (deletion.part, &deletion.after));
+    let deletions = plan
+        .deletions
+        .iter()
+        .map(|deletion| (deletion.part, &deletion.after));
     let all = writes.chain(deletions);
     all.flat_map(|(part, after)| std::iter::once(part).chain(after.iter().copied()))
         .map(Part::place)

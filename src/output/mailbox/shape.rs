@@ -116,13 +116,22 @@ impl Part {
 }
 
 fn digits(start: u32, length: u32) -> String {
-    let digit = |place: u32| if start >> (31 - place) & 1 == 1 { '1' } else { '0' };
+    let digit = |place: u32| {
+        if start >> (31 - place) & 1 == 1 {
+            '1'
+        } else {
+            '0'
+        }
+    };
     (0..length).map(digit).collect()
 }
 
 /// The slot of an object: evenly spread, and the same for all time.
 pub fn slot(key: &ObjectKey) -> u32 {
-    let text = format!("{}\0{}\0{}\0{}", key.group, key.kind, key.namespace, key.name);
+    let text = format!(
+        "{}\0{}\0{}\0{}",
+        key.group, key.kind, key.namespace, key.name
+    );
     let digest = super::sha256(text.as_bytes());
     u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]])
 }
@@ -188,14 +197,27 @@ mod tests {
     fn a_split_gives_one_half_a_name_and_leaves_the_other_its_own() {
         let mut shape = Shape::default();
         let names = |shape: &Shape| -> Vec<(String, String)> {
-            let parts = shape.parts.iter().map(|(&(class, start), &bits)| Part { class, start, bits });
+            let parts =
+                shape
+                    .parts
+                    .iter()
+                    .map(|(&(class, start), &bits)| Part { class, start, bits });
             parts.map(|part| (part.suffix(), part.written())).collect()
         };
         shape.split(shape.find(Class::Rest, 0));
         shape.split(shape.find(Class::Rest, 0));
         shape.split(shape.find(Class::Rest, u32::MAX));
-        let wanted = [("first", ""), ("rest", "00"), ("rest-01", "01"), ("rest-1", "10"), ("rest-11", "11")];
-        assert_eq!(names(&shape), wanted.map(|(name, bits)| (name.to_owned(), bits.to_owned())));
+        let wanted = [
+            ("first", ""),
+            ("rest", "00"),
+            ("rest-01", "01"),
+            ("rest-1", "10"),
+            ("rest-11", "11"),
+        ];
+        assert_eq!(
+            names(&shape),
+            wanted.map(|(name, bits)| (name.to_owned(), bits.to_owned()))
+        );
     }
 
     proptest! {

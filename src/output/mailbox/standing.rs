@@ -47,11 +47,17 @@ impl StandingWork {
             .filter(|part| part.place() == start.place())
             .unwrap_or(start);
         let digest = annotations.get(DIGEST).cloned().unwrap_or_default();
-        let objects = annotations.get(OBJECTS).and_then(|number| number.parse().ok());
+        let objects = annotations
+            .get(OBJECTS)
+            .and_then(|number| number.parse().ok());
         let work = Self {
             uid: metadata.uid.clone().unwrap_or_default(),
             part,
-            digest: if is_intact(metadata) { digest } else { String::new() },
+            digest: if is_intact(metadata) {
+                digest
+            } else {
+                String::new()
+            },
             objects: objects.unwrap_or(1),
             generation: metadata.generation.unwrap_or(0),
             deleting: metadata.deletion_timestamp.is_some(),
@@ -68,7 +74,10 @@ fn is_intact(metadata: &ObjectMeta) -> bool {
         let is_ours = entry.manager.as_deref() == Some(FIELD_MANAGER)
             && entry.operation.as_deref() == Some("Apply");
         let has_spec = holds(entry, &["f:spec"]);
-        let has_marks = holds(entry, &["f:metadata", "f:annotations", &format!("f:{DIGEST}")]);
+        let has_marks = holds(
+            entry,
+            &["f:metadata", "f:annotations", &format!("f:{DIGEST}")],
+        );
         if is_ours {
             ours = holds(entry, &["f:spec", "f:workload", "f:manifests"])
                 && holds(entry, &["f:spec", "f:manifestConfigs"])
@@ -99,7 +108,10 @@ pub fn manifests(work: &Value) -> BTreeMap<ObjectKey, Manifest> {
     }
     let orphans = spec["deleteOption"]["selectivelyOrphans"]["orphaningRules"].as_array();
     let orphans: Vec<&Value> = orphans.into_iter().flatten().collect();
-    let all = spec["workload"]["manifests"].as_array().into_iter().flatten();
+    let all = spec["workload"]["manifests"]
+        .as_array()
+        .into_iter()
+        .flatten();
     let found = all.filter_map(|manifest| {
         let key = key(manifest)?;
         let configs = configs.get(&(&*key.group, &*key.namespace, &*key.name));
@@ -114,8 +126,12 @@ pub fn manifests(work: &Value) -> BTreeMap<ObjectKey, Manifest> {
         let resource = config["resourceIdentifier"]["resource"].as_str()?;
         let stays = orphans.iter().any(|rule| {
             let part = |name: &str| rule[name].as_str().unwrap_or("");
-            (part("group"), part("resource"), part("namespace"), part("name"))
-                == (&*key.group, resource, &*key.namespace, &*key.name)
+            (
+                part("group"),
+                part("resource"),
+                part("namespace"),
+                part("name"),
+            ) == (&*key.group, resource, &*key.namespace, &*key.name)
         });
         let mode = Mode {
             create_only: config["updateStrategy"]["type"] == "CreateOnly",
@@ -123,7 +139,15 @@ pub fn manifests(work: &Value) -> BTreeMap<ObjectKey, Manifest> {
         };
         let json = serde_json::to_vec(manifest).ok()?.into();
         let resource = resource.into();
-        Some((key.clone(), Manifest { key, resource, mode, json }))
+        Some((
+            key.clone(),
+            Manifest {
+                key,
+                resource,
+                mode,
+                json,
+            },
+        ))
     });
     found.collect()
 }

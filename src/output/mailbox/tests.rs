@@ -20,7 +20,9 @@ type Wanted = (String, usize, u32, Vec<usize>);
 const CLUSTERS: usize = 3;
 
 fn clusters(count: usize) -> Arc<[ClusterName]> {
-    (0..count).map(|number| format!("c{number}").into()).collect()
+    (0..count)
+        .map(|number| format!("c{number}").into())
+        .collect()
 }
 
 fn config_map(name: &str) -> ObjectKey {
@@ -36,36 +38,60 @@ fn object((name, length, value, positions): &Wanted) -> RenderedObject {
 }
 
 fn shared(key: ObjectKey, text: &str, positions: &[usize]) -> RenderedObject {
-    let prepared = Prepared { text: text.as_bytes().into(), holes: [].into() };
+    let prepared = Prepared {
+        text: text.as_bytes().into(),
+        holes: [].into(),
+    };
     let variant = Variant {
         clusters: Arc::new(positions.iter().copied().collect()),
         content: Content::Shared(Arc::new(prepared)),
     };
-    RenderedObject { key, variants: [variant].into(), create_only: Arc::default() }
+    RenderedObject {
+        key,
+        variants: [variant].into(),
+        create_only: Arc::default(),
+    }
 }
 
 fn rendered(mut objects: Vec<RenderedObject>) -> Rendered {
     objects.sort_by(|left, right| left.key.cmp(&right.key));
     objects.dedup_by(|left, right| left.key == right.key);
-    Rendered { clusters: clusters(CLUSTERS), objects, quarantined: Vec::new() }
+    Rendered {
+        clusters: clusters(CLUSTERS),
+        objects,
+        quarantined: Vec::new(),
+    }
 }
 
 fn pieces(rendered: &Rendered, max_bytes: usize) -> (Pieces, Vec<Diagnostic>) {
-    let resource = |group: &str, kind: &str, resource: &str| ((group.into(), kind.into()), resource.into());
+    let resource =
+        |group: &str, kind: &str, resource: &str| ((group.into(), kind.into()), resource.into());
     let resources = [
         resource("", "ConfigMap", "configmaps"),
         resource("", "Namespace", "namespaces"),
         resource("apps", "Deployment", "deployments"),
     ];
     let implied = [("implied".to_owned(), Arc::new(ClusterSet::all(CLUSTERS)))].into();
-    let facts = Facts { resources: &resources.into(), implied: &implied, max_bytes };
+    let facts = Facts {
+        resources: &resources.into(),
+        implied: &implied,
+        max_bytes,
+    };
     Pieces::new(rendered, &facts, &mut Memory::default())
 }
 
 fn layout(rendered: &Rendered, standing: &Standing, max_bytes: usize) -> Layout {
-    let settings = Settings { max_bytes, orphan: false };
+    let settings = Settings {
+        max_bytes,
+        orphan: false,
+    };
     let parts = |name: &ClusterName| -> Vec<Part> {
-        standing.get(name).into_iter().flatten().map(|(_, work)| work.part).collect()
+        standing
+            .get(name)
+            .into_iter()
+            .flatten()
+            .map(|(_, work)| work.part)
+            .collect()
     };
     let pieces = pieces(rendered, max_bytes).0.pieces;
     Layout::new(&rendered.clusters, pieces, Kept::new(), parts, &settings)
@@ -85,20 +111,38 @@ fn delivered(layout: &Layout) -> Standing {
                 generation: 1,
                 deleting: false,
             };
-            standing.entry(name.clone()).or_default().insert(part.place(), work);
+            standing
+                .entry(name.clone())
+                .or_default()
+                .insert(part.place(), work);
         }
     }
     standing
 }
 
-fn change(layout: &Layout, standing: &Standing, last: &Layout) -> crate::output::branch::change::Change {
+fn change(
+    layout: &Layout,
+    standing: &Standing,
+    last: &Layout,
+) -> crate::output::branch::change::Change {
     let plans = plan::plan(layout, standing);
     let read = Contents::new();
-    plan::change(layout, standing, &plans, &Known { last: Some(last), next: Some(layout), read: &read })
+    plan::change(
+        layout,
+        standing,
+        &plans,
+        &Known {
+            last: Some(last),
+            next: Some(layout),
+            read: &read,
+        },
+    )
 }
 
 fn some(count: usize) -> Vec<Wanted> {
-    (0..count).map(|number| (format!("o{number}"), 100, 0, vec![0, 1])).collect()
+    (0..count)
+        .map(|number| (format!("o{number}"), 100, 0, vec![0, 1]))
+        .collect()
 }
 
 fn all(objects: &[Wanted]) -> Rendered {
@@ -109,9 +153,18 @@ fn all(objects: &[Wanted]) -> Rendered {
 fn what_is_delivered_is_not_written_again() {
     let first = layout(&all(&some(20)), &Standing::new(), 1000);
     let standing = delivered(&first);
-    assert!(standing[&ClusterName::from("c0")].len() > 2, "several works: {standing:?}");
-    assert!(!standing.contains_key("c2"), "no work for a WEC that gets nothing");
-    assert_eq!(plan::plan(&layout(&all(&some(20)), &standing, 1000), &standing), []);
+    assert!(
+        standing[&ClusterName::from("c0")].len() > 2,
+        "several works: {standing:?}"
+    );
+    assert!(
+        !standing.contains_key("c2"),
+        "no work for a WEC that gets nothing"
+    );
+    assert_eq!(
+        plan::plan(&layout(&all(&some(20)), &standing, 1000), &standing),
+        []
+    );
 }
 
 #[test]
@@ -123,14 +176,25 @@ fn an_edit_writes_one_work_of_each_wec_that_has_the_object() {
     let second = layout(&all(&objects), &standing, 1000);
     let plans = plan::plan(&second, &standing);
     assert_eq!(plans.len(), 2);
-    assert!(plans.iter().all(|plan| plan.writes.len() == 1 && plan.deletions.is_empty()));
-    assert!(plans.iter().all(|plan| !plan.writes[0].is_new && plan.writes[0].after.is_empty()));
+    assert!(
+        plans
+            .iter()
+            .all(|plan| plan.writes.len() == 1 && plan.deletions.is_empty())
+    );
+    assert!(
+        plans
+            .iter()
+            .all(|plan| !plan.writes[0].is_new && plan.writes[0].after.is_empty())
+    );
     let change = change(&second, &standing, &first);
     assert_eq!(change.counts(), (0, 0, 2));
     assert_eq!((change.files_before, change.clusters_before), (40, 2));
     let changes: Vec<_> = change.clusters.values().collect();
     assert!(Arc::ptr_eq(changes[0], changes[1]), "equal changes are one");
-    assert!(matches!(changes[0]["shop/configmap-o7.yaml"], FileChange::Changed(..)));
+    assert!(matches!(
+        changes[0]["shop/configmap-o7.yaml"],
+        FileChange::Changed(..)
+    ));
 }
 
 #[test]
@@ -145,7 +209,10 @@ fn objects_leave_a_full_work_only_when_their_new_one_is_applied() {
     let (new, old): (Vec<_>, Vec<_>) = plans[0].writes.iter().partition(|write| write.is_new);
     assert!(!new.is_empty());
     assert_eq!(old.len(), 1, "{plans:?}");
-    assert_eq!(old[0].after, new.iter().map(|write| write.part).collect::<Vec<_>>());
+    assert_eq!(
+        old[0].after,
+        new.iter().map(|write| write.part).collect::<Vec<_>>()
+    );
     // What only moves is neither removed nor added, now or when the old work is written at last.
     assert_eq!(change(&second, &standing, &first).counts(), (16, 0, 0));
     let mut between = delivered(&second);
@@ -155,7 +222,11 @@ fn objects_leave_a_full_work_only_when_their_new_one_is_applied() {
     let third = layout(&all(&objects), &between, 2000);
     assert_eq!(plan::plan(&third, &between)[0].writes.len(), 1);
     let read = Contents::new();
-    let known = Known { last: Some(&first), next: Some(&third), read: &read };
+    let known = Known {
+        last: Some(&first),
+        next: Some(&third),
+        read: &read,
+    };
     let change = plan::change(&third, &between, &plan::plan(&third, &between), &known);
     assert_eq!(change.counts().1, 0, "{change:?}");
 }
@@ -166,26 +237,47 @@ fn a_wec_that_is_gone_loses_its_works_and_one_that_gets_nothing_too() {
     let mut standing = delivered(&first);
     let works = standing.remove("c1").unwrap();
     standing.insert("elsewhere".into(), works);
-    let only_c1: Vec<Wanted> = some(3).into_iter().map(|object| (object.0, object.1, object.2, vec![1])).collect();
+    let only_c1: Vec<Wanted> = some(3)
+        .into_iter()
+        .map(|object| (object.0, object.1, object.2, vec![1]))
+        .collect();
     let second = layout(&all(&only_c1), &standing, 1000);
     let plans = plan::plan(&second, &standing);
     let kinds: Vec<(&str, usize, usize)> = plans
         .iter()
-        .map(|plan| (plan.cluster.as_str(), plan.writes.len(), plan.deletions.len()))
+        .map(|plan| {
+            (
+                plan.cluster.as_str(),
+                plan.writes.len(),
+                plan.deletions.len(),
+            )
+        })
         .collect();
     assert_eq!(kinds, [("c0", 0, 1), ("c1", 1, 0), ("elsewhere", 0, 1)]);
     let change = change(&second, &standing, &first);
-    assert_eq!(change.emptied, [ClusterName::from("c0"), ClusterName::from("elsewhere")]);
+    assert_eq!(
+        change.emptied,
+        [ClusterName::from("c0"), ClusterName::from("elsewhere")]
+    );
     assert_eq!(change.fresh, [(ClusterName::from("c1"), 3)].into());
 }
 
 #[test]
 fn an_object_that_no_work_can_hold_is_refused_and_keeps_its_last_state() {
-    let objects = vec![("small".to_owned(), 10, 0, vec![0]), ("large".to_owned(), 2000, 0, vec![0, 1])];
+    let objects = vec![
+        ("small".to_owned(), 10, 0, vec![0]),
+        ("large".to_owned(), 2000, 0, vec![0, 1]),
+    ];
     let (pieces, found) = pieces(&all(&objects), 1000);
     assert_eq!(found.len(), 1);
-    assert_eq!((found[0].reason, &found[0].object), ("ObjectTooLarge", &Some(config_map("large"))));
-    assert_eq!(pieces.refused, [(config_map("large"), Arc::new(ClusterSet::all(2)))]);
+    assert_eq!(
+        (found[0].reason, &found[0].object),
+        ("ObjectTooLarge", &Some(config_map("large")))
+    );
+    assert_eq!(
+        pieces.refused,
+        [(config_map("large"), Arc::new(ClusterSet::all(2)))]
+    );
     assert!(pieces.gives(0, &config_map("small")) && !pieces.gives(0, &config_map("large")));
 }
 
@@ -209,13 +301,23 @@ fn a_changed_property_touches_its_wec_alone() {
             },
         };
         let key = config_map("paint");
-        rendered(vec![RenderedObject { key, variants: [variant].into(), create_only: Arc::default() }])
+        rendered(vec![RenderedObject {
+            key,
+            variants: [variant].into(),
+            create_only: Arc::default(),
+        }])
     };
     let first = layout(&filled(["red", "green", "blue"]), &Standing::new(), 1000);
     let standing = delivered(&first);
     let second = layout(&filled(["red", "yellow", "blue"]), &standing, 1000);
     let plans = plan::plan(&second, &standing);
-    assert_eq!(plans.iter().map(|plan| plan.cluster.as_str()).collect::<Vec<_>>(), ["c1"]);
+    assert_eq!(
+        plans
+            .iter()
+            .map(|plan| plan.cluster.as_str())
+            .collect::<Vec<_>>(),
+        ["c1"]
+    );
     let manifests = second.manifests(1, Part::whole(Class::Rest));
     let manifest: Value = serde_json::from_slice(&manifests[0].json).unwrap();
     assert_eq!(manifest["data"]["colour"], "yellow");
@@ -227,12 +329,32 @@ fn what_is_kept_goes_before_what_is_rendered() {
     let standing = delivered(&first);
     let mut objects = some(3);
     objects[1].2 = 9;
-    let kept: Kept = [(0, [(config_map("o1"), first.manifest(0, &config_map("o1")).unwrap())].into())].into();
+    let kept: Kept = [(
+        0,
+        [(
+            config_map("o1"),
+            first.manifest(0, &config_map("o1")).unwrap(),
+        )]
+        .into(),
+    )]
+    .into();
     let rendered = all(&objects);
     let pieces = pieces(&rendered, 1000).0.pieces;
-    let second = Layout::new(&rendered.clusters, pieces, kept, |_| Vec::new(), &Settings::default());
+    let second = Layout::new(
+        &rendered.clusters,
+        pieces,
+        kept,
+        |_| Vec::new(),
+        &Settings::default(),
+    );
     let plans = plan::plan(&second, &standing);
-    assert_eq!(plans.iter().map(|plan| plan.cluster.as_str()).collect::<Vec<_>>(), ["c1"]);
+    assert_eq!(
+        plans
+            .iter()
+            .map(|plan| plan.cluster.as_str())
+            .collect::<Vec<_>>(),
+        ["c1"]
+    );
 }
 
 #[test]
@@ -259,8 +381,15 @@ fn a_work_says_how_its_objects_are_treated_and_reads_back() {
             (part, serde_json::from_slice(&bytes).unwrap(), manifests)
         })
         .collect();
-    let names: Vec<&Value> = works.iter().map(|(_, work, _)| &work["metadata"]["name"]).collect();
-    assert_eq!(names, ["shop.first", "shop.rest"], "what others need comes first");
+    let names: Vec<&Value> = works
+        .iter()
+        .map(|(_, work, _)| &work["metadata"]["name"])
+        .collect();
+    assert_eq!(
+        names,
+        ["shop.first", "shop.rest"],
+        "what others need comes first"
+    );
     let (first, rest) = (&works[0].1["spec"], &works[1].1["spec"]);
     assert_eq!(
         first["deleteOption"],
@@ -269,11 +398,18 @@ fn a_work_says_how_its_objects_are_treated_and_reads_back() {
         "a Namespace that nobody asked for is never deleted"
     );
     assert_eq!(rest["deleteOption"], Value::Null);
-    let strategies: Vec<&Value> =
-        rest["manifestConfigs"].as_array().unwrap().iter().map(|config| &config["updateStrategy"]["type"]).collect();
+    let strategies: Vec<&Value> = rest["manifestConfigs"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|config| &config["updateStrategy"]["type"])
+        .collect();
     assert_eq!(strategies, ["CreateOnly", "ServerSideApply"]);
     assert_eq!(rest["manifestConfigs"][0]["feedbackRules"], Value::Null);
-    assert_eq!(rest["manifestConfigs"][1]["feedbackRules"][0]["type"], "JSONPaths");
+    assert_eq!(
+        rest["manifestConfigs"][1]["feedbackRules"][0]["type"],
+        "JSONPaths"
+    );
     for (_, work, manifests) in &works {
         let read: Vec<Manifest> = standing::manifests(work).into_values().collect();
         assert_eq!(&read, manifests);
@@ -283,14 +419,19 @@ fn a_work_says_how_its_objects_are_treated_and_reads_back() {
 fn objects() -> impl Strategy<Value = Vec<Wanted>> {
     let positions = prop::collection::btree_set(0..CLUSTERS, 1..=CLUSTERS);
     let one = ("[a-z][a-z0-9]{0,5}", 0..400_usize, 0..3_u32, positions);
-    let one = one.prop_map(|(name, length, value, positions)| (name, length, value, positions.into_iter().collect()));
+    let one = one.prop_map(|(name, length, value, positions)| {
+        (name, length, value, positions.into_iter().collect())
+    });
     prop::collection::vec(one, 1..60)
 }
 
 /// Where each object of a WEC is.
 fn places(layout: &Layout, position: usize) -> BTreeMap<ObjectKey, Part> {
     let works = layout.works(position).flat_map(|(part, _)| {
-        layout.manifests(position, part).into_iter().map(move |manifest| (manifest.key, part))
+        layout
+            .manifests(position, part)
+            .into_iter()
+            .map(move |manifest| (manifest.key, part))
     });
     works.collect()
 }

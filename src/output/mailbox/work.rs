@@ -56,7 +56,7 @@ pub fn body(owner: &Owner, part: Part, digest: &str, orphan: bool, manifests: &[
 /// How the agent treats one object.
 ///
 /// Server-side apply, not OCM's default of an update: an update replaces the whole object each time, takes away what the
-/// WEC's own controllers fill in (a Job's selector, what a HorizontalPodAutoscaler scaled) and fails on fields that may not
+/// WEC's own controllers fill in (a Job's selector, what a `HorizontalPodAutoscaler` scaled) and fails on fields that may not
 /// change. The field manager is OCM's own, and the same for all works, so that an object may move from one to another.
 fn config(manifest: &Manifest) -> Value {
     let key = &manifest.key;

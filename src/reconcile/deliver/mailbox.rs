@@ -102,7 +102,10 @@ impl Mailbox {
             (None, None) => false,
             (Some(known), Some(seen)) => {
                 let older = known.uid == seen.uid && seen.generation < known.generation;
-                !older && (known.digest != seen.digest || known.deleting != seen.deleting || known.uid != seen.uid)
+                !older
+                    && (known.digest != seen.digest
+                        || known.deleting != seen.deleting
+                        || known.uid != seen.uid)
             }
             _ => true,
         };
@@ -180,7 +183,11 @@ impl Mailbox {
     }
 
     /// Decides what is to be done; reads the works that must be known for it.
-    async fn decide(&self, scene: &Scene, mut memory: Memory) -> Result<(Decision, Memory), MailboxError> {
+    async fn decide(
+        &self,
+        scene: &Scene,
+        mut memory: Memory,
+    ) -> Result<(Decision, Memory), MailboxError> {
         let first = scene.clone();
         let (pieces, found, memory) = blocking(move || {
             let (pieces, found) = first.pieces(&mut memory);
@@ -210,7 +217,11 @@ impl Mailbox {
         }
     }
 
-    async fn read(&self, wanted: BTreeSet<(ClusterName, Part)>, contents: &mut Contents) -> Result<(), MailboxError> {
+    async fn read(
+        &self,
+        wanted: BTreeSet<(ClusterName, Part)>,
+        contents: &mut Contents,
+    ) -> Result<(), MailboxError> {
         let reads = wanted.into_iter().map(async |(cluster, part)| {
             let work = self.mailboxes.read(&cluster, part).await?;
             // What is gone meanwhile holds nothing.
@@ -227,19 +238,27 @@ impl Mailbox {
 
     async fn carry_out(&self, layout: &Arc<Layout>, plans: Vec<ClusterPlan>) -> Vec<ClusterResult> {
         let bodies = Bodies::new(layout, self.owner(), &plans);
-        let all = plans.into_iter().map(|plan| self.carry_out_one(plan, &bodies));
+        let all = plans
+            .into_iter()
+            .map(|plan| self.carry_out_one(plan, &bodies));
         stream::iter(all).buffer_unordered(REQUESTS).collect().await
     }
 
     /// Does what is to be done in one WEC's mailbox.
     async fn carry_out_one(&self, plan: ClusterPlan, bodies: &Bodies) -> ClusterResult {
         let mut result = ClusterResult::new(&plan);
-        let (later, now): (Vec<Write>, Vec<Write>) =
-            plan.writes.iter().cloned().partition(|write| !write.after.is_empty());
-        let (first, rest): (Vec<Write>, Vec<Write>) =
-            now.into_iter().partition(|write| write.part.class == Class::First);
+        let (later, now): (Vec<Write>, Vec<Write>) = plan
+            .writes
+            .iter()
+            .cloned()
+            .partition(|write| !write.after.is_empty());
+        let (first, rest): (Vec<Write>, Vec<Write>) = now
+            .into_iter()
+            .partition(|write| write.part.class == Class::First);
         for writes in [first, rest] {
-            let writes = writes.into_iter().map(|write| self.write(&plan, write, bodies));
+            let writes = writes
+                .into_iter()
+                .map(|write| self.write(&plan, write, bodies));
             let mut writes = stream::iter(writes).buffer_unordered(REQUESTS_PER_CLUSTER);
             while let Some(written) = writes.next().await {
                 result.take(written);
@@ -264,7 +283,11 @@ impl Mailbox {
         }
         for deletion in &plan.deletions {
             let done = match self.are_applied(&plan.cluster, &deletion.after).await {
-                Ok(true) => self.mailboxes.delete(&plan.cluster, deletion.part, &deletion.uid).await,
+                Ok(true) => {
+                    self.mailboxes
+                        .delete(&plan.cluster, deletion.part, &deletion.uid)
+                        .await
+                }
                 Ok(false) => {
                     result.waiting.push(deletion.part);
                     continue;
@@ -279,9 +302,18 @@ impl Mailbox {
         result
     }
 
-    async fn write(&self, plan: &ClusterPlan, write: Write, bodies: &Bodies) -> Result<StandingWork, MailboxError> {
+    async fn write(
+        &self,
+        plan: &ClusterPlan,
+        write: Write,
+        bodies: &Bodies,
+    ) -> Result<StandingWork, MailboxError> {
         let written = match bodies.get(plan, &write).await {
-            Ok(body) => self.mailboxes.apply(&plan.cluster, write.part, &body, write.is_new).await,
+            Ok(body) => {
+                self.mailboxes
+                    .apply(&plan.cluster, write.part, &body, write.is_new)
+                    .await
+            }
             Err(error) => Err(error),
         };
         bodies.done(&write);
@@ -289,7 +321,11 @@ impl Mailbox {
     }
 
     /// Tells whether a WEC has applied these works as they stand.
-    async fn are_applied(&self, cluster: &ClusterName, parts: &[Part]) -> Result<bool, MailboxError> {
+    async fn are_applied(
+        &self,
+        cluster: &ClusterName,
+        parts: &[Part],
+    ) -> Result<bool, MailboxError> {
         for &part in parts {
             let Some(work) = self.mailboxes.read(cluster, part).await? else {
                 return Ok(false);
@@ -333,7 +369,9 @@ impl Mailbox {
         }
         for problem in &result.problems {
             given.remove(&result.cluster);
-            delivery.diagnostics.push(problem.diagnostic(&result.cluster));
+            delivery
+                .diagnostics
+                .push(problem.diagnostic(&result.cluster));
         }
     }
 }
@@ -360,7 +398,10 @@ struct Decision {
 enum Round {
     Decided(Box<Decision>),
     /// These works must be read first; and all that change.
-    Read(BTreeSet<(ClusterName, Part)>, BTreeSet<(ClusterName, Place)>),
+    Read(
+        BTreeSet<(ClusterName, Part)>,
+        BTreeSet<(ClusterName, Place)>,
+    ),
 }
 
 impl Scene {
@@ -368,7 +409,9 @@ impl Scene {
         let mut resources: BTreeMap<(Arc<str>, Arc<str>), Arc<str>> = BTreeMap::new();
         for object in &self.rendering.snapshot.objects {
             let kind = (Arc::clone(&object.key.group), Arc::clone(&object.key.kind));
-            resources.entry(kind).or_insert_with(|| Arc::clone(&object.resource));
+            resources
+                .entry(kind)
+                .or_insert_with(|| Arc::clone(&object.resource));
         }
         resources.insert(("".into(), "Namespace".into()), "namespaces".into());
         let facts = Facts {
@@ -380,24 +423,57 @@ impl Scene {
     }
 
     /// Decides, or says what must be read for it. `differing` are the works that would change as far as was known before.
-    fn round(&self, pieces: &Pieces, contents: &Contents, differing: &BTreeSet<(ClusterName, Place)>) -> Round {
-        let known = Known { last: self.last.as_deref(), next: None, read: contents };
-        let mut keeping = Keeping { scene: self, pieces, known, kept: Kept::new(), reads: BTreeSet::new() };
+    fn round(
+        &self,
+        pieces: &Pieces,
+        contents: &Contents,
+        differing: &BTreeSet<(ClusterName, Place)>,
+    ) -> Round {
+        let known = Known {
+            last: self.last.as_deref(),
+            next: None,
+            read: contents,
+        };
+        let mut keeping = Keeping {
+            scene: self,
+            pieces,
+            known,
+            kept: Kept::new(),
+            reads: BTreeSet::new(),
+        };
         keeping.all(differing);
-        let Keeping { kept, mut reads, .. } = keeping;
+        let Keeping {
+            kept, mut reads, ..
+        } = keeping;
         let standing = |name: &ClusterName| {
-            let works = self.standing.get(name).into_iter().flat_map(BTreeMap::values);
+            let works = self
+                .standing
+                .get(name)
+                .into_iter()
+                .flat_map(BTreeMap::values);
             works.map(|work| work.part).collect()
         };
         let clusters = &self.rendering.rendered.clusters;
-        let layout = Layout::new(clusters, pieces.pieces.clone(), kept, standing, &self.settings);
+        let layout = Layout::new(
+            clusters,
+            pieces.pieces.clone(),
+            kept,
+            standing,
+            &self.settings,
+        );
         let plans = plan::plan(&layout, &self.standing);
-        let known = Known { next: Some(&layout), ..known };
+        let known = Known {
+            next: Some(&layout),
+            ..known
+        };
         let mut changed = BTreeSet::new();
         for plan in &plans {
             let writes = plan.writes.iter().map(|write| write.part);
             for part in writes.chain(plan.deletions.iter().map(|deletion| deletion.part)) {
-                let work = self.standing.get(&plan.cluster).and_then(|works| works.get(&part.place()));
+                let work = self
+                    .standing
+                    .get(&plan.cluster)
+                    .and_then(|works| works.get(&part.place()));
                 let Some(work) = work else { continue };
                 changed.insert((plan.cluster.clone(), part.place()));
                 if !known.holds(&plan.cluster, work) {
@@ -458,7 +534,11 @@ struct Keeping<'a> {
 impl Keeping<'_> {
     fn all(&mut self, differing: &BTreeSet<(ClusterName, Place)>) {
         let rendering = &self.scene.rendering;
-        let refused = self.pieces.refused.iter().map(|(key, clusters)| (key, clusters));
+        let refused = self
+            .pieces
+            .refused
+            .iter()
+            .map(|(key, clusters)| (key, clusters));
         for (key, clusters) in rendering.kept().chain(refused) {
             for cluster in clusters.iter() {
                 self.keep(cluster, key);
@@ -472,8 +552,14 @@ impl Keeping<'_> {
             let Ok(cluster) = rendering.rendered.clusters.binary_search(name) else {
                 continue;
             };
-            let work = self.scene.standing.get(name).and_then(|works| works.get(place));
-            let entries = work.map(|work| self.known.entries(name, work)).unwrap_or_default();
+            let work = self
+                .scene
+                .standing
+                .get(name)
+                .and_then(|works| works.get(place));
+            let entries = work
+                .map(|work| self.known.entries(name, work))
+                .unwrap_or_default();
             for key in entries.keys() {
                 if !self.pieces.gives(cluster, key) {
                     self.keep(cluster, key);
@@ -497,7 +583,12 @@ impl Keeping<'_> {
     fn keep_one(&mut self, cluster: usize, key: &ObjectKey) -> bool {
         let name = &self.scene.rendering.rendered.clusters[cluster];
         let (class, slot) = (Class::of(key), slot(key));
-        let works = self.scene.standing.get(name).into_iter().flat_map(BTreeMap::values);
+        let works = self
+            .scene
+            .standing
+            .get(name)
+            .into_iter()
+            .flat_map(BTreeMap::values);
         let mut holders: Vec<&StandingWork> = works
             .filter(|work| work.part.class == class && work.part.contains(slot))
             .collect();
@@ -507,7 +598,10 @@ impl Keeping<'_> {
             if !self.known.holds(name, work) {
                 self.reads.insert((name.clone(), work.part));
             } else if let Some(manifest) = self.known.manifest(name, work, key) {
-                self.kept.entry(cluster).or_default().insert(key.clone(), manifest);
+                self.kept
+                    .entry(cluster)
+                    .or_default()
+                    .insert(key.clone(), manifest);
                 return true;
             }
         }
@@ -551,14 +645,19 @@ impl ClusterResult {
 struct Bodies {
     layout: Arc<Layout>,
     owner: Owner,
-    open: Mutex<HashMap<(Part, String), (usize, Arc<OnceCell<Body>>)>>,
+    open: Mutex<HashMap<(Part, String), Shared>>,
 }
+
+/// How many WECs still need it, and the bytes once they are made.
+type Shared = (usize, Arc<OnceCell<Body>>);
 
 impl Bodies {
     fn new(layout: &Arc<Layout>, owner: &Owner, plans: &[ClusterPlan]) -> Self {
-        let mut open: HashMap<(Part, String), (usize, Arc<OnceCell<Body>>)> = HashMap::new();
+        let mut open: HashMap<(Part, String), Shared> = HashMap::new();
         for write in plans.iter().flat_map(|plan| &plan.writes) {
-            open.entry((write.part, write.digest.clone())).or_default().0 += 1;
+            open.entry((write.part, write.digest.clone()))
+                .or_default()
+                .0 += 1;
         }
         Self {
             layout: Arc::clone(layout),
@@ -575,7 +674,11 @@ impl Bodies {
         };
         let make = async || {
             let (layout, owner) = (Arc::clone(&self.layout), self.owner.clone());
-            let (position, part, digest) = (plan.position.unwrap_or_default(), write.part, write.digest.clone());
+            let (position, part, digest) = (
+                plan.position.unwrap_or_default(),
+                write.part,
+                write.digest.clone(),
+            );
             blocking(move || {
                 let manifests = layout.manifests(position, part);
                 body(&owner, part, &digest, layout.orphan(), &manifests)
@@ -611,7 +714,9 @@ fn given(layout: &Layout, owner: &Owner) -> BTreeMap<ClusterName, Given> {
 }
 
 /// Runs what takes long where it holds up no other task.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, MailboxError> {
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, MailboxError> {
     let done = tokio::task::spawn_blocking(work).await;
     done.map_err(|error| MailboxError::Unavailable(format!("a task was ended: {error}")))
 }

@@ -1,4 +1,4 @@
-//! What the WECs say of their mailboxes: ManifestWorks and WorkStatuses as they are seen → one report for each WEC.
+//! What the WECs say of their mailboxes: ManifestWorks and `WorkStatus` objects as they are seen → one report for each WEC.
 //!
 //! ```text
 //! ManifestWork: conditions, feedback ──┐
@@ -28,7 +28,7 @@ pub struct Mailboxes(BTreeMap<ClusterName, Mailbox>);
 #[derive(Clone, Debug, Default)]
 struct Mailbox {
     works: BTreeMap<String, Seen>,
-    /// Objects' own statuses, by the name of their WorkStatus.
+    /// Objects' own statuses, by the name of their `WorkStatus`.
     statuses: BTreeMap<String, (ObjectKey, Value)>,
 }
 
@@ -60,7 +60,10 @@ impl Mailboxes {
     /// Takes in that a work is gone; gives the WEC.
     pub fn forget(&mut self, work: &ManifestWork) -> Option<ClusterName> {
         let cluster: ClusterName = work.metadata.namespace.as_deref()?.into();
-        self.0.get_mut(&cluster)?.works.remove(work.metadata.name.as_deref()?);
+        self.0
+            .get_mut(&cluster)?
+            .works
+            .remove(work.metadata.name.as_deref()?);
         Some(cluster)
     }
 
@@ -77,7 +80,10 @@ impl Mailboxes {
     /// Takes in that an object's status is gone; gives the WEC.
     pub fn forget_status(&mut self, status: &WorkStatus) -> Option<ClusterName> {
         let cluster: ClusterName = status.metadata.namespace.as_deref()?.into();
-        self.0.get_mut(&cluster)?.statuses.remove(status.metadata.name.as_deref()?);
+        self.0
+            .get_mut(&cluster)?
+            .statuses
+            .remove(status.metadata.name.as_deref()?);
         Some(cluster)
     }
 
@@ -114,9 +120,15 @@ impl Mailboxes {
     /// What a WEC says.
     pub fn report(&self, cluster: &ClusterName) -> Option<Report> {
         let mailbox = self.0.get(cluster)?;
-        let digests = mailbox.works.iter().map(|(name, work)| (name.clone(), work.digest.clone()));
-        let statuses: BTreeMap<&ObjectKey, &Value> =
-            mailbox.statuses.values().map(|(key, status)| (key, status)).collect();
+        let digests = mailbox
+            .works
+            .iter()
+            .map(|(name, work)| (name.clone(), work.digest.clone()));
+        let statuses: BTreeMap<&ObjectKey, &Value> = mailbox
+            .statuses
+            .values()
+            .map(|(key, status)| (key, status))
+            .collect();
         let mut report = Report {
             cluster: cluster.clone(),
             reporter: format!("mailbox {cluster}"),
@@ -164,7 +176,13 @@ impl Seen {
                 objects.insert(key.clone(), judged);
             }
         }
-        let said = objects.into_iter().map(|(object, (health, message))| ObjectReport { object, health, message });
+        let said = objects
+            .into_iter()
+            .map(|(object, (health, message))| ObjectReport {
+                object,
+                health,
+                message,
+            });
         report.objects.extend(said);
     }
 }
@@ -197,7 +215,9 @@ fn seen(work: &ManifestWork) -> Seen {
         seen.take(manifest, generation);
     }
     if seen.progress == Progress::Refused && seen.objects.is_empty() {
-        seen.message = applied.map(|found| found.message.clone()).unwrap_or_default();
+        seen.message = applied
+            .map(|found| found.message.clone())
+            .unwrap_or_default();
     }
     seen
 }
@@ -205,7 +225,11 @@ fn seen(work: &ManifestWork) -> Seen {
 impl Seen {
     fn take(&mut self, manifest: &ManifestStatus, generation: i64) {
         let meta = &manifest.resource_meta;
-        let kind = if meta.kind.is_empty() { "Object" } else { &meta.kind };
+        let kind = if meta.kind.is_empty() {
+            "Object"
+        } else {
+            &meta.kind
+        };
         let key = ObjectKey::new(&meta.group, kind, &meta.namespace, &meta.name);
         let mut say = |health: Health, message: String| {
             self.health = self.health.max(health);
@@ -213,27 +237,43 @@ impl Seen {
         };
         match find(&manifest.conditions, "Applied") {
             Some(found) if found.status == "False" => {
-                return say(Health::Degraded, format!("the WEC refuses it: {}", cause(&found.message)));
+                return say(
+                    Health::Degraded,
+                    format!("the WEC refuses it: {}", cause(&found.message)),
+                );
             }
-            Some(found) if found.observed_generation == generation || found.observed_generation == 0 => {}
+            Some(found)
+                if found.observed_generation == generation || found.observed_generation == 0 => {}
             _ => return say(Health::Progressing, "the WEC has not applied it yet".into()),
         }
         match find(&manifest.conditions, "Available") {
             Some(found) if found.status == "False" => {
-                return say(Health::Degraded, format!("it is not on the WEC: {}", found.message));
+                return say(
+                    Health::Degraded,
+                    format!("it is not on the WEC: {}", found.message),
+                );
             }
             Some(found) if found.status == "True" => {}
-            _ => return say(Health::Progressing, "the agent has not looked after it yet".into()),
+            _ => {
+                return say(
+                    Health::Progressing,
+                    "the agent has not looked after it yet".into(),
+                );
+            }
         }
         if feedback::fields(&meta.group, &meta.kind).is_empty() {
             return;
         }
         // The fields come later than the word that the object is there.
         if find(&manifest.conditions, "StatusFeedbackSynced").is_none() {
-            return say(Health::Progressing, "the agent has not read its status yet".into());
+            return say(
+                Health::Progressing,
+                "the agent has not read its status yet".into(),
+            );
         }
         let values = manifest.status_feedback.values.iter();
-        let values = values.filter_map(|value| Some((value.name.clone(), value.field_value.value()?)));
+        let values =
+            values.filter_map(|value| Some((value.name.clone(), value.field_value.value()?)));
         self.live.insert(key, feedback::object(values));
     }
 }
@@ -256,8 +296,12 @@ mod tests {
     use super::*;
 
     fn work(name: &str, digest: &str, observed: i64, manifests: &Value) -> ManifestWork {
-        let refused = manifests.to_string().contains("\"Applied\",\"status\":\"False\"")
-            || manifests.to_string().contains("\"status\":\"False\",\"type\":\"Applied\"");
+        let refused = manifests
+            .to_string()
+            .contains("\"Applied\",\"status\":\"False\"")
+            || manifests
+                .to_string()
+                .contains("\"status\":\"False\",\"type\":\"Applied\"");
         serde_json::from_value(json!({
             "metadata": {"name": name, "namespace": "berlin", "generation": 2, "annotations": {DIGEST: digest}},
             "status": {
@@ -295,27 +339,57 @@ mod tests {
 
     fn rolled(available: i64) -> Value {
         json!([
-            number("metadata.generation", 1), number("status.observedGeneration", 1), number("spec.replicas", 2),
-            number("status.replicas", 2), number("status.updatedReplicas", 2), number("status.availableReplicas", available),
+            number("metadata.generation", 1),
+            number("status.observedGeneration", 1),
+            number("spec.replicas", 2),
+            number("status.replicas", 2),
+            number("status.updatedReplicas", 2),
+            number("status.availableReplicas", available),
         ])
     }
 
     #[test]
     fn a_wec_is_healthy_when_all_its_works_are_applied_and_all_objects_work() {
-        let first = work("shop.first", "a", 2, &json!([manifest("Namespace", "shop", "True", &json!([]))]));
-        let rest = work("shop.rest", "b", 2, &json!([manifest("Deployment", "web", "True", &rolled(2))]));
+        let first = work(
+            "shop.first",
+            "a",
+            2,
+            &json!([manifest("Namespace", "shop", "True", &json!([]))]),
+        );
+        let rest = work(
+            "shop.rest",
+            "b",
+            2,
+            &json!([manifest("Deployment", "web", "True", &rolled(2))]),
+        );
         let report = report(&[first, rest]);
-        assert_eq!((report.progress, report.health), (Progress::Applied, Health::Healthy), "{report:?}");
-        let works = [("shop.first", "a"), ("shop.rest", "b")].map(|(name, digest)| (name.to_owned(), digest.to_owned()));
+        assert_eq!(
+            (report.progress, report.health),
+            (Progress::Applied, Health::Healthy),
+            "{report:?}"
+        );
+        let works = [("shop.first", "a"), ("shop.rest", "b")]
+            .map(|(name, digest)| (name.to_owned(), digest.to_owned()));
         assert_eq!(report.revision, Some(layout::revision(works.into_iter())));
         assert_eq!(report.objects, []);
     }
 
     #[test]
     fn what_was_said_of_an_older_state_of_a_work_does_not_count() {
-        let report = report(&[work("shop.rest", "b", 1, &json!([manifest("Deployment", "web", "True", &rolled(2))]))]);
-        assert_eq!((report.progress, report.health), (Progress::Delivered, Health::Unknown));
-        assert_eq!(report.message, "ManifestWork shop.rest: the WEC has not applied it yet");
+        let report = report(&[work(
+            "shop.rest",
+            "b",
+            1,
+            &json!([manifest("Deployment", "web", "True", &rolled(2))]),
+        )]);
+        assert_eq!(
+            (report.progress, report.health),
+            (Progress::Delivered, Health::Unknown)
+        );
+        assert_eq!(
+            report.message,
+            "ManifestWork shop.rest: the WEC has not applied it yet"
+        );
     }
 
     #[test]
@@ -325,19 +399,33 @@ mod tests {
             manifest("ConfigMap", "odd", "False", &json!([])),
         ]);
         let report = report(&[work("shop.rest", "b", 2, &manifests)]);
-        assert_eq!((report.progress, report.health), (Progress::Refused, Health::Degraded));
-        assert_eq!(report.message, "ConfigMap shop/odd: the WEC refuses it: no such field");
+        assert_eq!(
+            (report.progress, report.health),
+            (Progress::Refused, Health::Degraded)
+        );
+        assert_eq!(
+            report.message,
+            "ConfigMap shop/odd: the WEC refuses it: no such field"
+        );
         assert_eq!(report.objects.len(), 1);
     }
 
     #[test]
     fn an_objects_own_status_goes_before_the_fields_that_were_asked_for() {
         let mut mailboxes = Mailboxes::default();
-        mailboxes.see(&work("shop.rest", "b", 2, &json!([manifest("Deployment", "web", "True", &rolled(1))])));
+        mailboxes.see(&work(
+            "shop.rest",
+            "b",
+            2,
+            &json!([manifest("Deployment", "web", "True", &rolled(1))]),
+        ));
         let berlin = ClusterName::from("berlin");
         let before = mailboxes.report(&berlin).unwrap();
         assert_eq!(before.health, Health::Progressing);
-        assert_eq!(before.message, "Deployment.apps shop/web: 1 of 2 replicas are available");
+        assert_eq!(
+            before.message,
+            "Deployment.apps shop/web: 1 of 2 replicas are available"
+        );
         let status: WorkStatus = serde_json::from_value(json!({
             "metadata": {"name": "x-apps-v1-deployment-shop-web", "namespace": "berlin"},
             "spec": {"sourceRef": {"group": "apps", "version": "v1", "resource": "deployments", "kind": "Deployment",
@@ -348,6 +436,9 @@ mod tests {
         mailboxes.see_status(&status);
         assert_eq!(mailboxes.report(&berlin).unwrap().health, Health::Healthy);
         mailboxes.forget_status(&status);
-        assert_eq!(mailboxes.report(&berlin).unwrap().health, Health::Progressing);
+        assert_eq!(
+            mailboxes.report(&berlin).unwrap().health,
+            Health::Progressing
+        );
     }
 }

@@ -1,4 +1,4 @@
-//! Watches an ITS for one pipeline's ManifestWorks and their WorkStatuses, and says what is seen.
+//! Watches an ITS for one pipeline's ManifestWorks and their `WorkStatus` objects, and says what is seen.
 //!
 //! A watch that breaks is begun again, with back-off, for ever; until it has caught up, what was seen before stands.
 
@@ -10,8 +10,8 @@ use kube::runtime::{WatchStreamExt as _, watcher as start};
 use kube::{Api, Client};
 
 use super::Mailboxes;
-use crate::model::api::{ManifestWork, WorkStatus};
 use crate::model::ClusterName;
+use crate::model::api::{ManifestWork, WorkStatus};
 use crate::output::mailbox::Owner;
 use crate::output::mailbox::shape::Place;
 use crate::output::mailbox::standing::StandingWork;
@@ -36,9 +36,15 @@ enum Seen {
     Status(Result<Event<WorkStatus>, watcher::Error>),
 }
 
-/// Watches; never ends by itself. WorkStatuses are watched where KubeStellar's status add-on is installed.
-pub fn watch(client: Client, owner: Owner, with_statuses: bool) -> impl Stream<Item = Sight> + Send {
-    let config = watcher::Config::default().labels(&owner.selector()).page_size(PAGE);
+/// Watches; never ends by itself. `WorkStatus` objects are watched where KubeStellar's status add-on is installed.
+pub fn watch(
+    client: Client,
+    owner: Owner,
+    with_statuses: bool,
+) -> impl Stream<Item = Sight> + Send {
+    let config = watcher::Config::default()
+        .labels(&owner.selector())
+        .page_size(PAGE);
     let works = start(Api::<ManifestWork>::all(client.clone()), config.clone());
     let works = works.default_backoff().map(Seen::Work).boxed();
     let statuses = if with_statuses {
@@ -76,7 +82,9 @@ struct View {
 impl View {
     fn take(&mut self, seen: Seen) -> Vec<Sight> {
         match seen {
-            Seen::Work(Err(error)) | Seen::Status(Err(error)) => vec![Sight::Broken(error.to_string())],
+            Seen::Work(Err(error)) | Seen::Status(Err(error)) => {
+                vec![Sight::Broken(error.to_string())]
+            }
             Seen::Work(Ok(event)) => self.take_work(event),
             Seen::Status(Ok(event)) => self.take_status(event),
         }
@@ -102,13 +110,16 @@ impl View {
                 let mut sights: Vec<Sight> = gone.collect();
                 sights.extend(fresh.iter().filter_map(|work| self.sight(work)));
                 let clusters = self.mailboxes.clusters().cloned().collect();
-                sights.extend(self.reports(clusters));
+                sights.extend(self.reports(&clusters));
                 sights
             }
             Event::Apply(work) => {
                 let cluster = self.mailboxes.see(&work);
                 let sight = self.sight(&work);
-                sight.into_iter().chain(self.reports(cluster.into_iter().collect())).collect()
+                sight
+                    .into_iter()
+                    .chain(self.reports(&cluster.into_iter().collect()))
+                    .collect()
             }
             Event::Delete(work) => {
                 let cluster = self.mailboxes.forget(&work);
@@ -116,7 +127,10 @@ impl View {
                     Sight::Work(cluster, place, _) => Sight::Work(cluster, place, None),
                     other => other,
                 });
-                sight.into_iter().chain(self.reports(cluster.into_iter().collect())).collect()
+                sight
+                    .into_iter()
+                    .chain(self.reports(&cluster.into_iter().collect()))
+                    .collect()
             }
         }
     }
@@ -139,7 +153,7 @@ impl View {
             Event::Apply(status) => self.mailboxes.see_status(&status).into_iter().collect(),
             Event::Delete(status) => self.mailboxes.forget_status(&status).into_iter().collect(),
         };
-        self.reports(clusters)
+        self.reports(&clusters)
     }
 
     fn sight(&self, work: &ManifestWork) -> Option<Sight> {
@@ -147,9 +161,12 @@ impl View {
         Some(Sight::Work(cluster, work.part.place(), Some(work)))
     }
 
-    fn reports(&mut self, clusters: BTreeSet<ClusterName>) -> Vec<Sight> {
+    fn reports(&mut self, clusters: &BTreeSet<ClusterName>) -> Vec<Sight> {
         let mut sights = Vec::new();
-        for report in clusters.iter().filter_map(|cluster| self.mailboxes.report(cluster)) {
+        for report in clusters
+            .iter()
+            .filter_map(|cluster| self.mailboxes.report(cluster))
+        {
             if self.said.get(&report.cluster) != Some(&report) {
                 self.said.insert(report.cluster.clone(), report.clone());
                 sights.push(Sight::Report(report));
