@@ -347,11 +347,82 @@ fn classify(error: kube::Error, cluster: &str, work: &str) -> MailboxError {
         403 if message.contains("is being terminated") => {
             MailboxError::Terminating(cluster.to_owned())
         }
-        401 | 403 if status.reason == "Forbidden" || status.code == 401 => {
-            MailboxError::Forbidden(message)
-        }
+        // A webhook speaks of this work, not of our rights.
+        403 if message.contains("admission webhook") => MailboxError::Refused(message),
+        401 | 403 => MailboxError::Forbidden(message),
         409 => MailboxError::Foreign(format!("{cluster}/{work}")),
         code if code == 429 || code >= 500 => MailboxError::Unavailable(message),
         _ => MailboxError::Refused(message),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn error(status: &Value) -> kube::Error {
+        kube::Error::Api(Box::new(serde_json::from_value(status.clone()).unwrap()))
+    }
+
+    #[test]
+    fn what_a_server_says_is_told_apart() {
+        let cases = [
+            (
+                json!({"code": 404, "details": {"kind": "namespaces"}}),
+                "MailboxMissing",
+            ),
+            (
+                json!({"code": 404, "message": "404 page not found"}),
+                "NoManifestWorks",
+            ),
+            (
+                json!({"code": 403, "reason": "Forbidden", "message": "unable to create new content in namespace c1 because it is being terminated"}),
+                "MailboxTerminating",
+            ),
+            (
+                json!({"code": 403, "reason": "Forbidden", "message": "admission webhook \"w\" denied the request: no"}),
+                "WorkRefused",
+            ),
+            (
+                json!({"code": 403, "reason": "Forbidden", "message": "manifestworks is forbidden"}),
+                "Forbidden",
+            ),
+            (
+                json!({"code": 409, "details": {"causes": [{"reason": "FieldManagerConflict"}]}}),
+                "ForeignWork",
+            ),
+            (
+                json!({"code": 422, "message": "spec: invalid"}),
+                "WorkRefused",
+            ),
+            (
+                json!({"code": 503, "message": "etcd is away"}),
+                "HubUnavailable",
+            ),
+        ];
+        for (status, reason) in cases {
+            assert_eq!(
+                classify(error(&status), "c1", "shop.rest").reason(),
+                reason,
+                "{status}"
+            );
+        }
+    }
+
+    #[test]
+    fn only_what_may_pass_is_tried_again_and_no_sooner_than_the_server_says() {
+        let patient = json!({"code": 429, "details": {"retryAfterSeconds": 3}});
+        assert_eq!(
+            passing(&error(&patient)),
+            (true, Some(Duration::from_secs(3)))
+        );
+        let raced = json!({"code": 409, "message": "the object has been modified"});
+        assert_eq!(passing(&error(&raced)), (true, None));
+        let taken =
+            json!({"code": 409, "details": {"causes": [{"reason": "FieldManagerConflict"}]}});
+        assert_eq!(passing(&error(&taken)), (false, None));
+        assert_eq!(passing(&error(&json!({"code": 403}))), (false, None));
     }
 }

@@ -21,6 +21,8 @@ mod work;
 #[cfg(test)]
 mod tests;
 
+use crate::model::api::pipeline::MailboxOutput;
+
 pub use owner::Owner;
 pub use work::{Body, body};
 
@@ -57,6 +59,18 @@ impl Default for Settings {
         Self {
             max_bytes: MAX_BYTES,
             orphan: false,
+        }
+    }
+}
+
+impl From<&MailboxOutput> for Settings {
+    fn from(output: &MailboxOutput) -> Self {
+        let max_bytes = output.max_bytes.map(|bytes| bytes.0);
+        Self {
+            max_bytes: max_bytes.map_or(MAX_BYTES, |bytes| {
+                usize::try_from(bytes).unwrap_or(usize::MAX)
+            }),
+            orphan: output.orphan,
         }
     }
 }

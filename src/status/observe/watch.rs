@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures::{Stream, StreamExt as _, stream};
+use kube::api::ListParams;
 use kube::runtime::watcher::{self, Event};
 use kube::runtime::{WatchStreamExt as _, watcher as start};
 use kube::{Api, Client};
@@ -29,6 +30,13 @@ pub enum Sight {
     Report(Report),
     /// A watch is broken and will be begun again; the reason.
     Broken(String),
+}
+
+/// Tells whether KubeStellar's status add-on is installed on an ITS, as far as we may see.
+pub async fn has_statuses(client: &Client) -> bool {
+    let statuses: Api<WorkStatus> = Api::all(client.clone());
+    let first = ListParams::default().limit(1);
+    statuses.list_metadata(&first).await.is_ok()
 }
 
 enum Seen {
