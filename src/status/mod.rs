@@ -6,7 +6,7 @@
 //! the clock ───────────┘
 //! ```
 //!
-//! This file, [`state`], [`board`] and [`summarise`] are pure: time comes in as a value. [`forge`] holds the adapters that post.
+//! This file, [`health`], [`state`], [`board`] and [`summarise`] are pure: time comes in as a value. [`forge`] holds the adapters that post.
 //! Unreported is never healthy, and no sequence of observations leaves a commit without an end.
 
 use jiff::Timestamp;
@@ -17,6 +17,8 @@ use crate::model::{ClusterName, ObjectKey};
 
 pub mod board;
 pub mod forge;
+pub mod health;
+pub mod observe;
 pub mod state;
 pub mod summarise;
 pub mod table;

@@ -106,7 +106,7 @@ const ARROWS: [(&str, &[&str]); 14] = [
 ];
 
 /// The core: the same inputs give the same bytes. A folder stands for all that is in it.
-const PURE: [&str; 50] = [
+const PURE: [&str; 61] = [
     "lib.rs",
     "model",
     "yaml",
@@ -139,6 +139,15 @@ const PURE: [&str; 50] = [
     "output/branch/object.rs",
     "output/branch/standing.rs",
     "output/branch/state.rs",
+    "output/mailbox/mod.rs",
+    "output/mailbox/feedback.rs",
+    "output/mailbox/layout.rs",
+    "output/mailbox/owner.rs",
+    "output/mailbox/piece.rs",
+    "output/mailbox/plan.rs",
+    "output/mailbox/shape.rs",
+    "output/mailbox/standing.rs",
+    "output/mailbox/work.rs",
     "status/mod.rs",
     "status/board.rs",
     "status/forge/answer.rs",
@@ -147,6 +156,8 @@ const PURE: [&str; 50] = [
     "status/forge/desk.rs",
     "status/forge/error.rs",
     "status/forge/plan.rs",
+    "status/health.rs",
+    "status/observe/mod.rs",
     "status/state.rs",
     "status/summarise.rs",
     "reconcile/guard.rs",

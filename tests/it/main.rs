@@ -24,6 +24,7 @@ mod servers_examples;
 mod servers_flux;
 mod servers_hub;
 mod servers_its;
+mod servers_mailbox;
 mod servers_pipeline;
 mod servers_push;
 mod servers_status;

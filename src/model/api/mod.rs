@@ -16,21 +16,25 @@ pub mod custom_transform;
 pub mod edge;
 pub mod label_selector;
 pub mod managed_cluster;
+pub mod manifest_work;
 pub mod metadata;
 pub mod pipeline;
 pub mod read;
 pub mod status_collector;
 pub mod transform;
+pub mod work_status;
 
 pub use binding_policy::{BindingPolicy, BindingPolicySpec, DownsyncClause};
 pub use custom_transform::{CustomTransform, CustomTransformSpec};
 pub use label_selector::{LabelSelector, LabelSelectorRequirement};
 pub use managed_cluster::ManagedCluster;
+pub use manifest_work::ManifestWork;
 pub use metadata::Metadata;
 pub use pipeline::{Pipeline, PipelineSpec};
 pub use read::{ApiObject, ReadError, read};
 pub use status_collector::{StatusCollector, StatusCollectorSpec};
 pub use transform::{Transform, TransformSpec};
+pub use work_status::WorkStatus;
 
 /// Gives the definitions of Stellate's own kinds, sorted by name.
 pub fn crds() -> Vec<CustomResourceDefinition> {

@@ -29,6 +29,7 @@ use crate::output::folder::FolderError;
 mod branch;
 mod folder;
 mod keep;
+pub mod mailbox;
 pub(super) mod stored;
 
 /// How often a refused push starts over.

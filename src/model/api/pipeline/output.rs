@@ -62,6 +62,9 @@ pub struct MailboxOutput {
     /// The most bytes of manifests in one ManifestWork; left out: 460Ki, which leaves room under OCM's 500Ki.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_bytes: Option<Bytes>,
+    /// Whether what was delivered stays on the WECs when it is taken back here.
+    #[serde(default)]
+    pub orphan: bool,
 }
 
 /// A folder.

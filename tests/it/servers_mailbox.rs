@@ -1,0 +1,548 @@
+//! Mailboxes against a real API server and OCM's own work agents: what arrives, what comes back, and how much is written.
+
+use std::{fs, path::PathBuf, sync::Arc};
+
+use futures::StreamExt as _;
+use serde_json::{Value, json};
+use stellate::{
+    api_server::{Connection, connect},
+    model::ClusterName,
+    output::mailbox::Settings,
+    reconcile::{
+        DeliveryOptions, Outcome, Pipeline, Request, Silent,
+        deliver::mailbox::{Mailbox, MailboxDelivery},
+    },
+    status::{
+        Health, Progress, Report,
+        observe::watch::{Sight, watch},
+    },
+};
+use tokio::runtime::Runtime;
+
+use crate::support::{
+    folder, need,
+    servers::{ApiServer, Missing, WorkAgent},
+    wait_for, write_files,
+};
+
+/// A source folder, an ITS, and the mailboxes of pipeline `shop` between them.
+struct Shop {
+    runtime: Runtime,
+    its: Arc<ApiServer>,
+    source: PathBuf,
+    pipeline: Pipeline,
+    mailbox: Mailbox,
+}
+
+impl Shop {
+    fn new(its: &Arc<ApiServer>) -> Self {
+        its.apply_crds("ocm");
+        let runtime = Runtime::new().unwrap();
+        let mailbox = mailbox(&runtime, its);
+        let source = folder("source");
+        write_files(&source, &[("policy.yaml", POLICY)]);
+        Self {
+            runtime,
+            its: Arc::clone(its),
+            source,
+            pipeline: Pipeline::default(),
+            mailbox,
+        }
+    }
+
+    fn write(&self, path: &str, text: &str) {
+        write_files(&self.source, &[(path, text)]);
+    }
+
+    fn deliver_with(&mut self, options: &DeliveryOptions) -> MailboxDelivery {
+        let request = Request {
+            location: self.source.to_str().unwrap().to_owned(),
+            ..Request::default()
+        };
+        let rendering = self.pipeline.render(&request, &Silent).unwrap();
+        let delivery = self.mailbox.deliver(&rendering, options);
+        self.runtime.block_on(delivery).unwrap()
+    }
+
+    fn deliver(&mut self) -> MailboxDelivery {
+        self.deliver_with(&DeliveryOptions::default())
+    }
+
+    /// Everything forgotten, as after a restart.
+    fn restart(&mut self) {
+        self.mailbox = mailbox(&self.runtime, &self.its);
+        self.pipeline = Pipeline::default();
+    }
+
+    /// A work as it stands.
+    fn work(&self, cluster: &str, name: &str) -> Option<Value> {
+        self.its.get("manifestwork", cluster, name)
+    }
+
+    /// Waits until what is seen of the mailboxes is as wanted.
+    fn wait_for_report(&mut self, what: &str, wanted: impl Fn(&Report) -> bool) -> Report {
+        let client = self
+            .runtime
+            .block_on(connect(&connection(&self.its)))
+            .unwrap();
+        let mut sights = Box::pin(watch(client, self.mailbox.owner().clone(), false));
+        let mut last = String::new();
+        let found = self.runtime.block_on(async {
+            let found = async {
+                while let Some(sight) = sights.next().await {
+                    last = format!("{sight:?}");
+                    if let Sight::Report(report) = sight
+                        && wanted(&report)
+                    {
+                        return Some(report);
+                    }
+                }
+                None
+            };
+            tokio::time::timeout(std::time::Duration::from_secs(120), found)
+                .await
+                .ok()
+                .flatten()
+        });
+        found.unwrap_or_else(|| panic!("waited in vain for {what}; the last thing seen: {last}"))
+    }
+}
+
+fn connection(server: &ApiServer) -> Connection {
+    Connection {
+        kubeconfig: Some(server.kubeconfig()),
+        context: None,
+    }
+}
+
+fn mailbox(runtime: &Runtime, its: &ApiServer) -> Mailbox {
+    let client = runtime.block_on(connect(&connection(its))).unwrap();
+    Mailbox::new(client, "shop", Settings::default())
+}
+
+const POLICY: &str = "apiVersion: control.kubestellar.io/v1alpha1
+kind: BindingPolicy
+metadata: {name: shop}
+spec:
+  clusterSelectors: [{matchLabels: {env: prod}}]
+  downsync:
+  - namespaces: [shop]
+";
+
+fn inventory(clusters: &[&str]) -> String {
+    let cluster = |name: &&str| {
+        format!(
+            "apiVersion: cluster.open-cluster-management.io/v1\nkind: ManagedCluster\nmetadata: {{name: {name}, labels: {{env: \
+             prod, colour: {name}}}}}\nspec: {{hubAcceptsClient: true}}\n"
+        )
+    };
+    clusters
+        .iter()
+        .map(cluster)
+        .collect::<Vec<_>>()
+        .join("---\n")
+}
+
+fn config_map(name: &str, value: &str) -> String {
+    format!(
+        "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {name}\n  namespace: shop\n  annotations: \
+         {{control.kubestellar.io/expand-templates: \"true\"}}\ndata:\n  value: \"{value}\"\n"
+    )
+}
+
+/// How often works were applied by anybody, as the API server counts.
+fn applies(its: &ApiServer) -> u64 {
+    let metrics = its.kubectl_ok(&["get", "--raw=/metrics"]);
+    let counted = metrics.lines().filter(|line| {
+        line.starts_with("apiserver_request_total{")
+            && line.contains("resource=\"manifestworks\"")
+            && line.contains("subresource=\"\"")
+            && (line.contains("verb=\"APPLY\"") || line.contains("verb=\"POST\""))
+    });
+    let number = |line: &str| {
+        line.rsplit(' ')
+            .next()
+            .and_then(|number| number.parse().ok())
+    };
+    counted.map(|line| number(line).unwrap_or(0)).sum()
+}
+
+#[test]
+fn an_edit_is_one_write_for_each_wec_and_a_restart_is_none() {
+    let its = Arc::new(need!(ApiServer::start("its1")));
+    let mut shop = Shop::new(&its);
+    let clusters = ["c1", "c2", "c3", "c4", "c5"];
+    shop.write("inventory.yaml", &inventory(&clusters));
+    for cluster in clusters {
+        its.namespace(cluster);
+    }
+    for number in 1..12 {
+        shop.write(
+            &format!("o{number}.yaml"),
+            &config_map(&format!("o{number}"), "a"),
+        );
+    }
+    shop.write("o12.yaml", &config_map("o12", "{{.colour}}"));
+
+    let before = applies(&its);
+    let first = shop.deliver();
+    assert_eq!(first.outcome, Outcome::Written, "{:?}", first.diagnostics);
+    assert_eq!(
+        (first.written, applies(&its) - before),
+        (10, 10),
+        "a Namespace and twelve objects for each of five"
+    );
+    assert_eq!(first.change.fresh.values().sum::<u64>(), 65);
+    let work = shop.work("c3", "shop.rest").unwrap();
+    let manifests = work["spec"]["workload"]["manifests"].as_array().unwrap();
+    assert!(
+        manifests
+            .iter()
+            .any(|manifest| manifest["data"]["value"] == "c3"),
+        "{manifests:?}"
+    );
+    assert_eq!(
+        work["metadata"]["labels"]["transport.kubestellar.io/originWdsName"],
+        "stellate.shop"
+    );
+
+    assert_eq!(shop.deliver().outcome, Outcome::Unchanged);
+    shop.write("o7.yaml", &config_map("o7", "b"));
+    let edit = shop.deliver();
+    assert_eq!((edit.written, applies(&its) - before), (5, 15));
+    assert_eq!(edit.change.counts(), (0, 0, 5));
+
+    shop.restart();
+    assert_eq!(shop.deliver().outcome, Outcome::Unchanged);
+    let changed = inventory(&clusters).replace("colour: c3", "colour: other");
+    shop.write("inventory.yaml", &changed);
+    let property = shop.deliver();
+    assert_eq!((property.written, applies(&its) - before), (1, 16));
+    assert_eq!(
+        property
+            .change
+            .clusters
+            .keys()
+            .map(ClusterName::as_str)
+            .collect::<Vec<_>>(),
+        ["c3"]
+    );
+    assert_eq!(property.change.counts(), (0, 0, 1));
+}
+
+#[test]
+fn what_is_wrong_with_one_mailbox_holds_up_no_other() {
+    let its = Arc::new(need!(ApiServer::start("its1")));
+    let mut shop = Shop::new(&its);
+    shop.write(
+        "inventory.yaml",
+        &inventory(&["c1", "c2", "missing", "taken"]),
+    );
+    for cluster in ["c1", "c2", "taken"] {
+        its.namespace(cluster);
+    }
+    shop.write("a.yaml", &config_map("a", "1"));
+    let foreign = json!({
+        "apiVersion": "work.open-cluster-management.io/v1", "kind": "ManifestWork",
+        "metadata": {"name": "shop.rest", "namespace": "taken"},
+        "spec": {"workload": {"manifests": [{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "theirs", "namespace": "x"}}]}},
+    });
+    its.apply(&foreign.to_string());
+    let theirs = shop.work("taken", "shop.rest").unwrap()["metadata"]["resourceVersion"].clone();
+
+    let delivery = shop.deliver();
+    let problems: Vec<(&str, &str)> = delivery
+        .diagnostics
+        .iter()
+        .map(|found| (found.reason, found.cluster.as_ref().unwrap().as_str()))
+        .collect();
+    assert_eq!(
+        problems,
+        [("ForeignWork", "taken"), ("MailboxMissing", "missing")]
+    );
+    assert_eq!(
+        delivery
+            .clusters
+            .keys()
+            .map(ClusterName::as_str)
+            .collect::<Vec<_>>(),
+        ["c1", "c2"]
+    );
+    assert!(shop.work("c2", "shop.rest").is_some());
+    assert_eq!(
+        shop.work("taken", "shop.rest").unwrap()["metadata"]["resourceVersion"],
+        theirs
+    );
+
+    // Without a controller, a namespace that is deleted goes on ending for ever.
+    its.kubectl_ok(&["delete", "namespace", "taken", "--wait=false"]);
+    its.kubectl_ok(&["delete", "manifestwork", "shop.rest", "-ntaken"]);
+    its.namespace("missing");
+    let healed = shop.deliver();
+    assert!(
+        healed.clusters.contains_key("missing"),
+        "{:?}",
+        healed.diagnostics
+    );
+    assert_eq!(healed.written, 2);
+    let reasons: Vec<&str> = healed
+        .diagnostics
+        .iter()
+        .map(|found| found.reason)
+        .collect();
+    assert_eq!(reasons, ["MailboxTerminating"]);
+}
+
+#[test]
+fn works_that_others_change_are_put_right_and_what_cannot_be_known_stays() {
+    let its = Arc::new(need!(ApiServer::start("its1")));
+    let mut shop = Shop::new(&its);
+    shop.write("inventory.yaml", &inventory(&["c1"]));
+    its.namespace("c1");
+    for name in ["a", "b", "c", "d", "e", "f", "g", "h"] {
+        shop.write(&format!("{name}.yaml"), &config_map(name, "{{.colour}}"));
+    }
+    shop.deliver();
+    let names = |shop: &Shop| -> Vec<String> {
+        let work = shop.work("c1", "shop.rest").unwrap();
+        let manifests = work["spec"]["workload"]["manifests"].as_array().unwrap();
+        manifests
+            .iter()
+            .map(|manifest| manifest["metadata"]["name"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    assert_eq!(names(&shop).len(), 8);
+
+    // Somebody edits the work while Stellate is down: nothing in its annotations tells.
+    let patch = r#"--patch=[{"op": "remove", "path": "/spec/workload/manifests/0"}]"#;
+    its.kubectl_ok(&[
+        "patch",
+        "manifestwork",
+        "shop.rest",
+        "-nc1",
+        "--type=json",
+        patch,
+    ]);
+    assert_eq!(names(&shop).len(), 7);
+    shop.restart();
+    assert_eq!(shop.deliver().written, 1);
+    assert_eq!(names(&shop).len(), 8);
+
+    // A template that fails, and a file that cannot be read: both objects stay as they were, also after a restart.
+    shop.write("a.yaml", &config_map("a", "{{.nothing}}"));
+    shop.write("b.yaml", "apiVersion: v1\nkind: [\n");
+    shop.write("c.yaml", &config_map("c", "new"));
+    shop.restart();
+    let delivery = shop.deliver();
+    assert_eq!(
+        (delivery.outcome, delivery.change.counts()),
+        (Outcome::Written, (0, 0, 1))
+    );
+    let work = shop.work("c1", "shop.rest").unwrap();
+    let values: Vec<&Value> = work["spec"]["workload"]["manifests"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|manifest| &manifest["data"]["value"])
+        .collect();
+    assert_eq!(values[..3], ["c1", "c1", "new"]);
+    assert_eq!(shop.deliver().written, 0);
+    shop.restart();
+    assert_eq!(shop.deliver().written, 0);
+
+    // More goes than the guard allows, until somebody says that it is meant.
+    for name in ["a", "b", "d", "e"] {
+        fs::remove_file(shop.source.join(format!("{name}.yaml"))).unwrap();
+    }
+    let held = shop.deliver();
+    assert!(
+        matches!(&held.outcome, Outcome::Held(reasons) if reasons.len() == 1),
+        "{:?}",
+        held.outcome
+    );
+    assert!(held.releasable);
+    assert_eq!(names(&shop).len(), 8);
+    let meant = DeliveryOptions {
+        allow_removals: true,
+        ..DeliveryOptions::default()
+    };
+    assert_eq!(shop.deliver_with(&meant).outcome, Outcome::Written);
+    assert_eq!(names(&shop), ["c", "f", "g", "h"]);
+}
+
+/// An ITS and two WECs with an agent each.
+fn two_wecs() -> Result<(Arc<ApiServer>, [Arc<ApiServer>; 2]), Missing> {
+    WorkAgent::available()?;
+    let its = Arc::new(ApiServer::start("its1")?);
+    let wecs = [
+        Arc::new(ApiServer::start("c1")?),
+        Arc::new(ApiServer::start("c2")?),
+    ];
+    Ok((its, wecs))
+}
+
+#[test]
+fn objects_arrive_on_their_wecs_and_their_state_comes_back() {
+    let (its, [one, two]) = need!(two_wecs());
+    let mut shop = Shop::new(&its);
+    let _first = need!(WorkAgent::start("c1", &its, &one));
+    let second = need!(WorkAgent::start("c2", &its, &two));
+    shop.write("inventory.yaml", &inventory(&["c1", "c2"]));
+    shop.write("paint.yaml", &config_map("paint", "{{.colour}}"));
+    let deployment = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web, namespace: shop}\nspec:\n  selector: {matchLabels: {app: web}}\n  \
+                      template:\n    metadata: {labels: {app: web}}\n    spec: {containers: [{name: web, image: nginx}]}\n";
+    shop.write("web.yaml", deployment);
+    let given = shop.deliver();
+    assert_eq!(given.diagnostics, []);
+    let of =
+        |given: &MailboxDelivery, cluster: &str| Some(given.clusters[cluster].revision.clone());
+
+    let colour = |wec: &ApiServer| {
+        wec.get("configmap", "shop", "paint")
+            .map(|found| found["data"]["value"].clone())
+    };
+    for (wec, wanted) in [(&one, "c1"), (&two, "c2")] {
+        wait_for("the ConfigMap", || match colour(wec) {
+            Some(found) if found == wanted => Ok(()),
+            other => Err(format!("{other:?}")),
+        });
+    }
+    let waiting = shop.wait_for_report("an applied report", |report| {
+        report.cluster.as_str() == "c1" && report.progress == Progress::Applied
+    });
+    assert_eq!(
+        (waiting.health, &waiting.revision),
+        (Health::Progressing, &of(&given, "c1")),
+        "{waiting:?}"
+    );
+    // There is no controller: the test does what one would.
+    one.roll_out("shop", "web");
+    let healthy = shop.wait_for_report("a healthy WEC", |report| report.health == Health::Healthy);
+    assert_eq!(
+        (healthy.cluster.as_str(), &healthy.revision),
+        ("c1", &of(&given, "c1"))
+    );
+
+    // An agent that is stopped says nothing of what is new, and catches up.
+    drop(second);
+    shop.write("paint.yaml", &config_map("paint", "{{.colour}} again"));
+    let edit = shop.deliver();
+    assert_eq!(edit.written, 2);
+    let silent = shop.wait_for_report("the silent WEC", |report| report.cluster.as_str() == "c2");
+    assert_eq!(
+        (silent.progress, &silent.revision),
+        (Progress::Delivered, &of(&edit, "c2"))
+    );
+    let _second = need!(WorkAgent::start("c2", &its, &two));
+    let back = shop.wait_for_report("the WEC that is back", |report| {
+        report.cluster.as_str() == "c2" && report.progress == Progress::Applied
+    });
+    assert_eq!(back.revision, of(&edit, "c2"));
+    assert_eq!(colour(&two).unwrap(), "c2 again");
+
+    // One that the WEC refuses is named.
+    let odd = "apiVersion: v1\nkind: Service\nmetadata: {name: odd, namespace: shop}\nspec: {ports: [{port: 99999}]}\n";
+    shop.write("odd.yaml", odd);
+    assert_eq!(shop.deliver().written, 2);
+    let refused = shop.wait_for_report("a refusal", |report| report.progress == Progress::Refused);
+    assert_eq!(refused.health, Health::Degraded);
+    assert!(
+        refused
+            .message
+            .starts_with("Service shop/odd: the WEC refuses it: "),
+        "{refused:?}"
+    );
+    fs::remove_file(shop.source.join("odd.yaml")).unwrap();
+
+    // A WEC that leaves loses what was delivered, when that is meant; a Namespace that nobody asked for stays.
+    shop.write("inventory.yaml", &inventory(&["c1"]));
+    let meant = DeliveryOptions {
+        allow_removals: true,
+        ..DeliveryOptions::default()
+    };
+    let gone = shop.deliver_with(&meant);
+    assert_eq!(gone.deleted, 2, "{gone:?}");
+    wait_for("the WEC to let go", || match colour(&two) {
+        None => Ok(()),
+        Some(found) => Err(found.to_string()),
+    });
+    assert!(two.get("namespace", "", "shop").is_some());
+    assert!(colour(&one).is_some());
+}
+
+#[test]
+fn objects_that_move_to_another_work_are_never_deleted_on_the_way() {
+    need!(WorkAgent::available());
+    let its = Arc::new(need!(ApiServer::start("its1")));
+    let wec = Arc::new(need!(ApiServer::start("c1")));
+    let mut shop = Shop::new(&its);
+    let agent = need!(WorkAgent::start("c1", &its, &wec));
+    let client = shop.runtime.block_on(connect(&connection(&its))).unwrap();
+    shop.mailbox = Mailbox::new(
+        client,
+        "shop",
+        Settings {
+            max_bytes: 2000,
+            orphan: false,
+        },
+    );
+    shop.write("inventory.yaml", &inventory(&["c1"]));
+    for number in 0..6 {
+        shop.write(
+            &format!("o{number}.yaml"),
+            &config_map(&format!("o{number}"), "a"),
+        );
+    }
+    shop.deliver();
+    let ids = |wec: &ApiServer| -> Vec<String> {
+        let found = wec.kubectl_ok(&[
+            "get",
+            "configmap",
+            "-nshop",
+            "-ojsonpath={range .items[*]}{.metadata.name} {.metadata.uid}{\"\\n\"}{end}",
+        ]);
+        found.lines().map(str::to_owned).collect()
+    };
+    wait_for("six objects", || {
+        Some(())
+            .filter(|()| ids(&wec).len() == 6)
+            .ok_or("not yet".to_owned())
+    });
+    let before = ids(&wec);
+
+    drop(agent);
+    for number in 6..20 {
+        shop.write(
+            &format!("o{number}.yaml"),
+            &config_map(&format!("o{number}"), "a"),
+        );
+    }
+    let split = shop.deliver();
+    assert_eq!(split.waiting.len(), 1, "{split:?}");
+    assert_eq!(split.change.counts().1, 0);
+    assert_eq!(
+        shop.deliver().waiting,
+        split.waiting,
+        "the WEC says nothing"
+    );
+    let _agent = need!(WorkAgent::start("c1", &its, &wec));
+    wait_for("the old work to be written", || {
+        match shop.deliver().waiting {
+            waiting if waiting.is_empty() => Ok(()),
+            waiting => Err(format!("{waiting:?}")),
+        }
+    });
+    wait_for("twenty objects", || {
+        Some(())
+            .filter(|()| ids(&wec).len() == 20)
+            .ok_or("not yet".to_owned())
+    });
+    shop.wait_for_report("the end of it", |report| {
+        report.progress == Progress::Applied
+    });
+    let after = ids(&wec);
+    assert!(
+        before.iter().all(|id| after.contains(id)),
+        "the same objects: {before:?} {after:?}"
+    );
+}
