@@ -253,6 +253,10 @@ impl Arguments {
             let mut access = scene.request.access.clone();
             let destination = match output {
                 ResolvedOutput::Folder(folder) => Destination::Folder(folder),
+                ResolvedOutput::Mailbox { .. } => {
+                    terminal.warn("mailboxes are left out: `stellate run` delivers into them");
+                    continue;
+                }
                 ResolvedOutput::Branch {
                     name,
                     layout,

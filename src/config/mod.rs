@@ -15,8 +15,8 @@ use serde_json::Value;
 use crate::api_server::Connection;
 use crate::git::AppLogin;
 use crate::model::api::pipeline::{
-    ApiServer, BranchOutput, GitCredentials, Interval, Inventory, Layout, Output, Pipeline,
-    SecretReference, Source,
+    ApiServer, BranchOutput, GitCredentials, Interval, Inventory, Layout, MailboxOutput, Output,
+    Pipeline, SecretReference, Source,
 };
 use crate::model::api::{ApiObject as _, ReadError, read};
 use crate::model::{Diagnostic, Location, PathPart, RepoPath};
@@ -93,6 +93,13 @@ pub enum ResolvedOutput {
     },
     /// A folder.
     Folder(PathBuf),
+    /// ManifestWorks in mailbox namespaces; only a service delivers them.
+    Mailbox {
+        /// The ITS.
+        its: Connection,
+        /// What else was said.
+        output: MailboxOutput,
+    },
 }
 
 /// Where credentials are found when they are needed; never the secret itself.
@@ -311,7 +318,7 @@ impl Resolver<'_> {
         Resolved {
             name: pipeline.metadata.name.clone().unwrap_or_default(),
             place,
-            its,
+            its: its.clone(),
             revision,
             credentials,
             settings: Settings {
@@ -322,26 +329,41 @@ impl Resolver<'_> {
                 guard: spec.guard.clone(),
             },
             outputs: outputs
-                .filter_map(|(index, output)| self.output(index, output))
+                .filter_map(|(index, output)| self.output(index, output, its.as_ref()))
                 .collect(),
             status,
             interval,
         }
     }
 
-    fn output(&mut self, index: usize, output: &Output) -> Option<ResolvedOutput> {
+    fn output(
+        &mut self,
+        index: usize,
+        output: &Output,
+        inventory: Option<&Connection>,
+    ) -> Option<ResolvedOutput> {
         match output {
             Output::Branch(branch) => Some(self.branch(index, branch)),
             Output::Folder(folder) => Some(ResolvedOutput::Folder(self.base.join(&folder.path))),
-            Output::Mailbox(_) => {
-                let at = self.at(&[
-                    "spec".into(),
-                    "outputs".into(),
-                    index.into(),
-                    "mailbox".into(),
-                ]);
-                self.unused.push(("outputs.mailbox", at));
-                None
+            Output::Mailbox(mailbox) => {
+                let its = mailbox.its.as_ref().map(|server| self.connection(server));
+                let Some(its) = its.or_else(|| inventory.cloned()) else {
+                    let at = self.at(&[
+                        "spec".into(),
+                        "outputs".into(),
+                        index.into(),
+                        "mailbox".into(),
+                    ]);
+                    let found =
+                        Diagnostic::error("MissingField", "no ITS is named for the mailboxes");
+                    let help = "write `mailbox: {its: {context: its1}}`, or take the inventory from an ITS, too";
+                    self.found.push(found.at(at).help(help));
+                    return None;
+                };
+                Some(ResolvedOutput::Mailbox {
+                    its,
+                    output: mailbox.clone(),
+                })
             }
         }
     }

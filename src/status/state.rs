@@ -147,6 +147,11 @@ impl ClusterState {
         (self.phase, self.why()) != before
     }
 
+    /// From now on a report is waited for.
+    pub fn expect_report(&mut self) {
+        self.expects_report = true;
+    }
+
     /// Marks it as overtaken even where nothing more was waited for: a commit as a whole is, when one of its WECs is.
     pub(super) fn overtake(&mut self, by: &str, now: Timestamp) {
         self.superseded = Some(by.to_owned());

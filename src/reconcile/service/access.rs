@@ -42,10 +42,10 @@ impl AccessError {
         }
     }
 
-    pub(super) fn help(&self) -> String {
+    pub(super) fn help(&self) -> Option<&'static str> {
         match self {
-            Self::Git(error) => error.help().to_owned(),
-            Self::App(error) => error.help().to_string(),
+            Self::Git(error) => Some(error.help()),
+            Self::App(error) => error.help(),
         }
     }
 }

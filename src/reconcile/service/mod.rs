@@ -34,6 +34,7 @@ mod access;
 mod clerk;
 mod journal;
 mod plan;
+mod post;
 mod previews;
 mod queue;
 mod record;

@@ -100,7 +100,7 @@ impl Plan {
             ResolvedOutput::Branch { name, .. } => {
                 branch == name || branch.starts_with(&format!("{name}/"))
             }
-            ResolvedOutput::Folder(_) => false,
+            ResolvedOutput::Folder(_) | ResolvedOutput::Mailbox { .. } => false,
         })
     }
 
@@ -108,6 +108,7 @@ impl Plan {
     pub(super) fn outputs(&self) -> Vec<String> {
         let words = |output: &crate::config::ResolvedOutput| match output {
             ResolvedOutput::Folder(path) => format!("folder {}", path.display()),
+            ResolvedOutput::Mailbox { its, .. } => format!("mailboxes of {its}"),
             ResolvedOutput::Branch {
                 name, push, url, ..
             } => {

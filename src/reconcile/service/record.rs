@@ -6,6 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::model::{ClusterName, ObjectKey, Severity};
+use crate::reconcile::deliver::mailbox::MailboxDelivery;
 use crate::reconcile::{Delivery, Outcome, Rendering};
 use crate::status::board::{ChangeCounts, CommitBoard, PipelineBoard};
 use crate::status::state::{ClusterState, Observation};
@@ -181,6 +182,67 @@ fn same_bytes(
     }
     let earlier = before?.clusters.get(name)?;
     earlier.revision().is_some().then(|| earlier.clone())
+}
+
+/// Writes down what became of a delivery into mailboxes. `first` tells whether nothing else was delivered before it in this run.
+pub(super) fn posted(
+    commit: &mut CommitBoard,
+    before: Option<&CommitBoard>,
+    delivery: &MailboxDelivery,
+    first: bool,
+    now: Timestamp,
+) {
+    if let Outcome::Held(reasons) = &delivery.outcome {
+        commit.observe_all(&Observation::Held(reasons.clone()), now);
+        return;
+    }
+    let (added, removed, changed) = delivery.change.counts();
+    let touched: BTreeSet<&ClusterName> = delivery
+        .change
+        .clusters
+        .keys()
+        .chain(delivery.change.fresh.keys())
+        .collect();
+    if first && (delivery.outcome == Outcome::Written || commit.change.is_none()) {
+        commit.change = Some(ChangeCounts {
+            added,
+            removed,
+            changed,
+            clusters: touched.len(),
+        });
+    }
+    let whole = Observation::Published {
+        revision: commit.id.clone(),
+        same_as: Some(Box::new(commit.whole.clone())),
+    };
+    commit.whole.observe(whole, now);
+    for (name, state) in &mut commit.clusters {
+        let failed = delivery.diagnostics.iter().find(|found| {
+            found.severity == Severity::Error && found.cluster.as_ref() == Some(name)
+        });
+        if let Some(found) = failed {
+            let message = match &found.help {
+                Some(help) => format!("{}: {help}", found.message),
+                None => found.message.clone(),
+            };
+            let reason = found.reason.to_owned();
+            state.observe(Observation::Failed { reason, message }, now);
+        } else if let Some(given) = delivery.clusters.get(name) {
+            state.expect_report();
+            let same = if first && touched.contains(name) {
+                None
+            } else if first {
+                same_bytes(state, name, before)
+            } else {
+                Some(state.clone())
+            };
+            let observation = Observation::Published {
+                revision: given.revision.clone(),
+                same_as: same.map(Box::new),
+            };
+            state.observe(observation, now);
+        }
+    }
 }
 
 /// Every older commit that has not come to an end is overtaken by the one that was published. Gives their ids.

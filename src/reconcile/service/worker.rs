@@ -10,12 +10,14 @@ use jiff::Timestamp;
 use tokio::sync::watch::Receiver;
 
 use super::access::AccessError;
+use super::post::{Post, PostError};
 use super::previews::{Previewer, PullRequest};
 use super::queue::{Orders, Wake};
 use super::{Plan, Service, lock, record, schedule};
 use crate::config::{Login, Place, ResolvedOutput};
 use crate::git::{Access, GitError, RemoteUrl, Scheme};
 use crate::inventory::its;
+use crate::reconcile::deliver::mailbox::MailboxDelivery;
 use crate::reconcile::request::InventorySource;
 use crate::reconcile::{
     DeliverError, Delivery, DeliveryOptions, Destination, Outcome, Pipeline, Progress, RenderError,
@@ -48,6 +50,7 @@ pub(super) fn start(
         memory: Arc::clone(memory),
         inventory,
         previewer: Previewer::default(),
+        posts: posts(plan),
         failures: 0,
         given_up: 0,
         last: None,
@@ -69,12 +72,34 @@ struct Worker {
     /// What is known of the ITS; none when the inventory is in the source.
     inventory: Option<Receiver<its::Known>>,
     previewer: Previewer,
+    /// The mailboxes of the outputs that are mailboxes, in their order.
+    posts: Vec<Post>,
     /// Runs that failed in a row.
     failures: u32,
     /// Commits in a row that were given up for a newer one.
     given_up: u32,
     /// The commit that was published last, and the rendering that was.
     last: Option<(String, Rendering)>,
+}
+
+/// What a run delivered.
+#[derive(Default)]
+struct Sent {
+    /// To branches and folders.
+    branches: Vec<Delivery>,
+    /// Into mailboxes.
+    mailboxes: Vec<MailboxDelivery>,
+}
+
+impl Sent {
+    /// Tells whether anything happened that is worth writing down.
+    fn is_news(&self) -> bool {
+        let outcomes = self.branches.iter().map(|delivery| &delivery.outcome);
+        let posted = self.mailboxes.iter().map(|delivery| &delivery.outcome);
+        outcomes
+            .chain(posted)
+            .any(|outcome| *outcome != Outcome::Unchanged)
+    }
 }
 
 /// How a run ended.
@@ -104,6 +129,8 @@ enum RunError {
     Render(#[from] RenderError),
     #[error(transparent)]
     Deliver(#[from] DeliverError),
+    #[error(transparent)]
+    Post(#[from] PostError),
     #[error("cannot make {}: {}", path.display(), source.message())]
     Relay { path: PathBuf, source: git2::Error },
 }
@@ -116,6 +143,7 @@ impl RunError {
             Self::Address(error) => error.reason(),
             Self::Render(error) => error.reason(),
             Self::Deliver(error) => error.reason(),
+            Self::Post(error) => error.reason(),
             Self::Relay { .. } => "CacheUnwritable",
         }
     }
@@ -123,10 +151,11 @@ impl RunError {
     fn help(&self) -> Option<String> {
         match self {
             Self::NoInventory { help, .. } => Some(help.clone()),
-            Self::Access(error) => Some(error.help()),
+            Self::Access(error) => error.help().map(str::to_owned),
             Self::Address(error) => Some(error.help().to_owned()),
             Self::Render(error) => error.help(),
             Self::Deliver(error) => error.help(),
+            Self::Post(error) => Some(error.help()),
             Self::Relay { .. } => Some("choose another folder with --cache-dir".to_owned()),
         }
     }
@@ -241,9 +270,7 @@ impl Worker {
         }
         match self.deliver(&rendering, orders) {
             Ok(deliveries) => {
-                let news = deliveries
-                    .iter()
-                    .any(|delivery| delivery.outcome != Outcome::Unchanged);
+                let news = deliveries.is_news();
                 if news || !known {
                     self.written(&rendering, &deliveries, started);
                 } else {
@@ -362,40 +389,59 @@ impl Worker {
         self.service.clerk.note(&self.name, &id);
     }
 
-    fn deliver(&self, rendering: &Rendering, orders: &Orders) -> Result<Vec<Delivery>, RunError> {
+    fn deliver(&mut self, rendering: &Rendering, orders: &Orders) -> Result<Sent, RunError> {
         let commit = rendering
             .source
             .revision
             .as_ref()
             .map(|found| found.revision.to_string());
-        let mut deliveries = Vec::new();
+        let mut options = DeliveryOptions {
+            allow_removals: orders.release.is_some() && orders.release == commit,
+            strict: rendering.settings.strict,
+            guard: rendering.settings.guard.clone(),
+            ..DeliveryOptions::default()
+        };
+        let mut sent = Sent::default();
         for output in &self.plan.resolved.outputs {
-            let (destination, login) = self.destination(output)?;
+            let Some((destination, login)) = self.destination(output)? else {
+                continue;
+            };
             let target = match &destination {
                 Destination::Branch {
                     push: Some(target), ..
                 } => Some(target.clone()),
                 _ => None,
             };
-            let options = DeliveryOptions {
-                allow_removals: orders.release.is_some() && orders.release == commit,
-                strict: rendering.settings.strict,
-                guard: rendering.settings.guard.clone(),
-                access: self.access(login, target.as_ref())?,
-                ..DeliveryOptions::default()
-            };
+            options.access = self.access(login, target.as_ref())?;
             let mut memory = lock(&self.memory);
-            deliveries.push(memory.deliver(rendering, &destination, &options, &self.stages())?);
+            sent.branches.push(memory.deliver(
+                rendering,
+                &destination,
+                &options,
+                &self.stages(),
+            )?);
         }
-        Ok(deliveries)
+        for post in &mut self.posts {
+            self.service.update(&self.name, |board| {
+                board.activity = Activity::Working {
+                    stage: "mailboxes".to_owned(),
+                    since: Timestamp::now(),
+                };
+            });
+            let delivered =
+                post.deliver(&self.name, rendering, &options, &self.service, &self.wake)?;
+            sent.mailboxes.push(delivered);
+        }
+        Ok(sent)
     }
 
     fn destination<'a>(
         &'a self,
         output: &'a ResolvedOutput,
-    ) -> Result<(Destination, Option<&'a Login>), RunError> {
+    ) -> Result<Option<(Destination, Option<&'a Login>)>, RunError> {
         let reader = self.plan.resolved.credentials.as_ref();
-        Ok(match output {
+        Ok(Some(match output {
+            ResolvedOutput::Mailbox { .. } => return Ok(None),
             ResolvedOutput::Folder(path) => (Destination::Folder(path.clone()), reader),
             ResolvedOutput::Branch {
                 name,
@@ -431,11 +477,12 @@ impl Worker {
                 };
                 (destination, credentials.as_ref().or(reader))
             }
-        })
+        }))
     }
 
     /// Writes down what became of the deliveries, and closes what they overtook.
-    fn written(&self, rendering: &Rendering, deliveries: &[Delivery], started: Instant) {
+    fn written(&self, rendering: &Rendering, sent: &Sent, started: Instant) {
+        let deliveries = &sent.branches;
         let Some(revision) = &rendering.source.revision else {
             self.service.update(&self.name, |board| board.ready = true);
             return;
@@ -466,7 +513,14 @@ impl Worker {
                     .diagnostics
                     .extend(delivery.diagnostics.iter().cloned());
             }
-            if deliveries.is_empty() {
+            for (number, delivery) in sent.mailboxes.iter().enumerate() {
+                let first = number == 0 && deliveries.is_empty();
+                record::posted(commit, before.as_deref(), delivery, first, now);
+                commit
+                    .diagnostics
+                    .extend(delivery.diagnostics.iter().cloned());
+            }
+            if deliveries.is_empty() && sent.mailboxes.is_empty() {
                 let nowhere = "the pipeline has no output".to_owned();
                 commit.observe_all(&Observation::Held(vec![nowhere]), now);
             }
@@ -654,13 +708,22 @@ fn ancestors(repository: &Path, head: &str) -> Result<Vec<String>, git2::Error> 
     Ok(found)
 }
 
+fn posts(plan: &Plan) -> Vec<Post> {
+    let outputs = plan.resolved.outputs.iter();
+    let mailboxes = outputs.filter_map(|output| match output {
+        ResolvedOutput::Mailbox { its, output } => Some(Post::new(its, output)),
+        _ => None,
+    });
+    mailboxes.collect()
+}
+
 /// Gives the repository that holds the generated commits of a pipeline's first branch.
 pub(super) fn repository(plan: &Plan, cache: &Path) -> Option<PathBuf> {
     plan.resolved
         .outputs
         .iter()
         .find_map(|output| match output {
-            ResolvedOutput::Folder(_) => None,
+            ResolvedOutput::Folder(_) | ResolvedOutput::Mailbox { .. } => None,
             ResolvedOutput::Branch { push, url, .. } => {
                 let target = match url {
                     Some(url) => RemoteUrl::parse(url).ok(),
