@@ -21,6 +21,8 @@ use crate::{
     },
 };
 
+const PATIENCE: Duration = Duration::from_mins(2);
+
 /// An API server with OCM's CRDs and the namespace of the properties.
 fn its(flags: &[&str]) -> Result<ApiServer, Missing> {
     ApiServer::start_with_flags("its1", flags).map(made_its)
@@ -63,7 +65,7 @@ fn known(
     wanted: impl FnMut(&Known) -> bool,
 ) -> Known {
     let heard = runtime.block_on(async {
-        let told = timeout(Duration::from_secs(120), feed.receiver.wait_for(wanted)).await;
+        let told = timeout(PATIENCE, feed.receiver.wait_for(wanted)).await;
         told.map(|known| known.unwrap().clone()).ok()
     });
     heard.unwrap_or_else(|| panic!("waited in vain for {what}: {:#?}", *feed.receiver.borrow()))
@@ -302,8 +304,9 @@ fn requests(its: &ApiServer, verb: &str, resource: &str) -> u64 {
             && line.contains(&format!("verb=\"{verb}\""))
             && line.contains("scope=\"namespace\"")
     });
-    let counts = lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
-    counts.map(|count| count as u64).sum()
+    // Prometheus writes large numbers as 1e+06; these are small.
+    let counts = lines.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok());
+    counts.sum()
 }
 
 #[test]

@@ -6,7 +6,7 @@ use super::*;
 
 const TERMS: Terms = Terms {
     term: Duration::from_millis(1_500),
-    hold: Duration::from_millis(1_000),
+    hold: Duration::from_secs(1),
     every: Duration::from_millis(300),
 };
 
