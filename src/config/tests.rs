@@ -138,16 +138,33 @@ spec:
     let (resolved, found) = resolved(text);
     assert_eq!(found.len(), 1, "{found:#?}");
     let message = &found[0].message;
-    assert_eq!(
-        message,
-        "not used by this command: `source.wds`, `outputs.mailbox`"
-    );
-    assert!(resolved.place.is_none() && resolved.outputs.is_empty());
+    assert_eq!(message, "not used by this command: `source.wds`");
+    assert!(resolved.place.is_none());
     let its = resolved.its.unwrap();
+    let [ResolvedOutput::Mailbox { its: own, .. }] = &resolved.outputs[..] else {
+        panic!("{:?}", resolved.outputs);
+    };
+    assert_eq!(*own, its, "the mailboxes are where the inventory is");
     assert_eq!(
         (its.kubeconfig, its.context.as_deref()),
         (None, Some("its1"))
     );
+}
+
+#[test]
+fn mailboxes_need_an_its() {
+    let text = WHOLE.replace("outputs:", "outputs:\n    - mailbox: {}");
+    let (_, found) = resolved(&text);
+    let words: Vec<(&str, Option<u32>)> = found
+        .iter()
+        .map(|found| {
+            (
+                found.reason,
+                found.location.as_ref().map(|place| place.line),
+            )
+        })
+        .collect();
+    assert_eq!(words, [("MissingField", Some(14))], "{found:#?}");
 }
 
 #[test]

@@ -75,3 +75,7 @@ fn cell(text: &str) -> String {
     }
     escaped
 }
+
+#[cfg(test)]
+#[path = "table_tests.rs"]
+mod tests;
