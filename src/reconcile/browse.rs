@@ -88,6 +88,9 @@ pub struct Changed {
     after: Option<Oid>,
 }
 
+/// WECs, and what changed for each of them.
+pub type Group = (Vec<ClusterName>, Vec<Changed>);
+
 /// What a commit is compared with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Base {
@@ -201,16 +204,12 @@ impl Browser {
     ///
     /// # Errors
     /// As [`Self::changes`].
-    pub fn groups(
-        &self,
-        commit: &str,
-        base: Base,
-    ) -> Result<Vec<(Vec<ClusterName>, Vec<Changed>)>, BrowseError> {
+    pub fn groups(&self, commit: &str, base: Base) -> Result<Vec<Group>, BrowseError> {
         let mut clusters: BTreeMap<String, Vec<Changed>> = BTreeMap::new();
         for mut changed in self.compare(commit, base, CLUSTERS)? {
             if let Some((cluster, path)) = changed.path.split_once('/') {
-                let cluster = cluster.to_owned();
-                changed.path = path.to_owned();
+                let (cluster, path) = (cluster.to_owned(), path.to_owned());
+                changed.path = path;
                 clusters.entry(cluster).or_default().push(changed);
             }
         }

@@ -367,6 +367,8 @@ fn a_wecs_objects_are_those_of_its_generated_commit_with_what_is_said_of_them() 
     assert_eq!(file("none.yaml").json()["reason"], "NoSuchFile");
     let empty = format!("/api/v1/pipelines/shop/commits/{NEWEST}/clusters/vienna/objects");
     assert_eq!(get(&service, &empty).json()["total"], 0);
+    let reports_only = format!("/api/v1/pipelines/fleet/commits/{FLEET}/clusters/c0000/objects");
+    assert_eq!(get(&service, &reports_only).json()["total"], 0);
     let old = format!("/api/v1/pipelines/shop/commits/{FIRST}/clusters/graz/objects");
     assert_eq!(get(&service, &old).json()["total"], 2);
 }

@@ -6,13 +6,14 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
+use axum::http::StatusCode;
 use serde::Deserialize;
 
 use super::find;
 use super::list::{Page, Part};
 use super::pipelines::{Asking, Shown, apart, asked};
 use super::views::{ClusterItem, ClusterView, DiffGroup, FileDiff, FileView, ObjectItem};
-use crate::model::{ClusterName, ObjectKey};
+use crate::model::ClusterName;
 use crate::reconcile::browse::{Base, Browser, Changed, path_of};
 use crate::server::Backend;
 use crate::server::problem::Problem;
@@ -92,14 +93,11 @@ pub(super) async fn objects(
         let sight = match Sight::new(&*backend, &pipeline, commit, Some(state)) {
             Ok(sight) => sight,
             // Without generated commits, the reports are all there is.
-            Err(_) => {
-                return part.take(
-                    &said.into_iter().collect::<Vec<_>>(),
-                    true,
-                    by_path,
-                    reported,
-                );
+            Err(problem) if problem.status == StatusCode::NOT_FOUND.as_u16() => {
+                let said: Vec<_> = said.into_iter().collect();
+                return part.take(&said, true, by_path, |word| Ok(reported(word)));
             }
+            Err(problem) => return Err(problem),
         };
         let entries = sight.browser.entries(&sight.revision, name)?;
         part.take(
@@ -290,12 +288,11 @@ fn by_path((path, _): &(String, ObjectReport)) -> String {
     path.clone()
 }
 
-fn reported((_, word): &(String, ObjectReport)) -> Result<ObjectItem, Problem> {
-    let object: ObjectKey = word.object.clone();
-    Ok(ObjectItem {
-        object: Some(object),
+fn reported((_, word): &(String, ObjectReport)) -> ObjectItem {
+    ObjectItem {
+        object: Some(word.object.clone()),
         path: None,
         health: Some(word.health),
         message: word.message.clone(),
-    })
+    }
 }
