@@ -12,7 +12,7 @@ use super::error::CliError;
 /// How logs are written.
 #[derive(Args)]
 #[command(next_help_heading = "Logs")]
-pub(super) struct Arguments {
+pub(super) struct LogArguments {
     /// What is logged: a level, or levels by part, such as `info,stellate::git=debug`
     #[arg(
         long,
@@ -34,7 +34,7 @@ enum Format {
 }
 
 /// Starts writing logs.
-pub(super) fn start(arguments: &Arguments) -> Result<(), CliError> {
+pub(super) fn start(arguments: &LogArguments) -> Result<(), CliError> {
     let filter = EnvFilter::try_new(&arguments.log).map_err(|error| {
         CliError::message(format!("{:?} is no filter for logs: {error}", arguments.log))
             .hint("write a level such as `info` or `debug`, or levels by part: `info,stellate::git=debug`")

@@ -93,7 +93,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "DIR", env = "STELLATE_CACHE_DIR")]
     cache_dir: Option<PathBuf>,
     #[command(flatten)]
-    logs: logs::Arguments,
+    logs: logs::LogArguments,
 }
 
 /// Runs until told to stop.
