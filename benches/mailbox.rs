@@ -18,6 +18,13 @@ use stellate::reconcile::{DeliveryOptions, Pipeline, Request, Silent};
 use tokio::runtime::Runtime;
 
 #[path = "../tests/it/support/mod.rs"]
+#[allow(
+    unused_imports,
+    unused_macros,
+    clippy::print_stderr,
+    clippy::redundant_closure_for_method_calls,
+    reason = "the tests' toolbox, of which a bench needs little"
+)]
 mod support;
 
 use support::servers::ApiServer;

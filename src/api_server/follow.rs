@@ -110,7 +110,7 @@ impl Default for Pace {
     fn default() -> Self {
         Self {
             gather: Duration::from_millis(50),
-            watch: Duration::from_mins(1),
+            watch: Duration::from_secs(60),
             most_wait: Duration::from_secs(15),
         }
     }

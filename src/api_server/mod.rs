@@ -21,7 +21,7 @@ pub use rights::{Place, Right};
 pub use trouble::Trouble;
 
 /// How long a server may be silent before a connection counts as dead: longer than any watch without a word.
-const SILENCE: Duration = Duration::from_mins(6);
+const SILENCE: Duration = Duration::from_secs(360);
 
 /// Which API server, and as whom.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -100,13 +100,13 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: &Arguments, terminal: &Terminal) -> Result<Ending, CliError> {
     let plans = load(arguments, terminal)?;
     let options = arguments.server()?;
-    options.check().map_err(server_error)?;
+    options.check().map_err(|error| server_error(&error))?;
     let tls = options
         .tls
         .as_ref()
         .map(server::tls)
         .transpose()
-        .map_err(server_error)?;
+        .map_err(|error| server_error(&error))?;
     let tls = tls.map(axum_server::tls_rustls::RustlsConfig::from_config);
     let doors = arguments.doors()?;
     let listener = TcpListener::bind(options.listen).map_err(|error| {
@@ -266,7 +266,7 @@ async fn count(service: &Service, sinks: &Sinks, hooks: &Hooks) {
     }
 }
 
-fn server_error(error: server::ServerError) -> CliError {
+fn server_error(error: &server::ServerError) -> CliError {
     let help = error.help();
     let error = CliError::message(error.to_string());
     match help {

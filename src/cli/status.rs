@@ -129,7 +129,7 @@ fn commits(answer: &Value, styles: &Styles) -> String {
             short(&item["id"]),
             text(&item["phase"]),
             short(&item["generated"]),
-            text(&item["seen"]),
+            time(&item["seen"]),
             text(&item["subject"]),
             text(&item["why"]),
         ];
@@ -149,7 +149,7 @@ fn clusters(answer: &Value, styles: &Styles) -> String {
             text(&item["name"]),
             text(&item["phase"]),
             objects,
-            text(&item["since"]),
+            time(&item["since"]),
             text(&item["why"]),
         ];
         table.row(cells);
@@ -159,6 +159,15 @@ fn clusters(answer: &Value, styles: &Styles) -> String {
 
 fn text(value: &Value) -> String {
     one_line(value.as_str().unwrap_or_default())
+}
+
+/// A time to the second: `2026-11-21T16:10:27Z`.
+fn time(value: &Value) -> String {
+    let written = text(value);
+    match written.split_once('.') {
+        Some((seconds, _)) => format!("{seconds}Z"),
+        None => written,
+    }
 }
 
 fn short(value: &Value) -> String {

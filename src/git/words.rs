@@ -10,7 +10,7 @@ pub(crate) fn plain(error: &Error) -> String {
         (ErrorCode::NotFound, ErrorClass::Odb | ErrorClass::Object | ErrorClass::Tree) => {
             "an object is missing from it"
         }
-        (ErrorCode::NotFound, _) | (ErrorCode::UnbornBranch, _) => {
+        (ErrorCode::NotFound | ErrorCode::UnbornBranch, _) => {
             "there is no such branch, tag or commit"
         }
         (ErrorCode::InvalidSpec, _) => "that is no name of a branch, tag or commit",

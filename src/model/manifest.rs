@@ -105,8 +105,12 @@ fn skip(reader: &mut PackedReader<'_>, depth: usize) -> Option<()> {
     let inner = depth.checked_sub(1)?;
     match *reader.take(1)?.first()? {
         NULL | FALSE | TRUE => {}
-        UNSIGNED | SIGNED => drop(reader.array::<8>()?),
-        FLOAT => drop(Number::from_f64(f64::from_le_bytes(reader.array()?))?),
+        UNSIGNED | SIGNED => {
+            reader.array::<8>()?;
+        }
+        FLOAT => {
+            Number::from_f64(f64::from_le_bytes(reader.array()?))?;
+        }
         STRING => drop(reader.string()?),
         LIST => {
             for _ in 0..reader.length()? {

@@ -310,23 +310,23 @@ impl Reader {
                     self.place.items.pop();
                 }
             }
-            None => self.single(value),
+            None => self.single(&value),
         }
     }
 
-    fn single(&mut self, value: Value) {
+    fn single(&mut self, value: &Value) {
         if value.is_null() {
             return;
         }
-        if !is_meant_as_object(&value) {
-            let problem = Problem::incomplete(&value);
+        if !is_meant_as_object(value) {
+            let problem = Problem::incomplete(value);
             self.others.push((self.place.clone(), self.line, problem));
             return;
         }
         let index = self.next;
         self.next += 1;
         self.places.push(self.place.clone());
-        match ParsedDocument::new(index, self.line, &value) {
+        match ParsedDocument::new(index, self.line, value) {
             Ok(document) => self.found.push(document),
             Err(problem) => self.problem(problem),
         }

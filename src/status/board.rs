@@ -142,13 +142,12 @@ pub struct ChangeCounts {
 impl CommitBoard {
     /// Gives one phase for all: the commit's own end, else the worst of its WECs, else the slowest.
     pub fn phase(&self) -> Phase {
-        match self.whole.phase() {
-            own @ (Phase::Pending
-            | Phase::Rendered
-            | Phase::Held
-            | Phase::Failed
-            | Phase::Superseded) => return own,
-            _ => {}
+        let own = self.whole.phase();
+        if matches!(
+            own,
+            Phase::Pending | Phase::Rendered | Phase::Held | Phase::Failed | Phase::Superseded
+        ) {
+            return own;
         }
         let phases = || self.clusters.values().map(ClusterState::phase);
         for bad in [

@@ -283,9 +283,8 @@ impl ClusterState {
                 .unwrap_or_default(),
             Phase::Held => self.held.join("; "),
             Phase::Quarantined => {
-                let (object, reason) = match self.quarantined.first_key_value() {
-                    Some(first) => first,
-                    None => return String::new(),
+                let Some((object, reason)) = self.quarantined.first_key_value() else {
+                    return String::new();
                 };
                 let more = match self.quarantined.len() - 1 {
                     0 => String::new(),
@@ -393,7 +392,7 @@ pub fn short(id: &str) -> &str {
 mod pairs {
     use std::collections::BTreeMap;
 
-    use serde::{Deserialize, Deserializer, Serialize as _, Serializer};
+    use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
 
     use crate::model::ObjectKey;
 

@@ -76,13 +76,11 @@ fn all(service: &Service, path: &str) -> Vec<Value> {
     loop {
         let page = get(service, &next).json();
         items.extend(page["items"].as_array().unwrap().iter().cloned());
-        match page["continue"].as_str() {
-            Some(last) => next = format!("{path}&continue={last}"),
-            None => {
-                assert_eq!(page["total"], items.len());
-                return items;
-            }
-        }
+        let Some(last) = page["continue"].as_str() else {
+            assert_eq!(page["total"], items.len());
+            return items;
+        };
+        next = format!("{path}&continue={last}");
     }
 }
 

@@ -28,7 +28,7 @@ use crate::support::{
     servers::{ApiServer, Missing},
 };
 
-const PATIENCE: Duration = Duration::from_mins(2);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// An API server that knows Stellate's own kinds.
 fn hub(name: &str) -> Result<ApiServer, Missing> {

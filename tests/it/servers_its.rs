@@ -21,7 +21,7 @@ use crate::{
     },
 };
 
-const PATIENCE: Duration = Duration::from_mins(2);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// An API server with OCM's CRDs and the namespace of the properties.
 fn its(flags: &[&str]) -> Result<ApiServer, Missing> {

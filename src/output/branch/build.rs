@@ -474,7 +474,7 @@ fn keep_tree() -> Result<(Tree, ObjectId), TreeError> {
         name: path::KEEP.as_bytes(),
         id: object_id(ObjectKind::Blob, &[]),
     }];
-    named(Tree::new(&mut keep)?)
+    Ok(named(Tree::new(&mut keep)?))
 }
 
 /// Gives the folder of each WEC.
@@ -494,12 +494,12 @@ fn top_tree(clusters: &[ClusterName], roots: &[ObjectId]) -> Result<(Tree, Objec
             id: *id,
         })
         .collect();
-    named(Tree::new(&mut entries)?)
+    Ok(named(Tree::new(&mut entries)?))
 }
 
-fn named(tree: Tree) -> Result<(Tree, ObjectId), TreeError> {
+fn named(tree: Tree) -> (Tree, ObjectId) {
     let id = object_id(ObjectKind::Tree, &[tree.as_bytes()]);
-    Ok((tree, id))
+    (tree, id)
 }
 
 fn entries(columns: &[Arc<Column>]) -> Vec<(&str, &Spread)> {

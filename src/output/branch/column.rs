@@ -257,8 +257,7 @@ impl<'a> ColumnBuilder<'a> {
     /// Tells whether neither this column nor the former one has a blob, and takes note of it.
     fn is_new(&mut self, id: ObjectId, last: Option<&Column>) -> bool {
         if self.seen.is_empty() {
-            self.seen
-                .extend(last.into_iter().flat_map(|last| last.ids()));
+            self.seen.extend(last.into_iter().flat_map(Column::ids));
         }
         self.seen.insert(id)
     }

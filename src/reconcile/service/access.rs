@@ -70,14 +70,11 @@ impl Keys {
             let path = path.display().to_string().replace('\'', "'\\''");
             format!("ssh -o 'UserKnownHostsFile={path}'")
         });
-        let (token, username) = match (&login.app, remote) {
-            (Some(app), Some(remote)) => {
-                (Some(self.token(app, remote)?), Some(APP_USER.to_owned()))
-            }
-            _ => {
-                let token = login.token.as_ref().map(crate::git::SecretPlace::read);
-                (token.transpose()?, login.username)
-            }
+        let (token, username) = if let (Some(app), Some(remote)) = (&login.app, remote) {
+            (Some(self.token(app, remote)?), Some(APP_USER.to_owned()))
+        } else {
+            let token = login.token.as_ref().map(crate::git::SecretPlace::read);
+            (token.transpose()?, login.username)
         };
         Ok(Access {
             credentials: Credentials {

@@ -29,7 +29,7 @@ pub(super) fn read(folder: &Path) -> Vec<CommitBoard> {
         serde_json::from_slice::<CommitBoard>(&text).ok()
     });
     let mut commits: Vec<CommitBoard> = commits.collect();
-    commits.sort_by(|left, right| right.seen.cmp(&left.seen));
+    commits.sort_by_key(|commit| std::cmp::Reverse(commit.seen));
     commits
 }
 

@@ -64,6 +64,9 @@ pub trait Sink: Send + Sync {
     fn close(&self, commit: &str, style: &Style, text: &str);
 }
 
+/// Starts the sinks of a pipeline.
+pub type SinkMaker = Box<dyn Fn(&Plan) -> Vec<Arc<dyn Sink>> + Send + Sync>;
+
 /// Everything that is shared by workers, clerk and server.
 pub struct Service {
     board: Mutex<Board>,
@@ -82,7 +85,7 @@ pub struct Options {
     /// The folder for what may be deleted at any time.
     pub cache: PathBuf,
     /// Gives where the commit statuses of a pipeline go.
-    pub sinks: Box<dyn Fn(&Plan) -> Vec<Arc<dyn Sink>> + Send + Sync>,
+    pub sinks: SinkMaker,
 }
 
 /// A pipeline at work.
@@ -156,13 +159,13 @@ impl Service {
         }
         for (name, plan) in wanted {
             if !lock(&self.running).contains_key(&name) {
-                self.start_pipeline(name, plan);
+                self.start_pipeline(&name, plan);
             }
         }
         self.changed();
     }
 
-    fn start_pipeline(self: &Arc<Self>, name: String, plan: Plan) {
+    fn start_pipeline(self: &Arc<Self>, name: &str, plan: Plan) {
         tracing::info!(pipeline = name, source = plan.source(), "starting");
         let mut board = PipelineBoard {
             source: plan.source(),
@@ -170,7 +173,7 @@ impl Service {
             outputs: plan.outputs(),
             ..PipelineBoard::default()
         };
-        let known = journal::read(&self.clerk.folder(&name));
+        let known = journal::read(&self.clerk.folder(name));
         let mut talkative = BTreeSet::new();
         for commit in known {
             let spoke = commit
@@ -180,12 +183,12 @@ impl Service {
             talkative.extend(spoke.map(|(name, _)| name.clone()));
             board.commits.push_back(Arc::new(commit));
         }
-        lock(&self.board).pipelines.insert(name.clone(), board);
+        lock(&self.board).pipelines.insert(name.to_owned(), board);
         let wake = Arc::new(Wake::default());
         let memory = Arc::new(Mutex::new(Pipeline::new(Some(self.options.cache.clone()))));
         let plan = Arc::new(plan);
         let sinks = (self.options.sinks)(&plan);
-        let feed = self.watch_inventory(&name, &plan, &wake);
+        let feed = self.watch_inventory(name, &plan, &wake);
         let inventory = feed.as_ref().map(|feed| feed.receiver.clone());
         let thread = worker::start(self, &plan, &wake, &memory, inventory);
         let running = Running {
@@ -199,8 +202,8 @@ impl Service {
             _feed: feed,
             thread: Some(thread),
         };
-        lock(&self.running).insert(name.clone(), running);
-        self.tell_again(&name);
+        lock(&self.running).insert(name.to_owned(), running);
+        self.tell_again(name);
     }
 
     /// Watches the ITS that holds a pipeline's inventory: each change asks for a run, and what is wrong with the watch is on the board.
@@ -368,13 +371,12 @@ impl Service {
             };
             for report in reports {
                 running.talkative.insert(report.cluster.clone());
-                match deliver_report(board, &report, now) {
-                    Some(commit) => touched.extend(commit),
-                    None => {
-                        running.early.push_back(report);
-                        let excess = running.early.len().saturating_sub(EARLY);
-                        running.early.drain(..excess);
-                    }
+                if let Some(commit) = deliver_report(board, &report, now) {
+                    touched.extend(commit);
+                } else {
+                    running.early.push_back(report);
+                    let excess = running.early.len().saturating_sub(EARLY);
+                    running.early.drain(..excess);
                 }
             }
         }

@@ -112,7 +112,7 @@ fn groups(rendering: &Rendering, label: &str) -> BTreeMap<ClusterName, String> {
     let clusters = rendering.inventory.clusters.iter();
     let grouped = clusters.filter_map(|cluster| {
         let value = cluster.labels.get(label)?;
-        Some((cluster.name.clone(), value.to_string()))
+        Some((cluster.name.clone(), value.clone()))
     });
     grouped.collect()
 }

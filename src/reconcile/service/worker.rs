@@ -56,7 +56,7 @@ pub(super) fn start(
         last: None,
     };
     std::thread::spawn(move || {
-        let span = tracing::info_span!("pipeline", name = worker.name);
+        let span = tracing::info_span!("run", pipeline = worker.name);
         let _entered = span.enter();
         worker.watch_folder();
         worker.work();

@@ -116,8 +116,8 @@ impl Disk {
     /// Gives the payloads of those `wanted` blobs that are there.
     pub fn read(&mut self, wanted: &[BlobId]) -> HashMap<BlobId, Vec<u8>> {
         let found = match (std::mem::replace(&mut self.loaded, true), self.sort.large) {
-            (true, _) => self.read_some(wanted),
-            (false, true) => self.leap().and_then(|()| self.read_some(wanted)),
+            (true, _) => Ok(self.read_some(wanted)),
+            (false, true) => self.leap().map(|()| self.read_some(wanted)),
             (false, false) => self.read_all(wanted),
         };
         found.unwrap_or_default()
@@ -174,7 +174,7 @@ impl Disk {
     }
 
     /// Reads single records.
-    fn read_some(&mut self, wanted: &[BlobId]) -> io::Result<HashMap<BlobId, Vec<u8>>> {
+    fn read_some(&mut self, wanted: &[BlobId]) -> HashMap<BlobId, Vec<u8>> {
         let mut found = HashMap::new();
         let known = wanted
             .iter()
@@ -197,7 +197,7 @@ impl Disk {
                 None => self.forget(blob),
             }
         }
-        Ok(found)
+        found
     }
 
     /// Appends records; writes the file anew when most of it is no longer asked for.

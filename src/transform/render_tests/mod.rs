@@ -49,6 +49,10 @@ fn mk_key(value: &Value) -> ObjectKey {
     )
 }
 
+#[allow(
+    clippy::needless_pass_by_value,
+    reason = "tests build values where they need them"
+)]
 fn mk_object(value: Value) -> Object {
     let key = mk_key(&value);
     let read = |pointer| {
@@ -94,6 +98,10 @@ fn mk_template(name: &str, data: &Value) -> Object {
     )
 }
 
+#[allow(
+    clippy::needless_pass_by_value,
+    reason = "tests build values where they need them"
+)]
 fn mk_control(value: Value) -> Control {
     Control {
         key: mk_key(&value),

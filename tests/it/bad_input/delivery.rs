@@ -141,7 +141,7 @@ fn a_revision_or_a_folder_that_is_not_there_is_told_in_words() {
         assert!(error.help().is_some());
     }
     let request = Request {
-        inventory: Some("/no/such/inventory".into()),
+        inventory: InventorySource::Files("/no/such/inventory".into()),
         ..site.request()
     };
     let error = site.pipeline.render(&request, &Silent).err().unwrap();

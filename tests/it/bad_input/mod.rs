@@ -17,7 +17,7 @@ use std::{
 
 use stellate::{
     model::{Diagnostic, Severity},
-    reconcile::{Outcome, Pipeline, Rendering, Request, Silent},
+    reconcile::{InventorySource, Outcome, Pipeline, Rendering, Request, Silent},
 };
 
 use crate::support::{

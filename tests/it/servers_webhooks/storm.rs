@@ -42,7 +42,7 @@ const AT_ONCE: usize = 2000;
 /// A bounded inbox that holds the newest commit of each reference, and counts what it was given.
 #[derive(Default)]
 struct Newest {
-    newest: BTreeMap<String, String>,
+    heads: BTreeMap<String, String>,
     commits: BTreeSet<String>,
     given: usize,
 }
@@ -54,13 +54,13 @@ impl Inbox for Kept {
         let mut kept = self.0.lock().unwrap();
         kept.given += 1;
         // A hundred times it has no room.
-        if kept.given % 50 == 0 {
+        if kept.given.is_multiple_of(50) {
             return Taken::Full;
         }
         for change in &push.changes {
             let after = change.after.clone().unwrap_or_default();
             kept.commits.insert(after.clone());
-            kept.newest.insert(change.reference.clone(), after);
+            kept.heads.insert(change.reference.clone(), after);
         }
         Taken::Queued
     }
@@ -121,7 +121,7 @@ async fn what_is_kept(
         })
         .collect();
     axum::Json(json!({
-        "newest": kept.newest, "commits": kept.commits.len(), "counters": counters,
+        "newest": kept.heads, "commits": kept.commits.len(), "counters": counters,
     }))
 }
 
@@ -234,17 +234,6 @@ async fn send(port: u16, pieces: &[&[u8]], pause: Duration) -> u16 {
     status.and_then(|status| status.parse().ok()).unwrap_or(0)
 }
 
-/// What the server has in its inbox, and what it counted.
-async fn ask(port: u16) -> Value {
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
-    let request = b"GET /kept HTTP/1.0\r\n\r\n";
-    stream.write_all(request).await.unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.unwrap();
-    let (_, body) = answer.split_once("\r\n\r\n").unwrap();
-    serde_json::from_str(body).unwrap()
-}
-
 /// What a forge does: sends again what was not taken, under the same id.
 async fn deliver(port: u16, number: usize) {
     let body = push(number);
@@ -319,7 +308,11 @@ async fn disturb(port: u16, number: usize) {
 async fn overwhelm(port: u16, number: usize, huge: Arc<(Vec<u8>, String)>) {
     let (body, signature) = &*huge;
     let forged = sign(b"");
-    let signature = if number % 2 == 0 { signature } else { &forged };
+    let signature = if number.is_multiple_of(2) {
+        signature
+    } else {
+        &forged
+    };
     let head = request(
         &format!("h{number}"),
         signature,
@@ -361,7 +354,7 @@ fn in_a_storm_nothing_genuine_is_lost_and_memory_stays_bounded() {
                     disturb(port, number).await;
                     drop(place);
                 });
-                if number % 250 == 0 {
+                if number.is_multiple_of(250) {
                     others.spawn(overwhelm(port, number / 250, Arc::clone(&huge)));
                 }
             }
