@@ -18,6 +18,7 @@ use crate::model::{ClusterName, ObjectKey};
 pub mod board;
 pub mod forge;
 pub mod health;
+pub mod markdown;
 pub mod observe;
 pub mod state;
 pub mod summarise;

@@ -3,6 +3,7 @@
 use super::Phase;
 use super::board::CommitBoard;
 use super::forge::{CheckRun, Conclusion};
+use super::markdown::plain;
 use super::summarise::{Style, shorten, statuses};
 
 /// The most WECs in the table; those in trouble come first.
@@ -39,10 +40,10 @@ fn table(commit: &CommitBoard) -> String {
     for (name, state) in rows.iter().take(ROWS) {
         text.push_str(&format!(
             "| {} | {} | {} | {} |\n",
-            cell(name.as_str()),
+            plain(name.as_str()),
             state.phase().word(),
             state.since().strftime("%Y-%m-%d %H:%M:%S UTC"),
-            cell(&shorten(&state.why(), 200)),
+            plain(&shorten(&state.why(), 200)),
         ));
     }
     if rows.len() > ROWS {
@@ -56,24 +57,6 @@ fn is_trouble(phase: Phase) -> bool {
         phase,
         Phase::Failed | Phase::Degraded | Phase::Held | Phase::Quarantined
     )
-}
-
-/// Text that does not end its cell and is no markup.
-fn cell(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for letter in text.chars() {
-        match letter {
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '&' => escaped.push_str("&amp;"),
-            '|' | '\\' | '`' | '*' | '_' | '[' | ']' | '@' => {
-                escaped.push('\\');
-                escaped.push(letter);
-            }
-            letter => escaped.push(letter),
-        }
-    }
-    escaped
 }
 
 #[cfg(test)]

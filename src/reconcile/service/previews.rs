@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::{Plan, Service, lock};
 use crate::reconcile::compare::{Changes, Kind, changes};
 use crate::reconcile::{Pipeline, Rendering, Request, Silent};
+use crate::status::markdown::plain;
 use crate::status::summarise::shorten;
 use crate::status::{CommitStatus, StatusState, summarise};
 
@@ -230,25 +231,6 @@ fn fence(text: &str) -> String {
     "`".repeat(3.max(longest + 1))
 }
 
-/// Text that Markdown and HTML leave as it is: names in a pull request are written by anybody.
-fn plain(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for letter in text.chars() {
-        match letter {
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '&' => escaped.push_str("&amp;"),
-            '\\' | '`' | '*' | '_' | '[' | ']' | '!' | '#' | '@' | '|' | '~' => {
-                escaped.push('\\');
-                escaped.push(letter);
-            }
-            letter if letter.is_control() => escaped.push(' '),
-            letter => escaped.push(letter),
-        }
-    }
-    escaped
-}
-
 impl Service {
     /// Asks a pipeline what a pull request would change.
     pub fn pull_request(&self, pipeline: &str, pull: PullRequest) -> bool {
@@ -287,14 +269,6 @@ impl Service {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn names_of_strangers_are_no_markup() {
-        assert_eq!(
-            plain("<img src=x> @all `x`\n"),
-            "&lt;img src=x&gt; \\@all \\`x\\` "
-        );
-    }
 
     #[test]
     fn a_difference_with_fences_stays_inside_its_own() {
