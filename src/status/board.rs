@@ -43,6 +43,9 @@ pub struct PipelineBoard {
     /// What stands between us and the ITS; meanwhile the last good inventory counts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub inventory_problem: Option<Problem>,
+    /// Why a forge is not told; publishing goes on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status_problem: Option<Problem>,
     /// The WECs of the inventory that was used last.
     pub clusters: Vec<ClusterName>,
     /// The newest commits, the newest first; shared, so that a copy of the board is cheap.
@@ -137,6 +140,18 @@ pub struct ChangeCounts {
     pub changed: u64,
     /// WECs for which something changed.
     pub clusters: usize,
+}
+
+impl PipelineBoard {
+    /// What is wrong, that which keeps it from working first.
+    pub fn trouble(&self) -> Option<&Problem> {
+        let all = [
+            &self.problem,
+            &self.inventory_problem,
+            &self.status_problem,
+        ];
+        all.into_iter().find_map(Option::as_ref)
+    }
 }
 
 impl CommitBoard {

@@ -29,6 +29,11 @@ mod servers_pipeline;
 mod servers_push;
 mod servers_status;
 mod servers_webhooks;
+mod service_contention;
+mod service_crash;
+mod service_faults;
+mod service_gitea;
+mod service_story;
 mod support;
 
 use std::{fs, path::Path};

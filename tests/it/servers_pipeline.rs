@@ -68,7 +68,8 @@ pub(crate) struct Pipeline {
     pub(crate) name: &'static str,
     /// The address, without a login.
     pub(crate) url: String,
-    source: Repository,
+    /// A clone that its owner works in.
+    pub(crate) source: Repository,
     cache: PathBuf,
     in_example: String,
 }

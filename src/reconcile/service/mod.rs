@@ -62,6 +62,10 @@ pub trait Sink: Send + Sync {
     fn comment(&self, pull: u64, marker: &str, markdown: String);
     /// Closes what was left pending on a commit that nothing is known of any more.
     fn close(&self, commit: &str, style: &Style, text: &str);
+    /// Why nobody is told, as long as that is so.
+    fn problem(&self, _now: Timestamp) -> Option<Problem> {
+        None
+    }
 }
 
 /// Starts the sinks of a pipeline.
@@ -151,6 +155,8 @@ impl Service {
             });
             if !unchanged {
                 self.stop_pipeline(&name);
+                // What it left to be written down is read again when it starts anew.
+                self.tell();
             }
             if !wanted.contains_key(&name) {
                 lock(&self.board).pipelines.remove(&name);
@@ -327,7 +333,11 @@ impl Service {
 
     /// Asks a pipeline to look at its source now. `head` is where a push says that it moved to.
     pub fn wake(&self, pipeline: &str, head: Option<&str>) -> bool {
-        self.order(pipeline, |orders| orders.push(head))
+        // Where HEAD is followed, only the remote knows whether that branch is it.
+        let named = lock(&self.running)
+            .get(pipeline)
+            .is_some_and(|running| running.plan.resolved.revision.is_some());
+        self.order(pipeline, |orders| orders.push(head.filter(|_| named)))
     }
 
     /// Asks a pipeline for a pass that relies on nothing that it remembers.
@@ -472,6 +482,7 @@ impl Service {
     fn tell(&self) {
         let now = Timestamp::now();
         self.run_out(now);
+        self.listen(now);
         for (pipeline, commit) in self.clerk.take() {
             let found = lock(&self.board)
                 .pipelines
@@ -486,6 +497,11 @@ impl Service {
             let Some(found) = found else {
                 continue;
             };
+            // First what stays: a status that nobody remembers would be pending for ever, and one that is remembered as it was
+            // before would begin again.
+            if let Err(error) = journal::write(&self.clerk.folder(&pipeline), &found) {
+                tracing::warn!(pipeline, commit, %error, "the journal cannot be written; it is a cache");
+            }
             let told = lock(&self.running)
                 .get(&pipeline)
                 .map(|running| (Arc::clone(&running.plan), running.sinks.clone()));
@@ -496,10 +512,31 @@ impl Service {
                     sink.check(&found.id, check_run(&found, &plan.style));
                 }
             }
-            if let Err(error) = journal::write(&self.clerk.folder(&pipeline), &found) {
-                tracing::warn!(pipeline, commit, %error, "the journal cannot be written; it is a cache");
-            }
             self.changed();
+        }
+    }
+
+    /// What the sinks complain of goes on the board.
+    fn listen(&self, now: Timestamp) {
+        let said: Vec<(String, Option<Problem>)> = lock(&self.running)
+            .iter()
+            .map(|(name, running)| {
+                let problem = running.sinks.iter().find_map(|sink| sink.problem(now));
+                (name.clone(), problem)
+            })
+            .collect();
+        for (name, said) in said {
+            let known = lock(&self.board)
+                .pipelines
+                .get(&name)
+                .and_then(|board| board.status_problem.clone());
+            let words = |problem: &Option<Problem>| {
+                let problem = problem.as_ref()?;
+                Some((problem.reason.clone(), problem.message.clone()))
+            };
+            if words(&said) != words(&known) {
+                self.update(&name, |board| board.status_problem = said);
+            }
         }
     }
 

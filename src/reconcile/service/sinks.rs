@@ -2,14 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use tokio::runtime::Handle;
 
 use super::{Plan, Sink, lock};
 use crate::config::{Login, ResolvedForge};
 use crate::reconcile::metrics::Metrics;
 use crate::status::CommitStatus;
+use crate::status::board::Problem;
 use crate::status::forge::{self, CheckRun, ForgeConfig, ForgeLogin, Lanes};
 use crate::status::summarise::Style;
 
@@ -56,11 +58,12 @@ impl Sinks {
         sinks
     }
 
-    /// Waits until nothing is left to post, for a while.
+    /// Waits until nothing is left to post, for a while in all.
     pub async fn idle(&self, timeout: Duration) {
         let all = lock(&self.all).clone();
+        let end = Instant::now() + timeout;
         for (pipeline, sink) in all {
-            if !sink.idle(timeout).await {
+            if !sink.idle(end.saturating_duration_since(Instant::now())).await {
                 tracing::warn!(
                     pipeline,
                     "commit statuses are left to be posted; the next start does it"
@@ -132,5 +135,14 @@ impl Sink for forge::Sink {
     fn close(&self, commit: &str, style: &Style, text: &str) {
         let style = style.clone();
         Self::close(self, commit, move |context| style.owns(context), text);
+    }
+
+    fn problem(&self, now: Timestamp) -> Option<Problem> {
+        Self::problem(self).map(|error| Problem {
+            reason: error.reason().to_owned(),
+            message: format!("commit statuses are not posted: {error}"),
+            help: error.help().map(str::to_owned),
+            since: now,
+        })
     }
 }

@@ -63,7 +63,9 @@ struct Scene {
 impl Scene {
     fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        git2::Repository::init(folder.path().join("source")).expect("a repository");
+        let mut named = git2::RepositoryInitOptions::new();
+        named.initial_head("main");
+        git2::Repository::init_opts(folder.path().join("source"), &named).expect("a repository");
         let scene = Self {
             folder,
             told: Arc::default(),
@@ -253,10 +255,11 @@ fn a_commit_that_is_overtaken_says_by_which_one() {
     let scene = Scene::new();
     let first = scene.commit("Open the shop");
     let service = scene.service();
-    let plan = Plan {
+    let mut plan = Plan {
         reports: Reports::Required,
         ..scene.plan("")
     };
+    plan.resolved.revision = Some("main".into());
     service.run(vec![plan]);
     eventually("published", || {
         phase(&service, &first) == Some(Phase::Published)
@@ -279,6 +282,26 @@ fn a_commit_that_is_overtaken_says_by_which_one() {
         scene.told.line(&skipped, "stellate/shop") == words
     });
     service.stop();
+}
+
+#[test]
+fn a_push_to_another_branch_is_no_commit_that_was_overtaken() {
+    let scene = Scene::new();
+    let first = scene.commit("Open the shop");
+    let service = scene.start();
+    eventually("published", || {
+        phase(&service, &first) == Some(Phase::Published)
+    });
+    let elsewhere = "e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1e1";
+    scene.write("shop.yaml", &config_map("a"));
+    let last = scene.commit("Greet with a");
+    service.wake("shop", Some(elsewhere));
+    eventually("published", || {
+        phase(&service, &last) == Some(Phase::Published)
+    });
+    service.stop();
+    assert_eq!(phase(&service, elsewhere), None);
+    assert!(lock(&scene.told.0).get(elsewhere).is_none());
 }
 
 #[test]

@@ -50,7 +50,7 @@ pub struct PipelineView {
     pub ready: bool,
     /// What it is doing.
     pub activity: Activity,
-    /// What keeps it from working; left out when all is well.
+    /// What keeps it from working, from its ITS or from telling a forge; left out when all is well.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<Problem>,
     /// How many WECs there are.
@@ -277,7 +277,7 @@ impl PipelineView {
             outputs: board.outputs.clone(),
             ready: board.ready,
             activity: board.activity.clone(),
-            problem: board.problem.clone(),
+            problem: board.trouble().cloned(),
             clusters: board.clusters.len(),
             commits: board.commits.len(),
             latest: board.commits.front().map(|commit| CommitItem::new(commit)),

@@ -12,6 +12,8 @@ pub(crate) mod forge;
 pub(crate) mod git;
 pub(crate) mod http;
 pub(crate) mod servers;
+pub(crate) mod service;
+pub(crate) mod service_forge;
 pub(crate) mod site;
 
 use std::{
