@@ -29,6 +29,7 @@ mod servers_pipeline;
 mod servers_push;
 mod servers_status;
 mod servers_webhooks;
+mod service;
 mod service_contention;
 mod service_crash;
 mod service_faults;

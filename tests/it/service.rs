@@ -1,0 +1,172 @@
+//! `stellate run` at the hands of whoever operates it: starting, stopping, a changed configuration, wrong inputs.
+
+use std::{fs, net::TcpListener, time::Duration};
+
+use crate::{
+    servers_pipeline::stellate,
+    support::{
+        folder,
+        git::{Repository, git},
+        http,
+        service::{Home, commit_shop},
+        wait_for,
+    },
+};
+
+#[test]
+fn a_new_commit_is_published_and_a_person_can_ask_what_became_of_it() {
+    let source = Repository::new("asked");
+    let first = commit_shop(&source, 2, "hello");
+    let home = follow("asked", &source, "1s");
+    let service = home.start();
+    service.expect(&first, "published");
+    wait_for("readiness", || http::ready(home.port(), "/readyz"));
+    let second = commit_shop(&source, 2, "good day");
+    service.expect(&second, "published");
+
+    let url = format!("http://127.0.0.1:{}", home.port());
+    let ask = |arguments: &[&str]| {
+        let run = stellate(&folder("cache"), &[("STELLATE_URL", &url)], arguments);
+        assert_eq!(run.code, 0, "{run:?}");
+        run.out
+    };
+    let all = ask(&["status"]);
+    assert!(all.contains("shop") && all.contains("ready") && all.contains(&second[..10]), "{all}");
+    let commits = ask(&["status", "shop"]);
+    let generated = git(source.path(), &["rev-parse", "generated"]);
+    assert!(commits.contains(&first[..10]) && commits.contains(&generated[..10]), "{commits}");
+    let wecs = ask(&["status", "shop", "latest"]);
+    assert!(wecs.contains("wec-1") && wecs.contains("nobody reports"), "{wecs}");
+    assert!(service.stop().success());
+}
+
+#[test]
+fn a_changed_configuration_is_taken_up_and_a_broken_one_leaves_the_old_in_force() {
+    let source = Repository::new("reloaded");
+    let first = commit_shop(&source, 2, "hello");
+    let home = follow("reloaded", &source, "1s");
+    let service = home.start();
+    service.expect(&first, "published");
+    let good = fs::read_to_string(home.path("stellate.yaml")).unwrap();
+
+    home.write("stellate.yaml", &good.replace("outputs:", "output:"));
+    service.signal("HUP");
+    wait_for("a complaint", || {
+        let log = service.log();
+        let said = log.contains("the old configuration stays in force") && log.contains("outputs");
+        if said { Ok(()) } else { Err(log) }
+    });
+    let second = commit_shop(&source, 2, "good day");
+    service.expect(&second, "published");
+
+    // Without a signal: the file is looked at.
+    home.write("stellate.yaml", &good.replace("generated", "elsewhere"));
+    wait_for("the other branch", || {
+        let found = git(source.path(), &["branch", "--list", "elsewhere"]);
+        if found.is_empty() { Err(service.log()) } else { Ok(()) }
+    });
+    service.expect(&second, "published");
+
+    home.write("stellate.yaml", &good.replace("name: shop", "name: other"));
+    service.signal("HUP");
+    wait_for("the other pipeline", || {
+        let found = service.get("/pipelines")?;
+        let names = &found["items"];
+        if names[0]["name"] == "other" && names[1].is_null() {
+            Ok(())
+        } else {
+            Err(found.to_string())
+        }
+    });
+    assert!(service.stop().success());
+}
+
+#[test]
+fn told_to_stop_it_ends_well_at_any_moment() {
+    let source = Repository::new("stopped");
+    let home = follow("stopped", &source, "1s");
+    for round in 0..12 {
+        commit_shop(&source, 20, &format!("round {round}"));
+        let service = home.start();
+        std::thread::sleep(Duration::from_millis(round * 20));
+        let ended = service.stop();
+        assert!(ended.success(), "round {round}: {ended}");
+    }
+    let newest = git(source.path(), &["rev-parse", "HEAD"]);
+    let service = home.start();
+    service.expect(&newest, "published");
+    let locks = fs::read_dir(source.path().join(".git/refs/heads")).unwrap();
+    let left = locks.flatten().filter(|file| file.path().extension().is_some());
+    assert_eq!(left.count(), 0, "no lock is left behind");
+}
+
+#[test]
+fn what_it_cannot_start_with_is_said_with_the_way_out() {
+    let source = Repository::new("refused");
+    commit_shop(&source, 1, "hello");
+    let home = follow("refused", &source, "1s");
+    let config = home.path("stellate.yaml").display().to_string();
+    let secret = home.path("secret").display().to_string();
+    home.write("broken.yaml", "apiVersion: gitops.kubestellar.io/v1alpha1\nkind: Pipeline\nmetadata: {name: shop}\nspec: {sauce: {}}\n");
+    let broken = home.path("broken.yaml").display().to_string();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap().to_string();
+    let refused = |arguments: &[&str], words: &[&str]| {
+        let run = stellate(&folder("cache"), &[], &[&["run"], arguments].concat());
+        assert_eq!(run.code, 2, "{arguments:?}: {run:?}");
+        for word in words {
+            assert!(run.err.contains(word), "{arguments:?}: {word:?} in {}", run.err);
+        }
+    };
+    let with = |config| ["--config", config, "--webhook-secret-file"];
+    refused(&[&with("nowhere.yaml")[..], &[&secret]].concat(), &["nowhere.yaml", "--config"]);
+    refused(&[&with(&broken)[..], &[&secret]].concat(), &["broken.yaml:4", "sauce", "source"]);
+    refused(&[&with(&config)[..], &["/nowhere/secret"]].concat(), &["/nowhere/secret"]);
+    refused(&["--config", &config], &["--webhook-secret-file", "--insecure"]);
+    let listen = ["--listen", &taken];
+    refused(&[&with(&config)[..], &[&secret], &listen].concat(), &[&taken, "--listen"]);
+    let open = ["--listen", "0.0.0.0:0"];
+    refused(&[&with(&config)[..], &[&secret], &open].concat(), &["token", "insecure"]);
+    let filter = ["--listen", "127.0.0.1:0", "--log", "loud=very"];
+    refused(&[&with(&config)[..], &[&secret], &filter].concat(), &["loud=very", "debug"]);
+}
+
+#[test]
+fn a_source_that_is_not_there_is_said_and_found_when_it_comes() {
+    let place = folder("later");
+    let home = Home::new("later-home");
+    home.configure(&format!(
+        "  source: {{git: {{url: {}, ref: main}}}}\n  interval: 1s\n  outputs: [{{branch: {{name: generated}}}}]\n",
+        place.display()
+    ));
+    let service = home.start();
+    let problem = wait_for("a problem", || {
+        let shop = service.get("/pipelines/shop")?;
+        match &shop["problem"] {
+            serde_json::Value::Null => Err(shop.to_string()),
+            problem => Ok(problem.clone()),
+        }
+    });
+    let message = problem["message"].as_str().unwrap_or_default();
+    assert!(message.contains(&place.display().to_string()), "{problem}");
+    assert!(problem["help"].is_string(), "{problem}");
+    assert!(http::ready(home.port(), "/readyz").unwrap_err().contains("shop"));
+    git(&place, &["init", "--quiet", "--initial-branch=main"]);
+    let source = Repository::new("comes");
+    let first = commit_shop(&source, 1, "hello");
+    source.git(&["push", "--quiet", &place.display().to_string(), "HEAD:refs/heads/main"]);
+    service.expect(&first, "published");
+    service.expect_well();
+    wait_for("readiness", || http::ready(home.port(), "/readyz"));
+    assert!(service.stop().success());
+}
+
+/// A home whose service follows `main` of a repository of this machine.
+fn follow(name: &str, source: &Repository, interval: &str) -> Home {
+    let home = Home::new(name);
+    home.configure(&format!(
+        "  source: {{git: {{url: {}, ref: main}}}}\n  interval: {interval}\n  outputs: [{{branch: {{name: generated}}}}]\n",
+        source.path().display()
+    ));
+    home
+}
