@@ -136,7 +136,7 @@ fn a_source_that_is_not_there_is_said_and_found_when_it_comes() {
     let place = folder("later");
     let home = Home::new("later-home");
     home.configure(&format!(
-        "  source: {{git: {{url: {}, ref: main}}}}\n  interval: 1s\n  outputs: [{{branch: {{name: generated}}}}]\n",
+        "  source: {{git: {{url: {}, ref: main, interval: 1s}}}}\n  outputs: [{{branch: {{name: generated}}}}]\n",
         place.display()
     ));
     let service = home.start();
@@ -151,7 +151,7 @@ fn a_source_that_is_not_there_is_said_and_found_when_it_comes() {
     assert!(message.contains(&place.display().to_string()), "{problem}");
     assert!(problem["help"].is_string(), "{problem}");
     assert!(http::ready(home.port(), "/readyz").unwrap_err().contains("shop"));
-    git(&place, &["init", "--quiet", "--initial-branch=main"]);
+    git(&place, &["init", "--quiet", "--bare", "--initial-branch=main"]);
     let source = Repository::new("comes");
     let first = commit_shop(&source, 1, "hello");
     source.git(&["push", "--quiet", &place.display().to_string(), "HEAD:refs/heads/main"]);
@@ -165,7 +165,7 @@ fn a_source_that_is_not_there_is_said_and_found_when_it_comes() {
 fn follow(name: &str, source: &Repository, interval: &str) -> Home {
     let home = Home::new(name);
     home.configure(&format!(
-        "  source: {{git: {{url: {}, ref: main}}}}\n  interval: {interval}\n  outputs: [{{branch: {{name: generated}}}}]\n",
+        "  source: {{git: {{url: {}, ref: main, interval: {interval}}}}}\n  outputs: [{{branch: {{name: generated}}}}]\n",
         source.path().display()
     ));
     home

@@ -72,7 +72,7 @@ fn two_services_and_a_person_on_one_branch_lose_nothing_and_come_to_rest() {
 fn start(name: &str, origin: &Path) -> Service {
     let home = Home::new(name);
     home.configure(&format!(
-        "  source: {{git: {{url: {}, ref: main}}}}\n  interval: 1s\n  outputs: [{{branch: {{name: generated}}}}]\n",
+        "  source: {{git: {{url: {}, ref: main, interval: 1s}}}}\n  outputs: [{{branch: {{name: generated}}}}]\n",
         origin.display()
     ));
     home.start()

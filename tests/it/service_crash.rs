@@ -96,7 +96,7 @@ fn home(name: &str, source: &Path, forge: &StatusForge) -> Home {
     home.write("token", "a-token");
     let status = forge.status("token");
     home.configure(&format!(
-        "  source: {{git: {{url: {}, ref: main}}}}\n  interval: 1s\n  outputs: [{{branch: {{name: generated}}}}]\n{status}",
+        "  source: {{git: {{url: {}, ref: main, interval: 1s}}}}\n  outputs: [{{branch: {{name: generated}}}}]\n{status}",
         source.display()
     ));
     home

@@ -78,7 +78,7 @@ impl World {
         home.write("token", "a-token");
         let status = forge.status("token");
         home.configure(&format!(
-            "  source: {{git: {{url: {}, ref: main}}}}\n  interval: 1h\n  outputs: [{{branch: {{name: generated}}}}]\n{status}",
+            "  source: {{git: {{url: {}, ref: main, interval: 1h}}}}\n  outputs: [{{branch: {{name: generated}}}}]\n{status}",
             source.path().display()
         ));
         let service = home.start();

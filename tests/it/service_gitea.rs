@@ -202,8 +202,7 @@ pub(crate) fn home(shop: &Pipeline, status: &str) -> Home {
     let home = Home::new(shop.name);
     home.write("token", shop.gitea.token());
     home.configure(&format!(
-        "  source: {{git: {{url: '{}', ref: main, credentials: {{token: {{file: token}}}}}}}}
-  interval: 1h
+        "  source: {{git: {{url: '{}', ref: main, interval: 1h, credentials: {{token: {{file: token}}}}}}}}
   outputs: [{{branch: {{name: {GENERATED}}}}}]
   status:
     gitea: {{token: {{file: token}}}}
