@@ -10,6 +10,7 @@ use crate::support::{
 };
 
 const ROUNDS: usize = 60;
+const MANIFESTS: &str = "generated:clusters";
 
 #[test]
 fn two_services_and_a_person_on_one_branch_lose_nothing_and_come_to_rest() {
@@ -44,7 +45,7 @@ fn two_services_and_a_person_on_one_branch_lose_nothing_and_come_to_rest() {
         service.expect(&newest, "published");
     }
     wait_for("the newest commit's tree", || {
-        let found = tree(&origin, "generated");
+        let found = tree(&origin, MANIFESTS);
         if found == wanted { Ok(()) } else { Err(found) }
     });
     let count = generated(&origin);
@@ -115,5 +116,5 @@ fn rendered(source: &Repository, commit: &str) -> String {
     alone.git(&["reset", "--hard", "--quiet", commit]);
     let service = start("alone", alone.path());
     service.expect(commit, "published");
-    tree(alone.path(), "generated")
+    tree(alone.path(), MANIFESTS)
 }

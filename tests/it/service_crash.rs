@@ -5,7 +5,7 @@
 
 use std::{
     collections::BTreeMap,
-    env,
+    env, fs,
     hash::{BuildHasher as _, RandomState},
     path::Path,
     thread,
@@ -13,6 +13,7 @@ use std::{
 };
 
 use crate::support::{
+    folder,
     git::{Repository, git},
     service::{Home, commit_shop},
     service_forge::{Posted, StatusForge},
@@ -59,24 +60,27 @@ fn a_service_that_is_killed_at_any_moment_leaves_what_an_undisturbed_one_leaves(
     }
     assert_eq!(published.last(), Some(newest));
 
-    // An undisturbed service that looks at the same commits one after the other makes the same.
+    // An undisturbed service that looks at the same commits one after the other makes the same. It finds them under the same
+    // path, because the generated commits name it.
+    let crashed = folder("crashed").join("source");
+    fs::rename(source.path(), &crashed).unwrap();
+    fs::create_dir(source.path()).unwrap();
+    source.git(&["init", "--quiet", "--initial-branch=main"]);
+    source.git(&["fetch", "--quiet", &crashed.display().to_string(), "main"]);
+    source.git(&["reset", "--hard", "--quiet", &published[0]]);
     let calm_forge = StatusForge::start();
-    let calm = Repository::new("calm");
-    let other = source.path().display().to_string();
-    calm.git(&["fetch", "--quiet", &other, "main"]);
-    calm.git(&["reset", "--hard", "--quiet", &published[0]]);
-    let home = self::home("calm", calm.path(), &calm_forge);
+    let home = self::home("calm", source.path(), &calm_forge);
     let service = home.start();
     for commit in &published {
-        calm.git(&["reset", "--hard", "--quiet", commit]);
+        source.git(&["reset", "--hard", "--quiet", commit]);
         service.sync();
         service.expect(commit, "published");
     }
     expect_ends(&calm_forge, newest);
     assert!(service.stop().success());
     let head = |repository: &Path| git(repository, &["rev-parse", "generated"]);
-    assert_eq!(head(source.path()), head(calm.path()));
-    assert_eq!(notes(source.path()), notes(calm.path()));
+    assert_eq!(head(&crashed), head(source.path()));
+    assert_eq!(notes(&crashed), notes(source.path()));
     assert_eq!(forge.shown(newest), calm_forge.shown(newest));
     assert_eq!(forge.shown(newest).len(), 4, "one in all, and three WECs");
 

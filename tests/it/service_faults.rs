@@ -36,8 +36,10 @@ fn a_forge_that_refuses_statuses_holds_nothing_up_and_is_told_when_it_is_well() 
 fn a_forge_that_says_nothing_at_all_holds_nothing_up() {
     let world = World::start("silence");
     let commit = world.publish_under("silence", || Reply::Silence);
-    // A second one does not wait for the first one's statuses either.
-    let next = world.publish_under("silence again", || Reply::Silence);
+    // A second one does not wait until the first one's statuses are given up.
+    let next = commit_shop(&world.source, 2, "silence again");
+    world.service.sync();
+    world.service.expect(&next, "published");
     world.forge.fail(None);
     world.expect_told(&commit);
     world.expect_told(&next);

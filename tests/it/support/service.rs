@@ -308,9 +308,9 @@ pub(crate) fn commit_shop(repository: &super::git::Repository, wecs: usize, gree
     repository.commit_all(&format!("Greet with {greeting}"))
 }
 
-/// What a branch of a repository of this machine holds, a line for each file: its blob and its path.
-pub(crate) fn tree(repository: &Path, branch: &str) -> String {
-    super::git::git(repository, &["ls-tree", "-r", branch])
+/// What a branch, or a folder of one, of a repository of this machine holds, a line for each file: its blob and its path.
+pub(crate) fn tree(repository: &Path, folder: &str) -> String {
+    super::git::git(repository, &["ls-tree", "-r", folder])
 }
 
 /// Waits for as long as something wrong would need to show.
