@@ -151,7 +151,7 @@ fn a_wrong_token_is_said_in_plain_words_and_mended_without_a_restart() {
     let first = shop.commit("open the shop");
     home.write("token", "0123456789012345678901234567890123456789");
     let service = home.start();
-    let problem = service.expect_problem("AuthenticationFailed");
+    let problem = service.expect_problem("Unauthorized");
     assert!(problem.contains("token"), "{problem}");
     assert!(!service.log().contains("0123456789012345"), "the token is in the log");
     home.write("token", shop.gitea.token());
@@ -167,7 +167,7 @@ fn a_wrong_token_is_said_in_plain_words_and_mended_without_a_restart() {
     });
     let second = shop.commit("red in fra2");
     service.sync();
-    service.expect_problem("AuthenticationFailed");
+    service.expect_problem("Unauthorized");
     home.write("token", shop.gitea.token());
     service.expect(&second, "published");
     service.expect_well();
@@ -185,7 +185,7 @@ fn a_protected_branch_is_said_in_plain_words_until_it_is_open() {
     let (code, answer) = api(&shop, "POST", "/branch_protections", Some(&rule));
     assert_eq!(code, 201, "{answer}");
     let service = home.start();
-    let problem = service.expect_problem("ProtectedBranch");
+    let problem = service.expect_problem("Protected");
     assert!(problem.contains("generated") && problem.contains("protect"), "{problem}");
     expect_status(&shop, &first, "stellate/shop", "error");
     let (code, answer) = api(&shop, "DELETE", "/branch_protections/generated", None);

@@ -39,7 +39,8 @@ fn what_flux_and_argo_cd_say_of_a_push_comes_back_as_statuses_of_its_commit() {
     let by_flux = Arc::new(need!(start_wec("fra1")));
     let events = relay(home.port());
     let flux = need!(Flux::start(&by_flux, Some(&events.url())));
-    by_flux.apply(&example("flux/directories.yaml", &shop.in_examples()));
+    let soon = [shop.in_examples(), vec![("timeout: 5m", "timeout: 10s")]].concat();
+    by_flux.apply(&example("flux/directories.yaml", &soon));
     let argo_home = Arc::new(need!(ApiServer::start("argocd")));
     let argocd = need!(ArgoCd::start(&argo_home));
     let by_argo = need!(start_wec("fra2"));
@@ -63,32 +64,33 @@ fn what_flux_and_argo_cd_say_of_a_push_comes_back_as_statuses_of_its_commit() {
         statuses == "stellate/shop success 2 WECs healthy\nstellate/shop/fra1 success healthy\nstellate/shop/fra2 success healthy"
     });
 
-    // It does not: an object that no API server takes, by its name.
-    for label in ["matchLabels: {app: web}", "labels: {app: web}"] {
-        let other = label.replace("app: web", "app: other");
-        shop.edit("web.yaml", &format!(" {label}"), &format!(" {other}"));
-    }
-    let broken = shop.commit("another selector");
+    // It does not: a Deployment that does not come up, by its name.
+    shop.edit("web.yaml", "web:1", "web:broken");
+    let broken = shop.commit("a broken image");
     service.expect(&broken, "published");
     flux.look_now("gitrepository", shop.name);
     argocd.look_now(&reporter.application);
+    for (cluster, wec) in [(&*by_flux, "fra1"), (&by_argo, "fra2")] {
+        expect_applied(cluster, &shop.of(wec));
+        get_stuck(cluster, shop.name, "web");
+    }
     reporter.until(&shop, &broken, |statuses| {
         let lines: Vec<&str> = statuses.lines().collect();
         lines.len() == 3
             && lines[0].starts_with("stellate/shop failure 2/2 failing: fra1, fra2 (")
-            && lines.iter().all(|line| line.contains(" failure ") && line.contains("web"))
+            && lines.iter().all(|line| line.contains(" failure ") && line.contains("Deployment.apps story/web"))
     });
 
-    // It works again, with other words in the settings; the broken commit keeps what was said of it.
-    shop.write(&Web {
-        fra1: Site::Coloured("green"),
-        fra2: Site::Coloured("green"),
-        ..Web::BLUE
-    });
-    let mended = shop.commit("the old selector");
+    // It works again; the broken commit keeps what was said of it.
+    shop.edit("web.yaml", "web:broken", "web:2");
+    let mended = shop.commit("a better image");
     service.expect(&mended, "published");
     flux.look_now("gitrepository", shop.name);
     argocd.look_now(&reporter.application);
+    for (cluster, wec) in [(&*by_flux, "fra1"), (&by_argo, "fra2")] {
+        expect_applied(cluster, &shop.of(wec));
+        cluster.roll_out(shop.name, "web");
+    }
     reporter.until(&shop, &mended, |statuses| {
         statuses.starts_with("stellate/shop success 2 WECs healthy")
     });
@@ -101,6 +103,7 @@ fn what_flux_and_argo_cd_say_of_a_push_comes_back_as_statuses_of_its_commit() {
             fra2: Site::Coloured(colour),
             ..Web::BLUE
         });
+        shop.edit("web.yaml", "web:1", "web:2");
         let commit = shop.commit(colour);
         service.expect(&commit, "published");
         commit
@@ -123,6 +126,24 @@ fn what_flux_and_argo_cd_say_of_a_push_comes_back_as_statuses_of_its_commit() {
         ],
     );
     assert!(service.stop().success());
+}
+
+/// Does what a controller would: the Deployment says that it does not come up as it is now.
+fn get_stuck(cluster: &ApiServer, namespace: &str, deployment: &str) {
+    let live = cluster.get("deployment", namespace, deployment).unwrap();
+    let condition = json!({
+        "type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded",
+        "message": format!("ReplicaSet \"{deployment}-1\" has timed out progressing."),
+    });
+    let status = json!({"status": {
+        "observedGeneration": live["metadata"]["generation"], "conditions": [condition],
+    }});
+    let (namespace, patch) = (
+        format!("--namespace={namespace}"),
+        format!("--patch={status}"),
+    );
+    let arguments = ["--subresource=status", "--type=merge", &namespace, &patch];
+    cluster.kubectl_ok(&[&["patch", "deployment", deployment], &arguments[..]].concat());
 }
 
 /// Takes the events of Flux's controllers and hands them on with a signature.
