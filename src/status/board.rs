@@ -145,11 +145,7 @@ pub struct ChangeCounts {
 impl PipelineBoard {
     /// What is wrong, that which keeps it from working first.
     pub fn trouble(&self) -> Option<&Problem> {
-        let all = [
-            &self.problem,
-            &self.inventory_problem,
-            &self.status_problem,
-        ];
+        let all = [&self.problem, &self.inventory_problem, &self.status_problem];
         all.into_iter().find_map(Option::as_ref)
     }
 }

@@ -31,12 +31,21 @@ fn a_new_commit_is_published_and_a_person_can_ask_what_became_of_it() {
         run.out
     };
     let all = ask(&["status"]);
-    assert!(all.contains("shop") && all.contains("ready") && all.contains(&second[..10]), "{all}");
+    assert!(
+        all.contains("shop") && all.contains("ready") && all.contains(&second[..10]),
+        "{all}"
+    );
     let commits = ask(&["status", "shop"]);
     let generated = git(source.path(), &["rev-parse", "generated"]);
-    assert!(commits.contains(&first[..10]) && commits.contains(&generated[..10]), "{commits}");
+    assert!(
+        commits.contains(&first[..10]) && commits.contains(&generated[..10]),
+        "{commits}"
+    );
     let wecs = ask(&["status", "shop", "latest"]);
-    assert!(wecs.contains("wec-1") && wecs.contains("nobody reports"), "{wecs}");
+    assert!(
+        wecs.contains("wec-1") && wecs.contains("nobody reports"),
+        "{wecs}"
+    );
     assert!(service.stop().success());
 }
 
@@ -63,7 +72,11 @@ fn a_changed_configuration_is_taken_up_and_a_broken_one_leaves_the_old_in_force(
     home.write("stellate.yaml", &good.replace("generated", "elsewhere"));
     wait_for("the other branch", || {
         let found = git(source.path(), &["branch", "--list", "elsewhere"]);
-        if found.is_empty() { Err(service.log()) } else { Ok(()) }
+        if found.is_empty() {
+            Err(service.log())
+        } else {
+            Ok(())
+        }
     });
     service.expect(&second, "published");
 
@@ -96,7 +109,9 @@ fn told_to_stop_it_ends_well_at_any_moment() {
     let service = home.start();
     service.expect(&newest, "published");
     let locks = fs::read_dir(source.path().join(".git/refs/heads")).unwrap();
-    let left = locks.flatten().filter(|file| file.path().extension().is_some());
+    let left = locks
+        .flatten()
+        .filter(|file| file.path().extension().is_some());
     assert_eq!(left.count(), 0, "no lock is left behind");
 }
 
@@ -115,20 +130,45 @@ fn what_it_cannot_start_with_is_said_with_the_way_out() {
         let run = stellate(&folder("cache"), &[], &[&["run"], arguments].concat());
         assert_eq!(run.code, 2, "{arguments:?}: {run:?}");
         for word in words {
-            assert!(run.err.contains(word), "{arguments:?}: {word:?} in {}", run.err);
+            assert!(
+                run.err.contains(word),
+                "{arguments:?}: {word:?} in {}",
+                run.err
+            );
         }
     };
     let with = |config| ["--config", config, "--webhook-secret-file"];
-    refused(&[&with("nowhere.yaml")[..], &[&secret]].concat(), &["nowhere.yaml", "--config"]);
-    refused(&[&with(&broken)[..], &[&secret]].concat(), &["broken.yaml:4", "sauce", "source"]);
-    refused(&[&with(&config)[..], &["/nowhere/secret"]].concat(), &["/nowhere/secret"]);
-    refused(&["--config", &config], &["--webhook-secret-file", "--insecure"]);
+    refused(
+        &[&with("nowhere.yaml")[..], &[&secret]].concat(),
+        &["nowhere.yaml", "--config"],
+    );
+    refused(
+        &[&with(&broken)[..], &[&secret]].concat(),
+        &["broken.yaml:4", "sauce", "source"],
+    );
+    refused(
+        &[&with(&config)[..], &["/nowhere/secret"]].concat(),
+        &["/nowhere/secret"],
+    );
+    refused(
+        &["--config", &config],
+        &["--webhook-secret-file", "--insecure"],
+    );
     let listen = ["--listen", &taken];
-    refused(&[&with(&config)[..], &[&secret], &listen].concat(), &[&taken, "--listen"]);
+    refused(
+        &[&with(&config)[..], &[&secret], &listen].concat(),
+        &[&taken, "--listen"],
+    );
     let open = ["--listen", "0.0.0.0:0"];
-    refused(&[&with(&config)[..], &[&secret], &open].concat(), &["token", "insecure"]);
+    refused(
+        &[&with(&config)[..], &[&secret], &open].concat(),
+        &["token", "insecure"],
+    );
     let filter = ["--listen", "127.0.0.1:0", "--log", "loud=very"];
-    refused(&[&with(&config)[..], &[&secret], &filter].concat(), &["loud=very", "debug"]);
+    refused(
+        &[&with(&config)[..], &[&secret], &filter].concat(),
+        &["loud=very", "debug"],
+    );
 }
 
 #[test]
@@ -150,11 +190,23 @@ fn a_source_that_is_not_there_is_said_and_found_when_it_comes() {
     let message = problem["message"].as_str().unwrap_or_default();
     assert!(message.contains(&place.display().to_string()), "{problem}");
     assert!(problem["help"].is_string(), "{problem}");
-    assert!(http::ready(home.port(), "/readyz").unwrap_err().contains("shop"));
-    git(&place, &["init", "--quiet", "--bare", "--initial-branch=main"]);
+    assert!(
+        http::ready(home.port(), "/readyz")
+            .unwrap_err()
+            .contains("shop")
+    );
+    git(
+        &place,
+        &["init", "--quiet", "--bare", "--initial-branch=main"],
+    );
     let source = Repository::new("comes");
     let first = commit_shop(&source, 1, "hello");
-    source.git(&["push", "--quiet", &place.display().to_string(), "HEAD:refs/heads/main"]);
+    source.git(&[
+        "push",
+        "--quiet",
+        &place.display().to_string(),
+        "HEAD:refs/heads/main",
+    ]);
     service.expect(&first, "published");
     service.expect_well();
     wait_for("readiness", || http::ready(home.port(), "/readyz"));

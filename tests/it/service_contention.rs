@@ -15,7 +15,10 @@ const MANIFESTS: &str = "generated:clusters";
 #[test]
 fn two_services_and_a_person_on_one_branch_lose_nothing_and_come_to_rest() {
     let origin = folder("contention");
-    git(&origin, &["init", "--quiet", "--bare", "--initial-branch=main"]);
+    git(
+        &origin,
+        &["init", "--quiet", "--bare", "--initial-branch=main"],
+    );
     let url = origin.display().to_string();
     let source = Repository::new("contention-source");
     source.git(&["remote", "add", "origin", &url]);
@@ -57,12 +60,18 @@ fn two_services_and_a_person_on_one_branch_lose_nothing_and_come_to_rest() {
     let merges = git(&origin, &["rev-list", "--merges", "--count", "generated"]);
     assert_eq!(merges, "0");
     for commit in &by_hand {
-        let kept = output(&origin, &["merge-base", "--is-ancestor", commit, "generated"]);
+        let kept = output(
+            &origin,
+            &["merge-base", "--is-ancestor", commit, "generated"],
+        );
         assert!(kept.status.success(), "{commit} was lost");
     }
     // One for each source commit, one after each commit by hand, and those by hand themselves.
     let most = (ROUNDS + 1) + 2 * by_hand.len();
-    assert!(count <= most, "{count} commits on the branch, at most {most} were wanted");
+    assert!(
+        count <= most,
+        "{count} commits on the branch, at most {most} were wanted"
+    );
     for service in services {
         assert!(service.stop().success());
     }
@@ -93,7 +102,10 @@ fn push_by_hand(person: &Repository, round: usize) -> String {
         let path = person.path().join(format!("by-hand-{round}.yaml"));
         std::fs::write(path, "kind: Hotfix\n").unwrap();
         let commit = person.commit_all("A hotfix");
-        let pushed = output(person.path(), &["push", "--quiet", "origin", "HEAD:generated"]);
+        let pushed = output(
+            person.path(),
+            &["push", "--quiet", "origin", "HEAD:generated"],
+        );
         match pushed.status.success() {
             true => Ok(commit),
             false => Err(String::from_utf8_lossy(&pushed.stderr).into_owned()),

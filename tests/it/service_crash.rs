@@ -141,7 +141,10 @@ fn notes(repository: &Path) -> BTreeMap<String, String> {
     let list = git(repository, &["notes", &format!("--ref={NOTES}"), "list"]);
     let each = list.lines().map(|line| {
         let (note, commit) = line.split_once(' ').unwrap();
-        (commit.to_owned(), git(repository, &["cat-file", "blob", note]))
+        (
+            commit.to_owned(),
+            git(repository, &["cat-file", "blob", note]),
+        )
     });
     each.collect()
 }

@@ -21,7 +21,9 @@ fn a_forge_that_refuses_statuses_holds_nothing_up_and_is_told_when_it_is_well() 
         ("500", || refuse(500, &[])),
         ("503", || refuse(503, &["Retry-After: 1"])),
         ("a cut connection", || Reply::Cut),
-        ("no JSON", || Reply::Answer(200, Vec::new(), "<html>".to_owned())),
+        ("no JSON", || {
+            Reply::Answer(200, Vec::new(), "<html>".to_owned())
+        }),
     ];
     let world = World::start("faults");
     for (name, fault) in faults {

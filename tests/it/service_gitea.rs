@@ -24,7 +24,10 @@ fn a_push_moves_the_generated_branch_and_its_statuses_follow_the_wecs() {
     hook(&shop, &home);
     service.expect(&first, "published");
     let generated = shop.reference("refs/heads/generated");
-    let expected = format!("published as {}; no report from the WEC yet", &generated[..10]);
+    let expected = format!(
+        "published as {}; no report from the WEC yet",
+        &generated[..10]
+    );
     expect_statuses(
         &shop,
         &first,
@@ -125,8 +128,14 @@ fn a_pull_request_is_told_what_it_would_change_in_one_comment() {
     let (code, answer) = api(&shop, "POST", "/pulls", Some(&pull));
     assert_eq!(code, 201, "{answer}");
     let comment = wait_for("the comment", || comments(&shop, &answer));
-    assert!(comment.contains("-  colour: blue") && comment.contains("+  colour: red"), "{comment}");
-    assert!(comment.contains("fra2") && !comment.contains("fra1"), "{comment}");
+    assert!(
+        comment.contains("-  colour: blue") && comment.contains("+  colour: red"),
+        "{comment}"
+    );
+    assert!(
+        comment.contains("fra2") && !comment.contains("fra1"),
+        "{comment}"
+    );
     expect_status(&shop, &head, "stellate/shop/preview", "success");
 
     let head = propose(&shop, "green");
@@ -153,7 +162,10 @@ fn a_wrong_token_is_said_in_plain_words_and_mended_without_a_restart() {
     let service = home.start();
     let problem = service.expect_problem("Unauthorized");
     assert!(problem.contains("token"), "{problem}");
-    assert!(!service.log().contains("0123456789012345"), "the token is in the log");
+    assert!(
+        !service.log().contains("0123456789012345"),
+        "the token is in the log"
+    );
     home.write("token", shop.gitea.token());
     service.expect(&first, "published");
     service.expect_well();
@@ -186,7 +198,10 @@ fn a_protected_branch_is_said_in_plain_words_until_it_is_open() {
     assert_eq!(code, 201, "{answer}");
     let service = home.start();
     let problem = service.expect_problem("Protected");
-    assert!(problem.contains("generated") && problem.contains("protect"), "{problem}");
+    assert!(
+        problem.contains("generated") && problem.contains("protect"),
+        "{problem}"
+    );
     expect_status(&shop, &first, "stellate/shop", "error");
     let (code, answer) = api(&shop, "DELETE", "/branch_protections/generated", None);
     assert_eq!(code, 204, "{answer}");
@@ -234,7 +249,12 @@ fn push_event(shop: &Pipeline, after: &str) -> Value {
 
 /// All statuses of a commit, the oldest first: name, state, description.
 fn statuses(shop: &Pipeline, commit: &str) -> Vec<(String, String, String)> {
-    let (code, answer) = api(shop, "GET", &format!("/commits/{commit}/statuses?limit=50"), None);
+    let (code, answer) = api(
+        shop,
+        "GET",
+        &format!("/commits/{commit}/statuses?limit=50"),
+        None,
+    );
     assert_eq!(code, 200, "{answer}");
     let text = |entry: &Value, field: &str| entry[field].as_str().unwrap_or_default().to_owned();
     let mut all: Vec<_> = answer
@@ -271,7 +291,10 @@ pub(crate) fn expect_statuses(shop: &Pipeline, commit: &str, wanted: &[(&str, &s
     let wanted: BTreeMap<String, (String, String)> = wanted
         .iter()
         .map(|(context, state, text)| {
-            ((*context).to_owned(), ((*state).to_owned(), (*text).to_owned()))
+            (
+                (*context).to_owned(),
+                ((*state).to_owned(), (*text).to_owned()),
+            )
         })
         .collect();
     wait_for(&format!("{wanted:?} on {commit}"), || {
@@ -304,7 +327,9 @@ fn expect_statuses_to_end(shop: &Pipeline, commit: &str) {
 /// How many commits the generated branch has in the forge.
 fn commits(shop: &Pipeline) -> usize {
     let clone = shop.checkout(GENERATED);
-    git(&clone, &["rev-list", "--count", "HEAD"]).parse().unwrap()
+    git(&clone, &["rev-list", "--count", "HEAD"])
+        .parse()
+        .unwrap()
 }
 
 /// The one comment on a pull request.
@@ -324,7 +349,8 @@ fn propose(shop: &Pipeline, colour: &'static str) -> String {
         ..Web::BLUE
     });
     let commit = shop.source.commit_all(&format!("{colour} in fra2"));
-    shop.source.git(&["push", "--quiet", "origin", "HEAD:proposal"]);
+    shop.source
+        .git(&["push", "--quiet", "origin", "HEAD:proposal"]);
     commit
 }
 

@@ -10,9 +10,9 @@ use std::sync::{Arc, Mutex};
 use serde_json::{Value, json};
 
 use crate::{
-    service_gitea::{expect_statuses, home, hook, shown},
     servers::start_wec,
     servers_pipeline::{Pipeline, Site, Web},
+    service_gitea::{expect_statuses, home, hook, shown},
     support::{
         applied::expect_applied,
         example,
@@ -78,7 +78,9 @@ fn what_flux_and_argo_cd_say_of_a_push_comes_back_as_statuses_of_its_commit() {
         let lines: Vec<&str> = statuses.lines().collect();
         lines.len() == 3
             && lines[0].starts_with("stellate/shop failure 2/2 failing: fra1, fra2 (")
-            && lines.iter().all(|line| line.contains(" failure ") && line.contains("Deployment.apps story/web"))
+            && lines.iter().all(|line| {
+                line.contains(" failure ") && line.contains("Deployment.apps story/web")
+            })
     });
 
     // It works again; the broken commit keeps what was said of it.

@@ -63,7 +63,10 @@ impl Sinks {
         let all = lock(&self.all).clone();
         let end = Instant::now() + timeout;
         for (pipeline, sink) in all {
-            if !sink.idle(end.saturating_duration_since(Instant::now())).await {
+            if !sink
+                .idle(end.saturating_duration_since(Instant::now()))
+                .await
+            {
                 tracing::warn!(
                     pipeline,
                     "commit statuses are left to be posted; the next start does it"

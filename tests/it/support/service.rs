@@ -298,7 +298,11 @@ data: {{greeting: {greeting:?}}}
 }
 
 /// Commits [`shop`] in a repository; gives the commit.
-pub(crate) fn commit_shop(repository: &super::git::Repository, wecs: usize, greeting: &str) -> String {
+pub(crate) fn commit_shop(
+    repository: &super::git::Repository,
+    wecs: usize,
+    greeting: &str,
+) -> String {
     let files = shop(wecs, greeting);
     let files: Vec<(&str, &str)> = files
         .iter()

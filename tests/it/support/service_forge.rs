@@ -68,7 +68,13 @@ impl StatusForge {
 
     /// The commits that something was posted on.
     pub(crate) fn commits(&self) -> Vec<String> {
-        self.state.lock().unwrap().statuses.keys().cloned().collect()
+        self.state
+            .lock()
+            .unwrap()
+            .statuses
+            .keys()
+            .cloned()
+            .collect()
     }
 
     /// The statuses of a commit as people see them: the newest of each name.
@@ -86,7 +92,19 @@ impl State {
         }
         let parts: Vec<&str> = asked.path.trim_matches('/').split('/').collect();
         match (asked.method.as_str(), &parts[..]) {
-            ("GET", ["api", "v1", "repos", "acme", "shop", "commits", sha, "statuses"]) => {
+            (
+                "GET",
+                [
+                    "api",
+                    "v1",
+                    "repos",
+                    "acme",
+                    "shop",
+                    "commits",
+                    sha,
+                    "statuses",
+                ],
+            ) => {
                 let all = self.statuses.get(*sha).into_iter().flatten();
                 let each = all.enumerate().map(|(number, posted)| {
                     json!({"id": number + 1, "context": posted.context, "status": posted.state, "description": posted.description})

@@ -11,6 +11,7 @@ use std::{
 use serde_json::{Value, json};
 
 use super::{Missing, Server, built_servers, free_port, program, require, secret, until_ready};
+use crate::support::wait_for;
 
 /// A running control plane. Dropping it ends it.
 #[derive(Debug)]
@@ -200,12 +201,20 @@ impl ApiServer {
         let folder = built_servers().join("crds").join(group);
         let files = format!("--filename={}", folder.display());
         self.kubectl_ok(&["apply", "--server-side", "--force-conflicts", &files]);
-        self.kubectl_ok(&[
-            "wait",
-            "--for=condition=Established",
-            "--timeout=60s",
-            &files,
-        ]);
+        // kubectl gives up on a CRD that has no conditions yet.
+        wait_for("CRDs that are served", || {
+            let wanted = [
+                "wait",
+                "--for=condition=Established",
+                "--timeout=60s",
+                &files,
+            ];
+            let waited = self.kubectl(&wanted);
+            match waited.status.success() {
+                true => Ok(()),
+                false => Err(text(&waited.stderr)),
+            }
+        });
     }
 
     /// Makes sure that a namespace is there.
