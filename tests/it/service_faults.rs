@@ -110,6 +110,15 @@ impl World {
             }
         });
         assert_eq!(self.forge.all(&commit), [], "{name}");
+        wait_for(&format!("words of it, under {name}"), || {
+            let shop = self.service.get("/pipelines/shop")?;
+            let said = shop["problem"]["message"].as_str().unwrap_or_default();
+            if said.starts_with("commit statuses are not posted: ") {
+                Ok(())
+            } else {
+                Err(shop.to_string())
+            }
+        });
         commit
     }
 
@@ -128,6 +137,7 @@ impl World {
                 Err(format!("{shown:?}"))
             }
         });
+        self.service.expect_well();
     }
 }
 

@@ -83,6 +83,8 @@ impl ArgoCd {
                 "--namespace=argocd",
                 "--repo-server-plaintext",
                 "--app-resync=10",
+                // As argocd/README.md tells people to, so that objects are named.
+                "--persist-resource-health",
                 &redis_address,
             ])
             .arg(format!("--repo-server={repository_server}"))
