@@ -17,7 +17,7 @@ use crate::{
 fn a_new_commit_is_published_and_a_person_can_ask_what_became_of_it() {
     let source = Repository::new("asked");
     let first = commit_shop(&source, 2, "hello");
-    let home = follow("asked", &source, "1s");
+    let home = follow("asked", &source);
     let service = home.start();
     service.expect(&first, "published");
     wait_for("readiness", || http::ready(home.port(), "/readyz"));
@@ -53,7 +53,7 @@ fn a_new_commit_is_published_and_a_person_can_ask_what_became_of_it() {
 fn a_changed_configuration_is_taken_up_and_a_broken_one_leaves_the_old_in_force() {
     let source = Repository::new("reloaded");
     let first = commit_shop(&source, 2, "hello");
-    let home = follow("reloaded", &source, "1s");
+    let home = follow("reloaded", &source);
     let service = home.start();
     service.expect(&first, "published");
     let good = fs::read_to_string(home.path("stellate.yaml")).unwrap();
@@ -97,7 +97,7 @@ fn a_changed_configuration_is_taken_up_and_a_broken_one_leaves_the_old_in_force(
 #[test]
 fn told_to_stop_it_ends_well_at_any_moment() {
     let source = Repository::new("stopped");
-    let home = follow("stopped", &source, "1s");
+    let home = follow("stopped", &source);
     for round in 0..12 {
         commit_shop(&source, 20, &format!("round {round}"));
         let service = home.start();
@@ -119,7 +119,7 @@ fn told_to_stop_it_ends_well_at_any_moment() {
 fn what_it_cannot_start_with_is_said_with_the_way_out() {
     let source = Repository::new("refused");
     commit_shop(&source, 1, "hello");
-    let home = follow("refused", &source, "1s");
+    let home = follow("refused", &source);
     let config = home.path("stellate.yaml").display().to_string();
     let secret = home.path("secret").display().to_string();
     home.write("broken.yaml", "apiVersion: gitops.kubestellar.io/v1alpha1\nkind: Pipeline\nmetadata: {name: shop}\nspec: {sauce: {}}\n");
@@ -214,10 +214,10 @@ fn a_source_that_is_not_there_is_said_and_found_when_it_comes() {
 }
 
 /// A home whose service follows `main` of a repository of this machine.
-fn follow(name: &str, source: &Repository, interval: &str) -> Home {
+fn follow(name: &str, source: &Repository) -> Home {
     let home = Home::new(name);
     home.configure(&format!(
-        "  source: {{git: {{url: {}, ref: main, interval: {interval}}}}}\n  outputs: [{{branch: {{name: generated}}}}]\n",
+        "  source: {{git: {{url: {}, ref: main, interval: 1s}}}}\n  outputs: [{{branch: {{name: generated}}}}]\n",
         source.path().display()
     ));
     home

@@ -106,9 +106,10 @@ fn push_by_hand(person: &Repository, round: usize) -> String {
             person.path(),
             &["push", "--quiet", "origin", "HEAD:generated"],
         );
-        match pushed.status.success() {
-            true => Ok(commit),
-            false => Err(String::from_utf8_lossy(&pushed.stderr).into_owned()),
+        if pushed.status.success() {
+            Ok(commit)
+        } else {
+            Err(String::from_utf8_lossy(&pushed.stderr).into_owned())
         }
     })
 }

@@ -210,9 +210,10 @@ impl ApiServer {
                 &files,
             ];
             let waited = self.kubectl(&wanted);
-            match waited.status.success() {
-                true => Ok(()),
-                false => Err(text(&waited.stderr)),
+            if waited.status.success() {
+                Ok(())
+            } else {
+                Err(text(&waited.stderr))
             }
         });
     }
