@@ -577,6 +577,33 @@ fn only_the_newest_commit_is_released_and_only_when_it_is_held() {
 }
 
 #[test]
+fn the_command_line_releases_what_is_held_and_says_why_it_cannot() {
+    let service = Service::closed();
+    let release = |commit: &str| {
+        let output = Command::new(env!("CARGO_BIN_EXE_stellate"))
+            .args(["release", "shop", commit, "--url", &service.url("/")])
+            .args(["--token-env", "STELLATE_TEST_TOKEN"])
+            .env("STELLATE_TEST_TOKEN", "new-token")
+            .output()
+            .unwrap();
+        (
+            output.status.code(),
+            String::from_utf8(output.stderr).unwrap(),
+        )
+    };
+    let (code, said) = release("latest");
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("not held"), "{said}");
+    assert!(said.contains("there is nothing to release"), "{said}");
+    service.fake.hold();
+    let (code, said) = release("latest");
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains(HELD), "{said}");
+    let released = [("shop".to_owned(), NEWEST.to_owned())];
+    assert_eq!(*service.fake.released.lock().unwrap(), released);
+}
+
+#[test]
 fn changes_arrive_as_events_and_many_at_once_as_one() {
     let service = Service::open();
     let mut stream = TcpStream::connect(("127.0.0.1", service.port)).unwrap();

@@ -65,8 +65,7 @@ impl Fake {
 }
 
 /// The guard's reason in [`Fake::hold`].
-pub(crate) const HELD: &str =
-    "7 of 9 objects would be removed, over all WECs; the guard lets 2 go";
+pub(crate) const HELD: &str = "7 of 9 objects would be removed, over all WECs; the guard lets 2 go";
 
 impl Fake {
     /// Lets the guard hold the newest commit of `shop`.
