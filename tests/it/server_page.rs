@@ -3,7 +3,7 @@
 //! With `STELLATE_SCREENSHOTS=FOLDER` each test leaves pictures there.
 
 use serde_json::{Value, json};
-use stellate::status::{Health, Progress, Report};
+use stellate::status::{Health, Progress, Report, state::Observation};
 
 use crate::{
     server_browser::Browser,
@@ -154,7 +154,7 @@ fn a_thousand_wecs_are_few_elements_and_can_be_walked_and_filtered() {
                     objects: Vec::new(),
                     at: None,
                 };
-                let report = stellate::status::state::Observation::Reported(report);
+                let report = Observation::Reported(report);
                 state.observe(report, jiff::Timestamp::now());
             }
         }
@@ -220,7 +220,7 @@ fn a_change_arrives_without_asking_and_the_focus_stays() {
             .unwrap()
             .commit_mut(NEWEST)
             .unwrap();
-        let failed = stellate::status::state::Observation::Failed {
+        let failed = Observation::Failed {
             reason: "Refused".into(),
             message: "the WEC is away".into(),
         };
@@ -353,6 +353,13 @@ fn a_held_commit_is_released_by_keyboard_after_a_question_that_says_what_goes() 
     browser.until("document.querySelector('#announcer').innerText.includes('is released')");
     let released = [("shop".to_owned(), NEWEST.to_owned())];
     assert_eq!(*service.fake.released.lock().unwrap(), released);
+    service.fake.change(|board| {
+        let shop = board.pipelines.get_mut("shop").unwrap();
+        let commit = shop.commit_mut(NEWEST).unwrap();
+        commit.observe_all(&Observation::Held(Vec::new()), jiff::Timestamp::now());
+    });
+    browser.until(&format!("{button}.hidden"));
+    assert_eq!(browser.run("document.activeElement.id"), "main");
     assert_quiet(&mut browser, &service);
 }
 

@@ -26,8 +26,9 @@ export function releaseControl(pipeline, id) {
     try {
       await post(path("pipelines", pipeline, "commits", id, "release"));
       dialog.close();
-      button.hidden = true;
       announce("The commit is released; a run was asked for.");
+      button.textContent = "Asked";
+      setTimeout(() => { button.textContent = "Release …"; }, 3000);
     } catch (problem) {
       failure.textContent = problem.message;
       failure.hidden = false;
@@ -41,6 +42,7 @@ export function releaseControl(pipeline, id) {
     dialog,
     show({ releasable, why }) {
       if (!releasable && dialog.open) dialog.close();
+      if (!releasable && document.activeElement === button) document.getElementById("main").focus({ preventScroll: true });
       button.hidden = !releasable;
       reason.textContent = why;
     },
