@@ -46,5 +46,5 @@ function differenceView(difference, open) {
   return h("details", { class: "group", open },
     h("summary", null, h("span", { class: `change ${change}` }, change), " ", h("strong", null, objectText(object)), " on ", wecs(clusters), " ",
       h("span", { class: "fine" }, `+${linesAdded} −${linesRemoved}`)),
-    fileDiff(difference));
+    change === "kept" ? h("p", { class: "plain" }, "It cannot be rendered, and stays as it is.") : fileDiff(difference));
 }
