@@ -19,6 +19,7 @@ macro_rules! put {
     }};
 }
 
+mod client;
 mod clusters;
 mod completions;
 mod crds;
@@ -35,6 +36,7 @@ mod lookup;
 mod problems;
 mod progress;
 mod rbac;
+mod release;
 mod remote;
 mod render;
 mod run;
@@ -93,6 +95,8 @@ enum Verb {
     Run(run::Arguments),
     /// Show where commits and clusters stand, from a running service
     Status(status::Arguments),
+    /// Let a commit that the guard holds go out, through a running service
+    Release(release::Arguments),
     /// Show the inventory, and what each cluster is missing to receive work
     Clusters(clusters::Arguments),
     /// Scaffold a small repository that renders as it is
@@ -162,6 +166,7 @@ fn run(verb: Verb, terminal: &Terminal) -> Result<Ending, CliError> {
         Verb::Verify(arguments) => verify::run(&arguments, terminal),
         Verb::Run(arguments) => run::run(&arguments, terminal),
         Verb::Status(arguments) => status::run(&arguments, terminal),
+        Verb::Release(arguments) => release::run(&arguments, terminal),
         Verb::Clusters(arguments) => clusters::run(&arguments, terminal),
         Verb::Init(arguments) => init::run(&arguments, terminal),
         Verb::Crds(arguments) => crds::run(&arguments, terminal),

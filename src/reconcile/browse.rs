@@ -65,6 +65,29 @@ pub struct Text {
     pub withheld: bool,
 }
 
+impl Text {
+    /// What may be told of a file, or of its difference: the text or its beginning, and nothing of a Secret's.
+    pub fn of(path: &str, bytes: &[u8]) -> Self {
+        if is_secret(path) {
+            return Self::withheld();
+        }
+        let (text, truncated) = cut(bytes);
+        Self {
+            text,
+            truncated,
+            withheld: false,
+        }
+    }
+
+    fn withheld() -> Self {
+        Self {
+            text: String::new(),
+            truncated: false,
+            withheld: true,
+        }
+    }
+}
+
 /// What happened to a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -158,20 +181,8 @@ impl Browser {
     /// # Errors
     /// What libgit2 says.
     pub fn text(&self, entry: &Entry) -> Result<Text, BrowseError> {
-        if is_secret(&entry.path) {
-            return Ok(Text {
-                text: String::new(),
-                truncated: false,
-                withheld: true,
-            });
-        }
         let blob = self.repository.find_blob(entry.blob)?;
-        let (text, truncated) = cut(blob.content());
-        Ok(Text {
-            text,
-            truncated,
-            withheld: false,
-        })
+        Ok(Text::of(&entry.path, blob.content()))
     }
 
     /// The object that a file holds; none when it is none.
@@ -232,11 +243,7 @@ impl Browser {
     /// What libgit2 says.
     pub fn difference(&self, changed: &Changed) -> Result<Text, BrowseError> {
         if is_secret(&changed.path) {
-            return Ok(Text {
-                text: String::new(),
-                truncated: false,
-                withheld: true,
-            });
+            return Ok(Text::withheld());
         }
         let side = |id: Option<Oid>| match id {
             Some(id) => Ok(cut(self.repository.find_blob(id)?.content())),

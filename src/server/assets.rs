@@ -28,7 +28,7 @@ macro_rules! assets {
     };
 }
 
-static ASSETS: [Asset; 12] = assets! {
+static ASSETS: [Asset; 14] = assets! {
     "/" "index.html" "text/html; charset=utf-8";
     "/page/style.css" "style.css" "text/css; charset=utf-8";
     "/page/icon.svg" "icon.svg" "image/svg+xml";
@@ -40,6 +40,8 @@ static ASSETS: [Asset; 12] = assets! {
     "/page/overview.js" "overview.js" "text/javascript; charset=utf-8";
     "/page/commit.js" "commit.js" "text/javascript; charset=utf-8";
     "/page/cluster.js" "cluster.js" "text/javascript; charset=utf-8";
+    "/page/pull.js" "pull.js" "text/javascript; charset=utf-8";
+    "/page/release.js" "release.js" "text/javascript; charset=utf-8";
     "/page/explain.js" "explain.js" "text/javascript; charset=utf-8";
 };
 

@@ -20,6 +20,7 @@ use tower_http::compression::CompressionLayer;
 use crate::model::{ClusterName, ObjectKey};
 use crate::placement::Explanation;
 use crate::reconcile::metrics::Metrics;
+use crate::reconcile::service::Preview;
 use crate::status::board::Board;
 
 mod access;
@@ -55,6 +56,12 @@ pub trait Backend: Send + Sync + 'static {
         object: &ObjectKey,
         cluster: Option<&ClusterName>,
     ) -> Option<Explanation>;
+
+    /// What a pull request would change, as it was rendered last; none when it was not.
+    fn preview(&self, pipeline: &str, number: u64) -> Option<Preview>;
+
+    /// Asks for a run that lets a commit, by its whole id, remove as much as it does; tells whether there is such a pipeline.
+    fn release(&self, pipeline: &str, commit: &str) -> bool;
 
     /// Asks for a run of a pipeline now, from scratch when `full`; tells whether there is such a pipeline.
     fn sync(&self, pipeline: &str, full: bool) -> bool;

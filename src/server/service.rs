@@ -11,7 +11,7 @@ use crate::git::RemoteUrl;
 use crate::model::{ClusterName, ObjectKey};
 use crate::placement::Explanation;
 use crate::reconcile::metrics::Metrics;
-use crate::reconcile::service::{self, Service};
+use crate::reconcile::service::{self, Preview, Service};
 use crate::status::Report;
 use crate::status::board::Board;
 
@@ -35,6 +35,14 @@ impl Backend for Service {
         cluster: Option<&ClusterName>,
     ) -> Option<Explanation> {
         Self::explain(self, pipeline, object, cluster).ok()
+    }
+
+    fn preview(&self, pipeline: &str, number: u64) -> Option<Preview> {
+        Self::preview(self, pipeline, number)
+    }
+
+    fn release(&self, pipeline: &str, commit: &str) -> bool {
+        Self::release(self, pipeline, commit)
     }
 
     fn sync(&self, pipeline: &str, full: bool) -> bool {

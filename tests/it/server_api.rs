@@ -22,7 +22,7 @@ use stellate::{
 };
 
 use crate::{
-    server_fake::{FIRST, FLEET, HOSTILE, NEWEST, SAME, Service},
+    server_fake::{FIRST, FLEET, HELD, HOSTILE, NEWEST, SAME, Service},
     support::{folder, http, need, servers::Missing},
 };
 
@@ -180,6 +180,7 @@ fn a_client_certificate_is_as_good_as_a_token() {
 #[test]
 fn the_document_and_the_server_say_the_same() {
     let service = Service::open();
+    service.fake.hold();
     let document = get(&service, "/api/v1/openapi.json").json();
     assert_eq!(document["openapi"], "3.1.0");
     let mut seen = 0;
@@ -209,7 +210,7 @@ fn the_document_and_the_server_say_the_same() {
             assert_valid(&document, &content["schema"], &answer.json(), path);
         }
     }
-    assert!(seen >= 15, "{seen}");
+    assert!(seen >= 17, "{seen}");
     let nowhere = get(&service, "/api/v1/nothing");
     assert_eq!(
         (nowhere.status, nowhere.json()["reason"].as_str()),
@@ -224,6 +225,7 @@ fn filled(path: &str) -> String {
     let path = path
         .replace("{pipeline}", "shop")
         .replace("{commit}", NEWEST)
+        .replace("{number}", "7")
         .replace("{cluster}", "berlin");
     match path.rsplit('/').next().unwrap() {
         "explain" => path + "?object=Deployment.apps%20shop/web&cluster=berlin",
@@ -498,6 +500,107 @@ fn a_run_is_asked_for() {
         *asked,
         [("shop".to_owned(), false), ("shop".to_owned(), true)]
     );
+}
+
+#[test]
+fn a_pull_request_says_what_it_would_change_and_nothing_of_a_secret() {
+    let service = Service::open();
+    let pull = |place: &str| get(&service, &format!("/api/v1/pipelines/{place}"));
+    let seven = pull("shop/pulls/7");
+    assert!(!seven.body.contains("1234"), "{}", seven.body);
+    let seven = seven.json();
+    assert_eq!(seven["errors"], json!(["apps/shop.yaml:3: no such key"]));
+    let changes = &seven["changes"];
+    assert_eq!(changes["addedClusters"], json!(["linz"]));
+    let fates: Vec<&Value> = changes["objects"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|object| &object["change"])
+        .collect();
+    assert_eq!(fates, ["added", "changed", "removed"]);
+    let web = &changes["objects"][1];
+    assert_eq!(web["clusters"], json!(["berlin", "zurich"]));
+    let text = web["text"].as_str().unwrap();
+    assert!(text.contains("+      - image: web:4\n"), "{text}");
+    assert_eq!(changes["objects"][2]["withheld"], true);
+    let eight = pull("shop/pulls/8").json();
+    assert_eq!(eight["summary"], "cannot be rendered: no such branch");
+    assert!(eight.get("changes").is_none());
+    for (place, reason) in [
+        ("shop/pulls/9", "NoSuchPull"),
+        ("shop/pulls/seven", "NoSuchPull"),
+        ("none/pulls/7", "NoSuchPipeline"),
+    ] {
+        let answer = pull(place);
+        assert_eq!(answer.status, 404, "{place}");
+        assert_eq!(answer.json()["reason"], reason);
+    }
+}
+
+#[test]
+fn only_the_newest_commit_is_released_and_only_when_it_is_held() {
+    let service = Service::open();
+    let release = |commit: &str| {
+        let path = format!("/api/v1/pipelines/shop/commits/{commit}/release");
+        let answer = ask(&service, "POST", &path, &[]);
+        let reason = answer.json()["reason"].as_str().map(ToOwned::to_owned);
+        (answer.status, reason.unwrap_or_default())
+    };
+    let is_releasable = || {
+        let path = format!("/api/v1/pipelines/shop/commits/{NEWEST}");
+        get(&service, &path).json()["releasable"].clone()
+    };
+    assert_eq!(is_releasable(), false);
+    assert_eq!(release(NEWEST), (409, "NotHeld".into()));
+    assert_eq!(release("abcdefa"), (404, "NoSuchCommit".into()));
+    assert!(service.fake.released.lock().unwrap().is_empty());
+    service.fake.hold();
+    assert_eq!(is_releasable(), true);
+    let path = "/api/v1/pipelines/shop/commits/c3c3c3c/release";
+    let answer = ask(&service, "POST", path, &[]);
+    assert_eq!(answer.status, 202);
+    assert_eq!(
+        answer.json(),
+        json!({"pipeline": "shop", "commit": NEWEST, "why": HELD})
+    );
+    let released = [("shop".to_owned(), NEWEST.to_owned())];
+    assert_eq!(*service.fake.released.lock().unwrap(), released);
+    service.fake.change(|board| {
+        let shop = board.pipelines.get_mut("shop").unwrap();
+        let mut newer = shop.commit(SAME).unwrap().clone();
+        newer.id = "e5".repeat(20);
+        shop.push(newer);
+    });
+    assert_eq!(is_releasable(), false);
+    assert_eq!(release(NEWEST), (409, "NotNewest".into()));
+}
+
+#[test]
+fn the_command_line_releases_what_is_held_and_says_why_it_cannot() {
+    let service = Service::closed();
+    let release = |commit: &str| {
+        let output = Command::new(env!("CARGO_BIN_EXE_stellate"))
+            .args(["release", "shop", commit, "--url", &service.url("/")])
+            .args(["--token-env", "STELLATE_TEST_TOKEN"])
+            .env("STELLATE_TEST_TOKEN", "new-token")
+            .output()
+            .unwrap();
+        (
+            output.status.code(),
+            String::from_utf8(output.stderr).unwrap(),
+        )
+    };
+    let (code, said) = release("latest");
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("not held"), "{said}");
+    assert!(said.contains("there is nothing to release"), "{said}");
+    service.fake.hold();
+    let (code, said) = release("latest");
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains(HELD), "{said}");
+    let released = [("shop".to_owned(), NEWEST.to_owned())];
+    assert_eq!(*service.fake.released.lock().unwrap(), released);
 }
 
 #[test]

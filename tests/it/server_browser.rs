@@ -188,6 +188,7 @@ impl Browser {
         let code = match key {
             "Enter" => 13,
             "Tab" => 9,
+            "Escape" => 27,
             _ => 0,
         };
         let text = if key == "Enter" { "\r" } else { "" };

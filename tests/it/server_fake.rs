@@ -14,7 +14,11 @@ use stellate::{
     git::Secret,
     model::{ClusterName, Diagnostic, ObjectKey},
     placement::{Explanation, Verdict},
-    reconcile::metrics::Metrics,
+    reconcile::{
+        compare::{Changes, Kind, ObjectChange, difference},
+        metrics::Metrics,
+        service::Preview,
+    },
     server::{Backend, ServerOptions, router, serve, tls},
     status::{
         Health, ObjectReport, Progress, Report,
@@ -46,6 +50,8 @@ pub(crate) struct Fake {
     metrics: Metrics,
     /// The runs that were asked for.
     pub asked: Mutex<Vec<(String, bool)>>,
+    /// The commits that were released.
+    pub released: Mutex<Vec<(String, String)>>,
 }
 
 impl Fake {
@@ -55,6 +61,21 @@ impl Fake {
         change(Arc::make_mut(&mut board));
         drop(board);
         self.changes.send_modify(|number| *number += 1);
+    }
+}
+
+/// The guard's reason in [`Fake::hold`].
+pub(crate) const HELD: &str = "7 of 9 objects would be removed, over all WECs; the guard lets 2 go";
+
+impl Fake {
+    /// Lets the guard hold the newest commit of `shop`.
+    pub(crate) fn hold(&self) {
+        self.change(|board| {
+            let shop = board.pipelines.get_mut("shop").unwrap();
+            let commit = shop.commit_mut(NEWEST).unwrap();
+            let held = Observation::Held(vec![HELD.into()]);
+            commit.observe_all(&held, Timestamp::now());
+        });
     }
 }
 
@@ -87,6 +108,16 @@ impl Backend for Fake {
             nearest: None,
             policies: Vec::new(),
         })
+    }
+
+    fn preview(&self, pipeline: &str, number: u64) -> Option<Preview> {
+        (pipeline == "shop").then(|| preview(number)).flatten()
+    }
+
+    fn release(&self, pipeline: &str, commit: &str) -> bool {
+        let released = (pipeline.to_owned(), commit.to_owned());
+        self.released.lock().unwrap().push(released);
+        true
     }
 
     fn sync(&self, pipeline: &str, full: bool) -> bool {
@@ -167,6 +198,60 @@ fn deployment(image: &str) -> String {
         "apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: web\n  namespace: shop\nspec:\n  replicas: 2\n  template:\n    \
          spec:\n      containers:\n      - image: {image}\n        name: web\n"
     )
+}
+
+/// Pull request 7 changes, adds and removes, and has an error; pull request 8 cannot be rendered.
+fn preview(number: u64) -> Option<Preview> {
+    let change = |kind: &str, name: &str, clusters: &[&str], before: &str, after: &str| {
+        let group = if kind == "Deployment" { "apps" } else { "" };
+        let file = ObjectKey::new(group, kind, "shop", name);
+        let difference = difference(before, after);
+        ObjectChange {
+            path: stellate::reconcile::browse::path_of(&file),
+            object: file,
+            change: match (before, after) {
+                ("", _) => Kind::Added,
+                (_, "") => Kind::Removed,
+                _ => Kind::Changed,
+            },
+            clusters: clusters.iter().map(|name| (*name).into()).collect(),
+            lines_added: difference.added,
+            lines_removed: difference.removed,
+            diff: difference.hunks,
+        }
+    };
+    let (old, new) = (deployment("web:2"), deployment("web:4"));
+    let changes = Changes {
+        added_clusters: vec!["linz".into()],
+        removed_clusters: Vec::new(),
+        objects: vec![
+            change("ConfigMap", HOSTILE, &["linz"], "", "data:\n  a: b\n"),
+            change("Deployment", "web", &["berlin", "zurich"], &old, &new),
+            change("Secret", "till", &["berlin"], "pin: 1234\n", ""),
+        ],
+    };
+    let preview = |summary: &str, error: &str, changes| Preview {
+        number,
+        head: "d4".repeat(20),
+        seen: Timestamp::now(),
+        base: NEWEST.into(),
+        summary: summary.into(),
+        errors: vec![error.into()],
+        changes,
+    };
+    match number {
+        7 => Some(preview(
+            "1 error; would change: 1 object added, 1 changed, 1 removed, on 3 WECs",
+            "apps/shop.yaml:3: no such key",
+            Some(Arc::new(changes)),
+        )),
+        8 => Some(preview(
+            "cannot be rendered: no such branch",
+            "no such branch",
+            None,
+        )),
+        _ => None,
+    }
 }
 
 fn fake() -> Fake {
@@ -301,6 +386,7 @@ fn fake() -> Fake {
         repository: repository.path().to_owned(),
         metrics: Metrics::default(),
         asked: Mutex::default(),
+        released: Mutex::default(),
     }
 }
 

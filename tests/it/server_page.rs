@@ -3,11 +3,11 @@
 //! With `STELLATE_SCREENSHOTS=FOLDER` each test leaves pictures there.
 
 use serde_json::{Value, json};
-use stellate::status::{Health, Progress, Report};
+use stellate::status::{Health, Progress, Report, state::Observation};
 
 use crate::{
     server_browser::Browser,
-    server_fake::{FLEET, HOSTILE, NEWEST, Service},
+    server_fake::{FLEET, HELD, HOSTILE, NEWEST, Service},
     support::need,
 };
 
@@ -154,7 +154,7 @@ fn a_thousand_wecs_are_few_elements_and_can_be_walked_and_filtered() {
                     objects: Vec::new(),
                     at: None,
                 };
-                let report = stellate::status::state::Observation::Reported(report);
+                let report = Observation::Reported(report);
                 state.observe(report, jiff::Timestamp::now());
             }
         }
@@ -220,7 +220,7 @@ fn a_change_arrives_without_asking_and_the_focus_stays() {
             .unwrap()
             .commit_mut(NEWEST)
             .unwrap();
-        let failed = stellate::status::state::Observation::Failed {
+        let failed = Observation::Failed {
             reason: "Refused".into(),
             message: "the WEC is away".into(),
         };
@@ -266,6 +266,100 @@ fn a_wec_shows_what_it_got_and_what_changed() {
     browser.write("Deployment.apps shop/web");
     browser.press("Enter");
     browser.until("document.querySelector('.verdict').innerText.includes('It is placed')");
+    assert_quiet(&mut browser, &service);
+}
+
+#[test]
+fn a_pull_request_shows_each_difference_once_with_its_wecs() {
+    let mut browser = need!(Browser::start());
+    let service = Service::open();
+    browser.open(&service.url("/#/pipelines/shop/pulls/7"));
+    browser.until("document.querySelectorAll('.group').length === 3");
+    browser.picture("pull");
+    let text = browser.run("document.querySelector('main').innerText");
+    let text = text.as_str().unwrap();
+    for wanted in [
+        "Pull request 7",
+        "would change: 1 object added, 1 changed, 1 removed, on 3 WECs",
+        "apps/shop.yaml:3: no such key",
+        "New: 1 WEC: linz",
+        "Deployment.apps shop/web on 2 WECs: berlin, zurich +1 −1",
+        "It is a Secret's, and not shown.",
+        HOSTILE,
+    ] {
+        assert!(text.contains(wanted), "{wanted} is not in {text}");
+    }
+    let lines = "[...document.querySelectorAll('.diff del, .diff ins')].map((line) => line.innerText.trim())";
+    assert_eq!(
+        browser.run(lines),
+        json!([
+            "+data:",
+            "+  a: b",
+            "-      - image: web:2",
+            "+      - image: web:4"
+        ])
+    );
+    browser.prefer("dark");
+    browser.size(375, 800);
+    browser.picture("phone-pull");
+    assert_eq!(browser.run("document.documentElement.scrollWidth"), 375);
+    browser.open(&service.url("/#/pipelines/shop/pulls/8"));
+    browser.until("document.querySelector('main').innerText.includes('no such branch')");
+    browser.open(&service.url("/#/pipelines/shop/pulls/9"));
+    browser.until(
+        "document.querySelector('.failure').innerText.includes('pull request 9 has not been rendered')",
+    );
+    browser
+        .complaints
+        .retain(|complaint| !complaint.contains("404"));
+    assert_quiet(&mut browser, &service);
+}
+
+#[test]
+fn a_held_commit_is_released_by_keyboard_after_a_question_that_says_what_goes() {
+    let mut browser = need!(Browser::start());
+    let service = Service::open();
+    browser.open(&service.url(&format!("/#/pipelines/shop/commits/{NEWEST}")));
+    browser.until("document.querySelectorAll('tbody tr').length === 5");
+    let button = "document.querySelector('[aria-haspopup=dialog]')";
+    assert_eq!(browser.run(&format!("{button}.hidden")), true);
+    service.fake.hold();
+    browser.until(&format!("!{button}.hidden"));
+    browser.picture("held");
+    browser.run(&format!("{button}.focus()"));
+    browser.press("Enter");
+    browser.until("document.querySelector('dialog').open");
+    browser.picture("release");
+    let focused = "document.activeElement.innerText";
+    assert_eq!(
+        browser.run(focused),
+        "Keep it held",
+        "a hasty Enter does no harm"
+    );
+    let text = browser.run("document.querySelector('dialog').innerText");
+    assert!(text.as_str().unwrap().contains(HELD), "{text}");
+    let spoken = browser.spoken();
+    let named = ("dialog".into(), "Release this commit?".into());
+    assert!(spoken.contains(&named), "{spoken:?}");
+    browser.press("Escape");
+    browser.until("!document.querySelector('dialog').open");
+    assert_eq!(browser.run(focused), "Release …", "the focus is back");
+    assert!(service.fake.released.lock().unwrap().is_empty());
+    browser.press("Enter");
+    browser.until("document.querySelector('dialog').open");
+    browser.press("Tab");
+    assert_eq!(browser.run(focused), "Release");
+    browser.press("Enter");
+    browser.until("document.querySelector('#announcer').innerText.includes('is released')");
+    let released = [("shop".to_owned(), NEWEST.to_owned())];
+    assert_eq!(*service.fake.released.lock().unwrap(), released);
+    service.fake.change(|board| {
+        let shop = board.pipelines.get_mut("shop").unwrap();
+        let commit = shop.commit_mut(NEWEST).unwrap();
+        commit.observe_all(&Observation::Held(Vec::new()), jiff::Timestamp::now());
+    });
+    browser.until(&format!("{button}.hidden"));
+    assert_eq!(browser.run("document.activeElement.id"), "main");
     assert_quiet(&mut browser, &service);
 }
 

@@ -23,6 +23,12 @@ pub(super) fn commit<'a>(
     })
 }
 
+/// Tells whether no other commit came after it.
+pub(super) fn is_newest(pipeline: &PipelineBoard, commit: &CommitBoard) -> bool {
+    let newest = pipeline.commits.front();
+    newest.is_some_and(|newest| newest.id == commit.id)
+}
+
 /// The commit before, which is the one that was published before.
 pub(super) fn older<'a>(
     pipeline: &'a PipelineBoard,

@@ -22,6 +22,7 @@ mod find;
 pub mod list;
 mod openapi;
 mod pipelines;
+pub mod pulls;
 pub mod views;
 
 use list::Page;
@@ -154,6 +155,16 @@ fn routes() -> Vec<Route> {
             get(pipelines::explain),
         ),
         read::<views::CommitView>(COMMIT, "One commit", &[], get(pipelines::commit)),
+        Route {
+            method: Method::POST,
+            status: StatusCode::ACCEPTED,
+            ..read::<views::Released>(
+                "/pipelines/{pipeline}/commits/{commit}/release",
+                "Lets a held commit remove as much as it does",
+                &[],
+                post(pipelines::release),
+            )
+        },
         read::<Page<views::ClusterItem>>(
             "/pipelines/{pipeline}/commits/{commit}/clusters",
             "Its WECs, by name",
@@ -184,6 +195,12 @@ fn routes() -> Vec<Route> {
             "What the commit changed for the WEC",
             &[LIMIT, CONTINUE],
             get(clusters::diff),
+        ),
+        read::<pulls::PullView>(
+            "/pipelines/{pipeline}/pulls/{number}",
+            "What a pull request would change, as it was rendered last",
+            &[],
+            get(pulls::one),
         ),
         Route {
             method: Method::POST,

@@ -83,12 +83,16 @@ fn parameters(route: &Route) -> Vec<Value> {
         .split('/')
         .filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
     let in_path = names.map(|name| {
-        let about = match name {
-            "pipeline" => "a pipeline's name",
-            "commit" => "a source commit's id, or its first characters, at least 7",
-            _ => "a WEC's name",
+        let (kind, about) = match name {
+            "pipeline" => ("string", "a pipeline's name"),
+            "commit" => (
+                "string",
+                "a source commit's id, or its first characters, at least 7",
+            ),
+            "number" => ("integer", "a pull request's number"),
+            _ => ("string", "a WEC's name"),
         };
-        json!({"name": name, "in": "path", "required": true, "description": about, "schema": {"type": "string"}})
+        json!({"name": name, "in": "path", "required": true, "description": about, "schema": {"type": kind}})
     });
     let in_query = route.query.iter().map(|parameter| {
         json!({

@@ -9,12 +9,13 @@ use axum::http::StatusCode;
 use serde::Deserialize;
 
 use super::list::{Page, Part};
-use super::views::{Asked, CommitItem, CommitView, Grid, PipelineView};
+use super::views::{Asked, CommitItem, CommitView, Grid, PipelineView, Released};
 use super::{find, views};
 use crate::model::ClusterName;
 use crate::placement::Explanation;
 use crate::server::Backend;
 use crate::server::problem::Problem;
+use crate::status::Phase;
 use crate::status::board::CommitBoard;
 
 pub(super) type Shown<T> = Result<Json<T>, Problem>;
@@ -91,8 +92,39 @@ pub(super) async fn commit(
     Path((name, id)): Path<(String, String)>,
 ) -> Shown<CommitView> {
     let board = backend.board();
-    let commit = find::commit(find::pipeline(&board, &name)?, &id)?;
-    Ok(Json(CommitView::new(commit)))
+    let pipeline = find::pipeline(&board, &name)?;
+    let commit = find::commit(pipeline, &id)?;
+    Ok(Json(CommitView::new(commit, pipeline)))
+}
+
+/// Only a held commit, and only the newest: with another one the next run has nothing to do.
+pub(super) async fn release(
+    State(backend): State<Arc<dyn Backend>>,
+    Path((pipeline, id)): Path<(String, String)>,
+) -> Result<(StatusCode, Json<Released>), Problem> {
+    let board = backend.board();
+    let known = find::pipeline(&board, &pipeline)?;
+    let commit = find::commit(known, &id)?;
+    let phase = commit.phase();
+    if phase != Phase::Held {
+        let detail = format!("the commit is {}, not held", phase.word());
+        return Err(Problem::new(StatusCode::CONFLICT, "NotHeld", detail)
+            .help("there is nothing to release"));
+    }
+    if !find::is_newest(known, commit) {
+        let detail = "a newer commit took its place";
+        return Err(Problem::new(StatusCode::CONFLICT, "NotNewest", detail)
+            .help("release the newest commit, if it is held too"));
+    }
+    if !backend.release(&pipeline, &commit.id) {
+        return Err(stopping());
+    }
+    let released = Released {
+        commit: commit.id.clone(),
+        why: CommitItem::new(commit).why,
+        pipeline,
+    };
+    Ok((StatusCode::ACCEPTED, Json(released)))
 }
 
 pub(super) async fn grid(
@@ -133,13 +165,17 @@ pub(super) async fn sync(
     let Manner { full } = asked(manner)?;
     find::pipeline(&backend.board(), &pipeline)?;
     if !backend.sync(&pipeline, full) {
-        return Err(Problem::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "Stopping",
-            "the service takes no more requests for runs",
-        ));
+        return Err(stopping());
     }
     Ok((StatusCode::ACCEPTED, Json(Asked { pipeline, full })))
+}
+
+fn stopping() -> Problem {
+    Problem::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "Stopping",
+        "the service takes no more requests for runs",
+    )
 }
 
 /// Does what blocks where blocking is allowed.

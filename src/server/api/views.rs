@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::find;
 use crate::model::{ClusterName, Diagnostic, ObjectKey};
 use crate::reconcile::browse::{Change, Text};
 use crate::status::board::{Activity, ChangeCounts, CommitBoard, PipelineBoard, Problem};
@@ -101,6 +102,8 @@ pub struct CommitView {
     /// What its list says of it.
     #[serde(flatten)]
     pub item: CommitItem,
+    /// Whether it can be released: it is held, and no newer commit took its place.
+    pub releasable: bool,
     /// What was found while rendering, the gravest first; at most 200.
     pub diagnostics: Vec<Diagnostic>,
     /// How much was found in all.
@@ -259,6 +262,18 @@ pub struct Asked {
     pub full: bool,
 }
 
+/// A commit was released.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Released {
+    /// The pipeline.
+    pub pipeline: String,
+    /// The commit's whole id.
+    pub commit: String,
+    /// What held it.
+    pub why: String,
+}
+
 /// The board changed.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -311,8 +326,8 @@ impl CommitItem {
 }
 
 impl CommitView {
-    /// Reads a commit off the board.
-    pub fn new(board: &CommitBoard) -> Self {
+    /// Reads a commit off the board of its pipeline.
+    pub fn new(board: &CommitBoard, pipeline: &PipelineBoard) -> Self {
         let timing = |(stage, milliseconds): &(String, f64)| Timing {
             stage: stage.clone(),
             milliseconds: *milliseconds,
@@ -322,6 +337,7 @@ impl CommitView {
         diagnostics.truncate(DIAGNOSTICS);
         Self {
             item: CommitItem::new(board),
+            releasable: board.phase() == Phase::Held && find::is_newest(pipeline, board),
             diagnostics: diagnostics.into_iter().cloned().collect(),
             diagnostics_total: board.diagnostics.len(),
             timings: board.timings.iter().map(timing).collect(),

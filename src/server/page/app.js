@@ -5,6 +5,7 @@ import { clusterView } from "./cluster.js";
 import { commitView } from "./commit.js";
 import { announce, h, route, short, update } from "./dom.js";
 import { overview, pipelineView } from "./overview.js";
+import { pullView } from "./pull.js";
 
 const main = document.getElementById("main");
 const crumbs = document.getElementById("crumbs");
@@ -13,7 +14,7 @@ let view = null;
 let requests = new AbortController();
 let stream = new AbortController();
 
-/** Reads the address: `#/pipelines/P/commits/C/clusters/W`, or the beginning of it. */
+/** Reads the address: `#/pipelines/P/commits/C/clusters/W`, or the beginning of it; or `#/pipelines/P/pulls/N`. */
 function parse() {
   const parts = location.hash.replace(/^#\/?/, "").split("/").filter(Boolean).map((part) => {
     try {
@@ -24,6 +25,7 @@ function parse() {
   });
   const [pipelines, pipeline, commits, commit, clusters, cluster, rest] = parts;
   if (!parts.length || (parts.length === 1 && pipelines === "pipelines")) return {};
+  if (pipelines === "pipelines" && pipeline && commits === "pulls" && commit && !clusters) return { pipeline, pull: commit };
   const known = pipelines === "pipelines" && pipeline && (!commits || (commits === "commits" && commit)) && (!clusters || (clusters === "clusters" && cluster)) && !rest;
   return known ? { pipeline, commit, cluster } : null;
 }
@@ -31,13 +33,14 @@ function parse() {
 function choose(place) {
   if (!place) return { title: "Not found", element: h("section", null, h("h1", null, "There is nothing here"), h("p", null, h("a", { href: "#/" }, "All pipelines"))), async refresh() {} };
   if (place.cluster) return clusterView(place.pipeline, place.commit, place.cluster);
+  if (place.pull) return pullView(place.pipeline, place.pull);
   if (place.commit) return commitView(place.pipeline, place.commit);
   if (place.pipeline) return pipelineView(place.pipeline);
   return overview();
 }
 
-function showCrumbs({ pipeline, commit, cluster } = {}) {
-  const steps = [["Pipelines", "#/"], pipeline && [pipeline, route(pipeline)], commit && [short(commit), route(pipeline, commit)], cluster && [cluster, route(pipeline, commit, cluster)]].filter(Boolean);
+function showCrumbs({ pipeline, pull, commit, cluster } = {}) {
+  const steps = [["Pipelines", "#/"], pipeline && [pipeline, route(pipeline)], pull && [`#${pull}`, location.hash], commit && [short(commit), route(pipeline, commit)], cluster && [cluster, route(pipeline, commit, cluster)]].filter(Boolean);
   update(crumbs, h("ol", null, steps.map(([text, href], index) => h("li", null, h("a", { href, "aria-current": index === steps.length - 1 && "page" }, text)))));
 }
 

@@ -3,6 +3,7 @@
 import { get, path, query } from "./api.js";
 import { ago, announce, count, debounce, difference, h, objectText, route, short, update } from "./dom.js";
 import { badge, chips, tally } from "./phases.js";
+import { releaseControl } from "./release.js";
 
 const PART = 100;
 
@@ -21,6 +22,7 @@ export function commitView(pipeline, id) {
   const more = h("button", { type: "button", hidden: true, onclick: () => { limit += 4 * PART; list(); } }, "Show more");
   const found = h("section", { hidden: true });
   const changes = h("div");
+  const release = releaseControl(pipeline, id);
   const changed = h("details", { class: "changes", ontoggle: () => changed.open && groups() }, h("summary", null, h("h2", null, "What it changed")), changes);
 
   async function list(signal) {
@@ -55,7 +57,8 @@ export function commitView(pipeline, id) {
 
   return {
     title: short(id),
-    element: h("section", null, title, head,
+    element: h("section", null,
+      h("div", { class: "title-row" }, title, release.button), release.dialog, head,
       h("h2", null, "WECs"),
       h("div", { class: "controls" }, h("label", { for: "name-filter" }, "Name ", search), shown),
       legend,
@@ -70,6 +73,7 @@ export function commitView(pipeline, id) {
       ({ phases } = commit);
       title.textContent = commit.subject || short(commit.id);
       update(head, summary(commit));
+      release.show(commit);
       update(found, findings(commit));
       found.hidden = !commit.diagnostics.length && !commit.timings.length;
       await list(signal);
@@ -109,11 +113,16 @@ function findings({ diagnostics, diagnosticsTotal, timings }) {
 }
 
 function groupView({ clusters, files, total }, open) {
-  const names = clusters.slice(0, 8).join(", ") + (clusters.length > 8 ? ` and ${clusters.length - 8} more` : "");
   return h("details", { class: "group", open },
-    h("summary", null, h("strong", null, count(clusters.length, "WEC")), `: ${names} `, h("span", { class: "fine" }, count(total, "file"))),
+    h("summary", null, wecs(clusters), " ", h("span", { class: "fine" }, count(total, "file"))),
     files.map(fileDiff),
     total > files.length && h("p", { class: "fine" }, `${count(total - files.length, "more file")} not shown.`));
+}
+
+/** How many WECs there are, and the names of the first. */
+export function wecs(clusters) {
+  const names = clusters.slice(0, 8).join(", ") + (clusters.length > 8 ? ` and ${clusters.length - 8} more` : "");
+  return [h("strong", null, count(clusters.length, "WEC")), `: ${names}`];
 }
 
 /** One file with its difference. */
