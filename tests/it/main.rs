@@ -29,6 +29,7 @@ mod servers_pipeline;
 mod servers_push;
 mod servers_status;
 mod servers_webhooks;
+mod service_hub;
 mod support;
 
 use std::{fs, path::Path};

@@ -238,7 +238,7 @@ fn tell_where_the_logs_are() {
 
 /// A port on loopback that nothing listens on, and that this process has not given away before. Taken from below the range
 /// that systems choose from for outgoing connections, so that none of those is in the way a moment later.
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
     const FIRST: u16 = 15_000;
     const COUNT: u16 = 15_000;
