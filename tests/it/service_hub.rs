@@ -258,7 +258,7 @@ fn a_pipeline_of_a_hub_reaches_its_wecs_reports_back_and_is_served_by_one_replic
     assert_eq!(status["observedGeneration"], 1);
     assert_eq!(condition(&status, "Stalled")["status"], "False");
     let board = one.pipeline().unwrap();
-    assert_eq!(board["newest"]["phase"], "healthy", "{board}");
+    assert_eq!(board["latest"]["phase"], "healthy", "{board}");
 
     // A property is changed: that WEC's work is, and no other.
     let [before, other] = fleet.generations();
