@@ -11,31 +11,47 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use clap::Args;
+use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::error::CliError;
 use super::terminal::Terminal;
 use super::{Ending, logs, problems};
+use crate::api_server::Connection;
 use crate::config;
 use crate::git::Secret;
 use crate::model::{Diagnostic, Severity};
-use crate::reconcile::service::{Options, Plan, Service, Sinks};
+use crate::reconcile::service::{Hub, HubOptions, Options, Plan, Service, Sinks};
 use crate::server::service::Mailroom;
 use crate::server::webhooks::{self, Door, Doors, Hooks};
 use crate::server::{self, ServerOptions, TlsFiles};
 
 /// How often the configuration file is looked at.
 const LOOK: Duration = Duration::from_secs(2);
+/// The namespace of the leases when nothing is said: that of the account for which `stellate rbac` prints roles.
+const LEASES: &str = "stellate";
 /// How long statuses that are still to be posted may take at the end.
 const LAST_WORDS: Duration = Duration::from_secs(10);
 
 /// Run the service: follow pipelines, publish, take reports, post commit statuses
 #[derive(Args)]
 pub(super) struct Arguments {
-    /// The pipelines; read again when the file changes, and on SIGHUP
-    #[arg(long, value_name = "FILE", default_value = config::FILE)]
-    config: PathBuf,
+    /// The pipelines; read again when the file changes, and on SIGHUP [default: stellate.yaml, and with --hub none]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Run the Pipeline objects of an API server too, and share all pipelines with other replicas by leases there
+    #[arg(long, help_heading = "Hub")]
+    hub: bool,
+    /// Its kubeconfig [default: where kubectl looks for it, and in a pod its own account]
+    #[arg(long, value_name = "FILE", requires = "hub", help_heading = "Hub")]
+    hub_kubeconfig: Option<PathBuf>,
+    /// The context of the kubeconfig [default: its current one]
+    #[arg(long, value_name = "NAME", requires = "hub", help_heading = "Hub")]
+    hub_context: Option<String>,
+    /// The namespace of the leases [default: stellate]
+    #[arg(long, value_name = "NAME", requires = "hub", help_heading = "Hub")]
+    lease_namespace: Option<String>,
     /// Where to listen
     #[arg(
         long,
@@ -114,7 +130,7 @@ pub(super) fn run(arguments: &Arguments, terminal: &Terminal) -> Result<Ending, 
             .hint("another process may have that port: choose another with --listen")
     })?;
     logs::start(&arguments.logs)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
+    let runtime = Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|error| CliError::new(error).context("cannot start"))?;
@@ -139,17 +155,21 @@ pub(super) fn run(arguments: &Arguments, terminal: &Terminal) -> Result<Ending, 
         pipelines = plans.len(),
         "listening"
     );
-    service.run(plans);
+    let hub = begin(arguments, &runtime, &service, plans)?;
     let stop = CancellationToken::new();
     let serving = runtime.spawn(server::serve(listener, router, tls, stop.clone()));
     runtime.block_on(async {
         tokio::select! {
-            () = follow(arguments, &service, terminal) => {}
+            () = follow(arguments, &service, hub.as_ref(), terminal) => {}
             () = count(&service, &sinks, &hooks) => {}
         }
     });
     tracing::info!("stopping: what is being pushed is finished first");
+    let leases = hub.map(|hub| runtime.block_on(hub.stop()));
     service.stop();
+    if let Some(leases) = leases {
+        runtime.block_on(leases.release());
+    }
     runtime.block_on(sinks.idle(LAST_WORDS));
     stop.cancel();
     let served = runtime.block_on(serving);
@@ -161,15 +181,37 @@ pub(super) fn run(arguments: &Arguments, terminal: &Terminal) -> Result<Ending, 
     }
 }
 
+/// Has the service run what is configured, and on a hub what that says.
+fn begin(
+    arguments: &Arguments,
+    runtime: &Runtime,
+    service: &Arc<Service>,
+    plans: Vec<Plan>,
+) -> Result<Option<Hub>, CliError> {
+    let Some(options) = arguments.hub() else {
+        service.run(plans);
+        return Ok(None);
+    };
+    let hub = runtime.block_on(Hub::start(service, options, plans));
+    hub.map(Some).map_err(|error| {
+        CliError::message(error.to_string())
+            .context("cannot use the hub")
+            .hint(error.help())
+    })
+}
+
 /// Reads the configuration; what is wrong with it is told in full.
 fn load(arguments: &Arguments, terminal: &Terminal) -> Result<Vec<Plan>, CliError> {
-    let path = &arguments.config;
+    let Some(path) = arguments.config() else {
+        return Ok(Vec::new());
+    };
     let shown = path.display().to_string();
     let text = std::fs::read(path).map_err(|error| {
         CliError::message(format!("cannot read the configuration {shown}: {error}"))
             .hint("write one, as docs/configuration.md says, and name it with --config FILE")
     })?;
-    let (plans, found) = plans(arguments, &shown, &text);
+    let base = path.parent().unwrap_or(Path::new(""));
+    let (plans, found) = plans(arguments, base, &shown, &text);
     if !found.is_empty() {
         let all: Vec<&Diagnostic> = found.iter().collect();
         let of_file = |_: &Diagnostic| Some(text.clone());
@@ -182,12 +224,16 @@ fn load(arguments: &Arguments, terminal: &Terminal) -> Result<Vec<Plan>, CliErro
 }
 
 /// What a configuration's text means.
-fn plans(arguments: &Arguments, shown: &str, text: &[u8]) -> (Vec<Plan>, Vec<Diagnostic>) {
+fn plans(
+    arguments: &Arguments,
+    base: &Path,
+    shown: &str,
+    text: &[u8],
+) -> (Vec<Plan>, Vec<Diagnostic>) {
     let written = match config::load(shown, text) {
         Ok(written) => written,
         Err(found) => return (Vec::new(), found),
     };
-    let base = arguments.config.parent().unwrap_or(Path::new(""));
     let mut found = Vec::new();
     let mut plans = Vec::new();
     for written in &written {
@@ -199,17 +245,18 @@ fn plans(arguments: &Arguments, shown: &str, text: &[u8]) -> (Vec<Plan>, Vec<Dia
                 .iter()
                 .flat_map(|status| status.problems.iter().cloned()),
         );
-        let url = arguments
-            .url
-            .as_deref()
-            .map(|url| url.trim_end_matches('/'));
-        plans.push(Plan::new(resolved, url));
+        plans.push(Plan::new(resolved, arguments.address()));
     }
     (plans, found)
 }
 
 /// Waits for the end; meanwhile reads the configuration again when it changes, or when told to.
-async fn follow(arguments: &Arguments, service: &Arc<Service>, terminal: &Terminal) {
+async fn follow(
+    arguments: &Arguments,
+    service: &Arc<Service>,
+    hub: Option<&Hub>,
+    terminal: &Terminal,
+) {
     let (Ok(mut terminate), Ok(mut interrupt), Ok(mut hang_up)) = (
         signal(SignalKind::terminate()),
         signal(SignalKind::interrupt()),
@@ -218,7 +265,8 @@ async fn follow(arguments: &Arguments, service: &Arc<Service>, terminal: &Termin
         tracing::error!("signals cannot be heard");
         return;
     };
-    let mut seen = stamp(&arguments.config);
+    let look_at = || arguments.config().and_then(stamp);
+    let mut seen = look_at();
     let mut look = tokio::time::interval(LOOK);
     loop {
         let told = tokio::select! {
@@ -227,12 +275,16 @@ async fn follow(arguments: &Arguments, service: &Arc<Service>, terminal: &Termin
             _ = hang_up.recv() => true,
             _ = look.tick() => false,
         };
-        let now = stamp(&arguments.config);
+        let now = look_at();
         if told || now != seen {
             seen = now;
             match load(arguments, terminal) {
                 Ok(plans) => {
                     tracing::info!(pipelines = plans.len(), "the configuration was read again");
+                    if let Some(hub) = hub {
+                        hub.configure(plans);
+                        continue;
+                    }
                     let service = Arc::clone(service);
                     let running = tokio::task::spawn_blocking(move || service.run(plans));
                     if running.await.is_err() {
@@ -276,6 +328,33 @@ fn server_error(error: &server::ServerError) -> CliError {
 }
 
 impl Arguments {
+    /// The file with pipelines; with a hub there need not be one.
+    fn config(&self) -> Option<&Path> {
+        let usual = (!self.hub).then_some(Path::new(config::FILE));
+        self.config.as_deref().or(usual)
+    }
+
+    /// Where people see this service.
+    fn address(&self) -> Option<&str> {
+        self.url.as_deref().map(|url| url.trim_end_matches('/'))
+    }
+
+    fn hub(&self) -> Option<HubOptions> {
+        self.hub.then(|| HubOptions {
+            connection: Connection {
+                kubeconfig: self.hub_kubeconfig.clone(),
+                context: self.hub_context.clone(),
+            },
+            namespace: self
+                .lease_namespace
+                .clone()
+                .unwrap_or_else(|| LEASES.to_owned()),
+            // A pod's is its name.
+            replica: std::env::var("HOSTNAME").unwrap_or_else(|_| "stellate".to_owned()),
+            address: self.address().map(str::to_owned),
+        })
+    }
+
     fn server(&self) -> Result<ServerOptions, CliError> {
         let tls = self.tls_cert.as_ref().zip(self.tls_key.as_ref());
         Ok(ServerOptions {

@@ -34,6 +34,7 @@ mod service_contention;
 mod service_crash;
 mod service_faults;
 mod service_gitea;
+mod service_hub;
 mod service_story;
 mod support;
 

@@ -31,7 +31,7 @@ use crate::support::{
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// An API server that knows Stellate's own kinds.
-fn hub(name: &str) -> Result<ApiServer, Missing> {
+pub(crate) fn hub(name: &str) -> Result<ApiServer, Missing> {
     let hub = ApiServer::start(name)?;
     for definition in api::crds() {
         hub.apply(&serde_json::to_string(&definition).unwrap());

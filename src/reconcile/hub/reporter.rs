@@ -42,6 +42,11 @@ impl Reporter {
         }
     }
 
+    /// Remembers only what was written to these objects, by their uids.
+    pub fn retain(&mut self, wanted: impl Fn(&str) -> bool) {
+        self.written.retain(|uid, _| wanted(uid));
+    }
+
     /// Gives the status that an object has, as far as known; asks the server the first time.
     ///
     /// # Errors

@@ -17,6 +17,7 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 
 use super::Pipeline;
+use super::lease::Guard;
 use super::metrics::Metrics;
 use crate::git::RemoteUrl;
 use crate::inventory::its;
@@ -32,18 +33,21 @@ use crate::status::{CommitStatus, Report};
 
 mod access;
 mod clerk;
+mod hub;
 mod journal;
 mod plan;
 mod post;
 mod previews;
 mod queue;
 mod record;
+mod roster;
 mod schedule;
 mod sinks;
 #[cfg(test)]
 mod tests;
 mod worker;
 
+pub use hub::{Hub, HubOptions, Leases};
 pub use plan::Plan;
 pub use previews::{Preview, PullRequest};
 pub use queue::{Orders, Wake};
@@ -143,6 +147,11 @@ impl Service {
 
     /// Runs exactly these pipelines from now on: new ones start, changed ones start again, others stop.
     pub fn run(self: &Arc<Self>, plans: Vec<Plan>) {
+        self.run_under(plans, &BTreeMap::new());
+    }
+
+    /// As [`Self::run`], each pipeline under its lease, where it has one: what a worker delivers it delivers only while that is held.
+    pub fn run_under(self: &Arc<Self>, plans: Vec<Plan>, leases: &BTreeMap<String, Guard>) {
         let wanted: BTreeMap<String, Plan> = plans
             .into_iter()
             .map(|plan| (plan.resolved.name.clone(), plan))
@@ -160,18 +169,19 @@ impl Service {
             }
             if !wanted.contains_key(&name) {
                 lock(&self.board).pipelines.remove(&name);
-                tracing::info!(pipeline = name, "stopped: it is no longer configured");
+                tracing::info!(pipeline = name, "stopped: it is not to run here any more");
             }
         }
         for (name, plan) in wanted {
             if !lock(&self.running).contains_key(&name) {
-                self.start_pipeline(&name, plan);
+                let lease = leases.get(&name).cloned();
+                self.start_pipeline(&name, plan, lease);
             }
         }
         self.changed();
     }
 
-    fn start_pipeline(self: &Arc<Self>, name: &str, plan: Plan) {
+    fn start_pipeline(self: &Arc<Self>, name: &str, plan: Plan, lease: Option<Guard>) {
         tracing::info!(pipeline = name, source = plan.source(), "starting");
         let mut board = PipelineBoard {
             source: plan.source(),
@@ -196,7 +206,7 @@ impl Service {
         let sinks = (self.options.sinks)(&plan);
         let feed = self.watch_inventory(name, &plan, &wake);
         let inventory = feed.as_ref().map(|feed| feed.receiver.clone());
-        let thread = worker::start(self, &plan, &wake, &memory, inventory);
+        let thread = worker::start(self, &plan, &wake, &memory, inventory, lease);
         let running = Running {
             plan,
             wake,

@@ -1,6 +1,7 @@
 //! Mailboxes as a pipeline's worker sees them: delivered into when there is something to deliver, and watched all the time.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::StreamExt as _;
 use tokio::runtime::Handle;
@@ -13,8 +14,12 @@ use crate::model::api::pipeline::MailboxOutput;
 use crate::output::mailbox::Settings;
 use crate::output::mailbox::client::MailboxError;
 use crate::reconcile::deliver::mailbox::{Mailbox, MailboxDelivery};
+use crate::reconcile::lease::Guard;
 use crate::reconcile::{DeliveryOptions, Rendering};
 use crate::status::observe::watch::{Sight, has_statuses, watch};
+
+/// How often a lease is looked at while works are written: far shorter than the time between the end of ours and another's beginning.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// The mailboxes of one output.
 pub(super) struct Post {
@@ -27,6 +32,14 @@ pub(super) struct Post {
 struct Open {
     mailbox: Arc<Mutex<Mailbox>>,
     _watch: AbortOnDropHandle<()>,
+}
+
+/// Who takes part in a delivery.
+pub(super) struct Parties<'a> {
+    pub(super) service: &'a Arc<Service>,
+    pub(super) wake: &'a Arc<Wake>,
+    /// Under which the pipeline runs; none where nobody else may.
+    pub(super) lease: Option<&'a Guard>,
 }
 
 /// Why nothing could be delivered.
@@ -65,25 +78,33 @@ impl Post {
     }
 
     /// Delivers, and from the first time on watches what the WECs make of it. Must not be called on the runtime.
+    ///
+    /// None when the lease was lost: then no request follows any more, and the next delivery begins by asking what stands.
     pub(super) fn deliver(
         &mut self,
         pipeline: &str,
         rendering: &Rendering,
         options: &DeliveryOptions,
-        service: &Arc<Service>,
-        wake: &Arc<Wake>,
-    ) -> Result<MailboxDelivery, PostError> {
-        let runtime = service.options.runtime.clone();
+        parties: &Parties<'_>,
+    ) -> Result<Option<MailboxDelivery>, PostError> {
+        let runtime = parties.service.options.runtime.clone();
         let open = match self.open.take() {
             Some(open) => open,
-            None => self.connect(pipeline, service, wake, &runtime)?,
+            None => self.connect(pipeline, parties.service, parties.wake, &runtime)?,
         };
         let delivered = runtime.block_on(async {
             let mut mailbox = open.mailbox.lock().await;
-            mailbox.deliver(rendering, options).await
+            tokio::select! {
+                biased;
+                () = lost(parties.lease) => None,
+                delivered = mailbox.deliver(rendering, options) => Some(delivered),
+            }
         });
+        let Some(delivered) = delivered else {
+            return Ok(None);
+        };
         self.open = Some(open);
-        Ok(delivered?)
+        Ok(Some(delivered?))
     }
 
     fn connect(
@@ -123,5 +144,15 @@ impl Post {
             mailbox,
             _watch: AbortOnDropHandle::new(watching),
         })
+    }
+}
+
+/// Waits until the lease is not ours any more.
+async fn lost(lease: Option<&Guard>) {
+    let Some(lease) = lease else {
+        return std::future::pending().await;
+    };
+    while lease.is_held() {
+        tokio::time::sleep(LOOK).await;
     }
 }

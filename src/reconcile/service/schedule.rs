@@ -7,6 +7,8 @@ use std::time::Duration;
 const LONGEST: Duration = Duration::from_secs(300);
 /// The wait after the first failure.
 const FIRST: Duration = Duration::from_secs(1);
+/// The longest wait for a WEC that has not applied its works yet.
+const PATIENT: Duration = Duration::from_secs(30);
 
 /// Gives the wait before the next look, after so many failures in a row.
 ///
@@ -18,6 +20,11 @@ pub(super) fn wait(interval: Duration, failures: u32, random: f64) -> Duration {
     }
     let doubled = FIRST.saturating_mul(1 << failures.saturating_sub(1).min(16));
     doubled.min(LONGEST).mul_f64(0.75 + 0.5 * random)
+}
+
+/// Gives the wait before works are looked at again that wait for a WEC, after so many looks in vain.
+pub(super) fn soon(looks: u32) -> Duration {
+    FIRST.saturating_mul(1 << looks.min(16)).min(PATIENT)
 }
 
 /// Gives a number from 0 to 1.
@@ -42,6 +49,12 @@ mod tests {
             .map(|failures| wait(minute, failures, 0.5).as_secs())
             .into();
         assert_eq!(waits, [60, 1, 2, 4, 256, 300]);
+    }
+
+    #[test]
+    fn a_wec_that_takes_its_time_is_asked_less_and_less_often() {
+        let waits: Vec<u64> = [0, 1, 4, 5, 40].map(|looks| soon(looks).as_secs()).into();
+        assert_eq!(waits, [1, 2, 16, 30, 30]);
     }
 
     #[test]

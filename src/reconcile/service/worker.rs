@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use tokio::sync::watch::Receiver;
 
 use super::access::AccessError;
-use super::post::{Post, PostError};
+use super::post::{Parties, Post, PostError};
 use super::previews::{Previewer, PullRequest};
 use super::queue::{Orders, Wake};
 use super::{Plan, Service, lock, record, schedule};
@@ -18,6 +18,7 @@ use crate::config::{Login, Place, ResolvedOutput};
 use crate::git::{Access, GitError, RemoteUrl, Scheme};
 use crate::inventory::its;
 use crate::reconcile::deliver::mailbox::MailboxDelivery;
+use crate::reconcile::lease::Guard;
 use crate::reconcile::request::InventorySource;
 use crate::reconcile::{
     DeliverError, Delivery, DeliveryOptions, Destination, Outcome, Pipeline, Progress, RenderError,
@@ -41,6 +42,7 @@ pub(super) fn start(
     wake: &Arc<Wake>,
     memory: &Arc<Mutex<Pipeline>>,
     inventory: Option<Receiver<its::Known>>,
+    lease: Option<Guard>,
 ) -> JoinHandle<()> {
     let mut worker = Worker {
         service: Arc::clone(service),
@@ -51,7 +53,9 @@ pub(super) fn start(
         inventory,
         previewer: Previewer::default(),
         posts: posts(plan),
+        lease,
         failures: 0,
+        looks: 0,
         given_up: 0,
         last: None,
     };
@@ -74,8 +78,12 @@ struct Worker {
     previewer: Previewer,
     /// The mailboxes of the outputs that are mailboxes, in their order.
     posts: Vec<Post>,
+    /// Asked before everything is delivered; none where nobody else may run the pipeline.
+    lease: Option<Guard>,
     /// Runs that failed in a row.
     failures: u32,
+    /// Runs in a row that left works waiting for a WEC.
+    looks: u32,
     /// Commits in a row that were given up for a newer one.
     given_up: u32,
     /// The commit that was published last, and the rendering that was.
@@ -100,12 +108,20 @@ impl Sent {
             .chain(posted)
             .any(|outcome| *outcome != Outcome::Unchanged)
     }
+
+    /// Tells whether works are still to be written, when a WEC has applied others.
+    fn is_waiting(&self) -> bool {
+        let mut posted = self.mailboxes.iter();
+        posted.any(|delivery| !delivery.waiting.is_empty())
+    }
 }
 
 /// How a run ended.
 enum End {
     /// Well, or held: the next look is after the interval.
     Done,
+    /// Well, but works wait for a WEC: the next look is soon.
+    Waiting,
     /// A newer commit is waiting.
     Overtaken,
     /// To be tried again.
@@ -131,6 +147,8 @@ enum RunError {
     Deliver(#[from] DeliverError),
     #[error(transparent)]
     Post(#[from] PostError),
+    #[error("the lease was lost: another replica may deliver")]
+    LeaseLost,
     #[error("cannot make {}: {}", path.display(), source.message())]
     Relay { path: PathBuf, source: git2::Error },
 }
@@ -144,6 +162,7 @@ impl RunError {
             Self::Render(error) => error.reason(),
             Self::Deliver(error) => error.reason(),
             Self::Post(error) => error.reason(),
+            Self::LeaseLost => "LeaseLost",
             Self::Relay { .. } => "CacheUnwritable",
         }
     }
@@ -156,6 +175,7 @@ impl RunError {
             Self::Render(error) => error.help(),
             Self::Deliver(error) => error.help(),
             Self::Post(error) => Some(error.help()),
+            Self::LeaseLost => None,
             Self::Relay { .. } => Some("choose another folder with --cache-dir".to_owned()),
         }
     }
@@ -189,14 +209,20 @@ impl Worker {
             let end = self.run(&mut orders);
             self.failures = match end {
                 End::Failed => self.failures.saturating_add(1),
-                End::Done | End::Overtaken => 0,
+                End::Done | End::Waiting | End::Overtaken => 0,
             };
             if matches!(end, End::Overtaken) {
                 orders = self.wake.wait(Instant::now());
                 orders.run = true;
                 continue;
             }
-            let wait = schedule::wait(self.plan.interval, self.failures, schedule::random());
+            let mut wait = schedule::wait(self.plan.interval, self.failures, schedule::random());
+            if matches!(end, End::Waiting) {
+                wait = wait.min(schedule::soon(self.looks));
+                self.looks = self.looks.saturating_add(1);
+            } else {
+                self.looks = 0;
+            }
             self.rest(wait);
             orders = self.wake.wait(Instant::now() + wait);
             for pull in std::mem::take(&mut orders.previews).into_values() {
@@ -238,6 +264,9 @@ impl Worker {
     /// One run, from the source to the board.
     fn run(&mut self, orders: &mut Orders) -> End {
         let started = Instant::now();
+        if !self.is_ours() {
+            return End::Done;
+        }
         if orders.full {
             tracing::info!("a full pass was asked for");
             *lock(&self.memory) = Pipeline::new(Some(self.service.options.cache.clone()));
@@ -284,10 +313,24 @@ impl Worker {
                     }
                     self.last = Some((commit, rendering));
                 }
+                if deliveries.is_waiting() {
+                    End::Waiting
+                } else {
+                    End::Done
+                }
+            }
+            // Whoever has it now says what becomes of the commit.
+            Err(_) if !self.is_ours() => {
+                tracing::warn!("given up: the lease was lost");
                 End::Done
             }
             Err(error) => self.failed(commit.as_deref(), &error),
         }
+    }
+
+    /// Tells whether nobody else may run the pipeline.
+    fn is_ours(&self) -> bool {
+        self.lease.as_ref().is_none_or(Guard::is_held)
     }
 
     fn render(&self) -> Result<Rendering, RunError> {
@@ -413,6 +456,9 @@ impl Worker {
                 _ => None,
             };
             options.access = self.access(login, target.as_ref())?;
+            if !self.is_ours() {
+                return Err(RunError::LeaseLost);
+            }
             let mut memory = lock(&self.memory);
             sent.branches.push(memory.deliver(
                 rendering,
@@ -428,9 +474,13 @@ impl Worker {
                     since: Timestamp::now(),
                 };
             });
-            let delivered =
-                post.deliver(&self.name, rendering, &options, &self.service, &self.wake)?;
-            sent.mailboxes.push(delivered);
+            let parties = Parties {
+                service: &self.service,
+                wake: &self.wake,
+                lease: self.lease.as_ref(),
+            };
+            let delivered = post.deliver(&self.name, rendering, &options, &parties)?;
+            sent.mailboxes.push(delivered.ok_or(RunError::LeaseLost)?);
         }
         Ok(sent)
     }

@@ -1,0 +1,201 @@
+//! Which pipelines there are: those of the configuration file and those of a hub → one set, and what each object is to be told. Pure.
+//!
+//! Of two with the same name the file's runs. An object that cannot be used keeps its former plan for as long as it is there.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use super::Plan;
+use crate::config::{self, Written};
+use crate::model::{Diagnostic, Severity};
+use crate::reconcile::hub::Hosted;
+
+/// All pipelines that are known.
+#[derive(Default)]
+pub(super) struct Roster {
+    file: Vec<Plan>,
+    hosted: Vec<Entry>,
+}
+
+/// A Pipeline object, and what is made of it.
+struct Entry {
+    object: Hosted,
+    /// The newest that could be used.
+    plan: Option<Plan>,
+    refused: Option<Box<Diagnostic>>,
+}
+
+impl Roster {
+    /// Replaces what stands in the file.
+    pub(super) fn configure(&mut self, plans: Vec<Plan>) {
+        self.file = plans;
+    }
+
+    /// Replaces what the hub holds. `address` is where people see this service.
+    pub(super) fn host(&mut self, objects: &[Hosted], address: Option<&str>) {
+        let mut former: BTreeMap<String, Plan> = std::mem::take(&mut self.hosted)
+            .into_iter()
+            .filter_map(|entry| Some((entry.object.uid, entry.plan?)))
+            .collect();
+        let entry = |object: &Hosted| {
+            let written = object.written.as_ref().map_err(Clone::clone);
+            let (plan, refused) = match written.and_then(|written| plan(written, address)) {
+                Ok(plan) => (Some(plan), None),
+                Err(found) => (former.remove(&object.uid), Some(found)),
+            };
+            Entry {
+                object: object.clone(),
+                plan,
+                refused,
+            }
+        };
+        self.hosted = objects.iter().map(entry).collect();
+    }
+
+    /// Names all pipelines, those too that cannot be used.
+    pub(super) fn names(&self) -> BTreeSet<String> {
+        let hosted = self.hosted.iter().map(|entry| &entry.object.name);
+        self.in_file().chain(hosted).cloned().collect()
+    }
+
+    /// Gives what is to run, of each name one.
+    pub(super) fn plans(&self) -> Vec<Plan> {
+        let hosted = self
+            .hosted
+            .iter()
+            .filter(|entry| !self.is_shadowed(&entry.object.name))
+            .filter_map(|entry| entry.plan.as_ref());
+        self.file.iter().chain(hosted).cloned().collect()
+    }
+
+    /// Names the objects that do not run because the file has a pipeline of their name.
+    pub(super) fn shadowed(&self) -> BTreeSet<String> {
+        let names = self.hosted.iter().map(|entry| &entry.object.name);
+        names
+            .filter(|name| self.is_shadowed(name))
+            .cloned()
+            .collect()
+    }
+
+    /// Gives each object with what keeps it, as it stands, from running.
+    pub(super) fn objects(&self) -> impl Iterator<Item = (Hosted, Option<Box<Diagnostic>>)> {
+        self.hosted.iter().map(|entry| {
+            let shadowed = self.is_shadowed(&entry.object.name).then(shadowed);
+            let refused = shadowed.or_else(|| entry.refused.clone());
+            (entry.object.clone(), refused)
+        })
+    }
+
+    fn in_file(&self) -> impl Iterator<Item = &String> {
+        self.file.iter().map(|plan| &plan.resolved.name)
+    }
+
+    fn is_shadowed(&self, name: &str) -> bool {
+        self.in_file().any(|own| own == name)
+    }
+}
+
+fn shadowed() -> Box<Diagnostic> {
+    let message =
+        "the service's own configuration file has a pipeline of that name, and that one runs";
+    let help = "rename one of the two, or take the pipeline out of the file";
+    Box::new(Diagnostic::error("NameTaken", message).help(help))
+}
+
+/// What an object means; relative paths start where the service was started.
+fn plan(written: &Written, address: Option<&str>) -> Result<Plan, Box<Diagnostic>> {
+    let name = written.pipeline.metadata.name.as_deref();
+    let path = format!("pipelines/{}", name.unwrap_or_default());
+    let (resolved, found) = config::resolve(written, Path::new(""), &path, b"");
+    let status = resolved.status.iter();
+    let problems = status.flat_map(|status| status.problems.iter().cloned());
+    let mut errors = found
+        .into_iter()
+        .chain(problems)
+        .filter(|found| found.severity == Severity::Error);
+    match errors.next() {
+        Some(found) => Err(Box::new(found)),
+        None => Ok(Plan::new(resolved, address)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn hosted(name: &str, uid: &str, spec: &Value) -> Hosted {
+        Hosted {
+            name: name.to_owned(),
+            uid: uid.to_owned(),
+            generation: 1,
+            written: config::from_object(name, spec),
+        }
+    }
+
+    fn reads(path: &str) -> Value {
+        json!({"source": {"folder": {"path": path}}})
+    }
+
+    fn running(roster: &Roster) -> Vec<(String, String)> {
+        let plans = roster.plans().into_iter();
+        plans
+            .map(|plan| (plan.resolved.name.clone(), plan.source()))
+            .collect()
+    }
+
+    fn refused(roster: &Roster) -> Vec<(String, &'static str)> {
+        let objects = roster.objects();
+        objects
+            .filter_map(|(object, found)| Some((object.name, found?.reason)))
+            .collect()
+    }
+
+    fn runs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+        let owned = |(name, source): &(&str, &str)| ((*name).to_owned(), (*source).to_owned());
+        pairs.iter().map(owned).collect()
+    }
+
+    #[test]
+    fn an_object_that_cannot_be_used_keeps_its_former_plan_while_it_is_the_same_object() {
+        let mut roster = Roster::default();
+        roster.host(&[hosted("shop", "1", &reads("/a"))], None);
+        let broken = json!({"source": {"folder": {"path": "/b"}}, "outputs": [{"mailbox": {}}]});
+        for wrong in [json!({"sauce": {}}), broken] {
+            roster.host(&[hosted("shop", "1", &wrong)], None);
+            assert_eq!(running(&roster), runs(&[("shop", "/a")]), "{wrong}");
+            assert_eq!(refused(&roster).len(), 1, "{wrong}");
+        }
+        roster.host(&[hosted("shop", "2", &json!({}))], None);
+        assert_eq!(running(&roster), [], "another object of that name");
+        assert!(roster.names().contains("shop"));
+        roster.host(&[hosted("shop", "2", &reads("/c"))], None);
+        assert_eq!(running(&roster), runs(&[("shop", "/c")]));
+        assert_eq!(refused(&roster), []);
+    }
+
+    #[test]
+    fn of_two_with_one_name_the_files_runs_and_the_object_is_told() {
+        let mut file = Roster::default();
+        file.host(&[hosted("shop", "0", &reads("/file"))], None);
+        let mut roster = Roster::default();
+        let both = [
+            hosted("bakery", "1", &reads("/bakery")),
+            hosted("shop", "2", &reads("/hub")),
+        ];
+        roster.host(&both, None);
+        roster.configure(file.plans());
+        assert_eq!(
+            running(&roster),
+            runs(&[("shop", "/file"), ("bakery", "/bakery")])
+        );
+        assert_eq!(refused(&roster), [("shop".to_owned(), "NameTaken")]);
+        roster.configure(Vec::new());
+        assert_eq!(
+            running(&roster),
+            runs(&[("bakery", "/bakery"), ("shop", "/hub")])
+        );
+        assert_eq!(refused(&roster), []);
+    }
+}
