@@ -194,14 +194,15 @@ impl Steward {
             self.roster.host(objects, self.options.address.as_deref());
         }
         if self.problem != known.problem {
-            match &known.problem {
-                Some(problem) => tracing::warn!(
+            if let Some(problem) = &known.problem {
+                tracing::warn!(
                     reason = problem.reason,
                     help = problem.help,
                     "the Pipelines of the hub stay as they were: {}",
                     problem.message
-                ),
-                None => tracing::info!("the hub is heard of"),
+                );
+            } else {
+                tracing::info!("the hub is heard of");
             }
             self.problem = known.problem;
         }
@@ -258,12 +259,13 @@ impl Steward {
     /// Lets go of the leases of pipelines that are gone; they do not run any more.
     fn drop_leases(&mut self) {
         let names = self.roster.names();
-        let gone = self
-            .leases
-            .0
-            .extract_if(.., |name, _| !names.contains(name));
-        for (_, kept) in gone {
-            tokio::spawn(kept.release());
+        let all = std::mem::take(&mut self.leases.0);
+        for (name, kept) in all {
+            if names.contains(&name) {
+                self.leases.0.insert(name, kept);
+            } else {
+                tokio::spawn(kept.release());
+            }
         }
     }
 

@@ -195,9 +195,15 @@ impl Preview {
                 0 => String::new(),
                 more => format!(" and {more} more"),
             };
-            let lines: Vec<&str> = change.diff.lines().collect();
+            let secret = change.object.group.is_empty() && &*change.object.kind == "Secret";
+            let diff = if secret {
+                "(what a Secret holds is not shown)"
+            } else {
+                &change.diff
+            };
+            let lines: Vec<&str> = diff.lines().collect();
             let cut = if lines.len() > LINES { "\n…" } else { "" };
-            let fence = fence(&change.diff);
+            let fence = fence(diff);
             let entry = format!(
                 "\n<details><summary>{} {} on {} WEC(s): {}{more}</summary>\n\n{fence}diff\n{}{cut}\n{fence}\n</details>\n",
                 plain(&change.object.to_string()),
@@ -263,6 +269,7 @@ impl Service {
         while running.previews.len() > REMEMBERED {
             running.previews.pop_first();
         }
+        self.changed();
     }
 }
 

@@ -53,6 +53,7 @@ pub(super) fn start(
         inventory,
         previewer: Previewer::default(),
         posts: posts(plan),
+        released: None,
         lease,
         failures: 0,
         looks: 0,
@@ -80,6 +81,8 @@ struct Worker {
     posts: Vec<Post>,
     /// Asked before everything is delivered; none where nobody else may run the pipeline.
     lease: Option<Guard>,
+    /// The commit whose removals were released by hand; a run that fails does not use it up.
+    released: Option<String>,
     /// Runs that failed in a row.
     failures: u32,
     /// Runs in a row that left works waiting for a WEC.
@@ -100,6 +103,17 @@ struct Sent {
 }
 
 impl Sent {
+    /// Why outputs hold it back; empty when none does.
+    fn held(&self) -> Vec<String> {
+        let outcomes = self.branches.iter().map(|delivery| &delivery.outcome);
+        let posted = self.mailboxes.iter().map(|delivery| &delivery.outcome);
+        let reasons = outcomes.chain(posted).filter_map(|outcome| match outcome {
+            Outcome::Held(reasons) => Some(reasons.clone()),
+            _ => None,
+        });
+        reasons.flatten().collect()
+    }
+
     /// Tells whether anything happened that is worth writing down.
     fn is_news(&self) -> bool {
         let outcomes = self.branches.iter().map(|delivery| &delivery.outcome);
@@ -264,6 +278,9 @@ impl Worker {
     /// One run, from the source to the board.
     fn run(&mut self, orders: &mut Orders) -> End {
         let started = Instant::now();
+        if let Some(commit) = orders.release.take() {
+            self.released = Some(commit);
+        }
         if !self.is_ours() {
             return End::Done;
         }
@@ -297,7 +314,7 @@ impl Worker {
         if !known {
             self.begin(&rendering);
         }
-        match self.deliver(&rendering, orders) {
+        match self.deliver(&rendering) {
             Ok(deliveries) => {
                 let news = deliveries.is_news();
                 if news || !known {
@@ -432,14 +449,14 @@ impl Worker {
         self.service.clerk.note(&self.name, &id);
     }
 
-    fn deliver(&mut self, rendering: &Rendering, orders: &Orders) -> Result<Sent, RunError> {
+    fn deliver(&mut self, rendering: &Rendering) -> Result<Sent, RunError> {
         let commit = rendering
             .source
             .revision
             .as_ref()
             .map(|found| found.revision.to_string());
         let mut options = DeliveryOptions {
-            allow_removals: orders.release.is_some() && orders.release == commit,
+            allow_removals: self.released.is_some() && self.released == commit,
             strict: rendering.settings.strict,
             guard: rendering.settings.guard.clone(),
             ..DeliveryOptions::default()
@@ -570,9 +587,13 @@ impl Worker {
                     .diagnostics
                     .extend(delivery.diagnostics.iter().cloned());
             }
+            let mut held = sent.held();
             if deliveries.is_empty() && sent.mailboxes.is_empty() {
-                let nowhere = "the pipeline has no output".to_owned();
-                commit.observe_all(&Observation::Held(vec![nowhere]), now);
+                held.push("the pipeline has no output".to_owned());
+            }
+            // What one output holds is held, whatever became of the others.
+            if !held.is_empty() {
+                commit.observe_all(&Observation::Held(held), now);
             }
             commit.timings = timings;
             let phase = commit.phase();
