@@ -189,6 +189,9 @@ impl Desk {
             keep_first(&mut first, (order(&job, comment.turn), job));
         }
         let Some((order, job)) = first else {
+            if later.is_none() {
+                self.forget_moot();
+            }
             return later.map_or(Next::Idle, Next::At);
         };
         let ready = match order.weight() {
@@ -200,6 +203,14 @@ impl Desk {
             Next::Do(job)
         } else {
             Next::At(ready)
+        }
+    }
+
+    /// What failed and is not wanted any more is no problem; what was refused or given up still is one.
+    fn forget_moot(&mut self) {
+        let mut commits = self.commits.values();
+        if !commits.any(|commit| commit.failures > 0 || !commit.refused.is_empty()) {
+            self.problems.remove(&Kind::Statuses);
         }
     }
 
