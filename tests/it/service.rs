@@ -1,6 +1,10 @@
 //! `stellate run` at the hands of whoever operates it: starting, stopping, a changed configuration, wrong inputs.
 
-use std::{fs, net::TcpListener, time::Duration};
+use std::{
+    fs,
+    net::TcpListener,
+    time::{Duration, SystemTime},
+};
 
 use crate::{
     servers_pipeline::stellate,
@@ -210,6 +214,24 @@ fn a_source_that_is_not_there_is_said_and_found_when_it_comes() {
     service.expect(&first, "published");
     service.expect_well();
     wait_for("readiness", || http::ready(home.port(), "/readyz"));
+    assert!(service.stop().success());
+}
+
+#[test]
+fn a_lock_is_waited_for_and_one_that_a_killed_process_left_is_removed() {
+    let source = Repository::new("locked");
+    let first = commit_shop(&source, 1, "hello");
+    let path = source.path().join(".git/refs/heads/generated.lock");
+    let lock = fs::File::create(&path).unwrap();
+    let service = follow("locked", &source).start();
+    let problem = service.expect_problem("RepositoryUnwritable");
+    assert!(problem.contains("generated.lock"), "{problem}");
+    assert!(path.exists(), "somebody may be at work");
+    lock.set_modified(SystemTime::now() - Duration::from_secs(60))
+        .unwrap();
+    service.sync();
+    service.expect(&first, "published");
+    service.expect_well();
     assert!(service.stop().success());
 }
 

@@ -42,6 +42,21 @@ pub(super) struct Branch<'a> {
 /// How long a reference that another process holds is left alone, the first time.
 const LOCK_PAUSE: std::time::Duration = std::time::Duration::from_millis(50);
 
+/// A reference is held for milliseconds: a lock older than this was left by a process that was killed.
+const ABANDONED: std::time::Duration = std::time::Duration::from_secs(30);
+
+/// Takes away the lock of a process that was killed while it held it.
+fn open_abandoned(error: &DeliverError) {
+    let DeliverError::Repository(RepositoryError::Locked { path, .. }) = error else {
+        return;
+    };
+    let written = std::fs::metadata(path).and_then(|facts| facts.modified());
+    let age = written.ok().and_then(|time| time.elapsed().ok());
+    if age.is_some_and(|age| age > ABANDONED) && std::fs::remove_file(path).is_ok() {
+        tracing::warn!(lock = %path.display(), "removed: whoever held it was killed");
+    }
+}
+
 /// What stands at the destination, and how to read it.
 struct Stand {
     tips: BTreeMap<String, Tip>,
@@ -67,6 +82,7 @@ pub(super) fn deliver(
             Err(DeliverError::Push(error)) if error.is_moved() => {}
             Err(DeliverError::Repository(RepositoryError::Moved { .. })) => {}
             Err(error @ DeliverError::Repository(RepositoryError::Locked { .. })) => {
+                open_abandoned(&error);
                 std::thread::sleep(LOCK_PAUSE * u32::try_from(number + 1).unwrap_or(1));
                 locked = Some(error);
             }
