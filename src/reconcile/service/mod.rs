@@ -33,6 +33,8 @@ use crate::status::{CommitStatus, Report};
 
 mod access;
 mod clerk;
+mod destination;
+mod fault;
 mod hub;
 mod journal;
 mod plan;
@@ -435,7 +437,7 @@ impl Service {
         let plan = lock(&self.running)
             .get(pipeline)
             .map(|running| Arc::clone(&running.plan))?;
-        worker::repository(&plan, &self.options.cache)
+        destination::repository(&plan, &self.options.cache)
     }
 
     /// Changes a pipeline's board, and tells whoever watches.

@@ -1,6 +1,6 @@
 //! One pipeline's thread: waits for orders or its interval, then fetches, renders, publishes and writes down what became of it.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -10,19 +10,21 @@ use jiff::Timestamp;
 use tokio::sync::watch::Receiver;
 
 use super::access::AccessError;
-use super::post::{Parties, Post, PostError};
+use super::destination::{self, destination};
+use super::fault::RunError;
+use super::post::{Parties, Post};
 use super::previews::{Previewer, PullRequest};
 use super::queue::{Orders, Wake};
 use super::{Plan, Service, lock, record, schedule};
-use crate::config::{Login, Place, ResolvedOutput};
-use crate::git::{Access, GitError, RemoteUrl, Scheme};
+use crate::config::{Login, Place};
+use crate::git::{Access, RemoteUrl};
 use crate::inventory::its;
 use crate::reconcile::deliver::mailbox::MailboxDelivery;
 use crate::reconcile::lease::Guard;
 use crate::reconcile::request::InventorySource;
 use crate::reconcile::{
-    DeliverError, Delivery, DeliveryOptions, Destination, Outcome, Pipeline, Progress, RenderError,
-    Rendering, Request,
+    DeliverError, Delivery, DeliveryOptions, Destination, Outcome, Pipeline, Progress, Rendering,
+    Request,
 };
 use crate::source::folder;
 use crate::status::board::{Activity, Problem};
@@ -52,7 +54,7 @@ pub(super) fn start(
         memory: Arc::clone(memory),
         inventory,
         previewer: Previewer::default(),
-        posts: posts(plan),
+        posts: destination::posts(plan),
         released: None,
         lease,
         failures: 0,
@@ -140,59 +142,6 @@ enum End {
     Overtaken,
     /// To be tried again.
     Failed,
-}
-
-/// What keeps a run from its end.
-#[derive(Debug, thiserror::Error)]
-enum RunError {
-    #[error("the inventory is not known yet: {message}")]
-    NoInventory {
-        reason: &'static str,
-        message: String,
-        help: String,
-    },
-    #[error(transparent)]
-    Access(#[from] AccessError),
-    #[error(transparent)]
-    Address(#[from] GitError),
-    #[error(transparent)]
-    Render(#[from] RenderError),
-    #[error(transparent)]
-    Deliver(#[from] DeliverError),
-    #[error(transparent)]
-    Post(#[from] PostError),
-    #[error("the lease was lost: another replica may deliver")]
-    LeaseLost,
-    #[error("cannot make {}: {}", path.display(), source.message())]
-    Relay { path: PathBuf, source: git2::Error },
-}
-
-impl RunError {
-    fn reason(&self) -> &'static str {
-        match self {
-            Self::NoInventory { reason, .. } => reason,
-            Self::Access(error) => error.reason(),
-            Self::Address(error) => error.reason(),
-            Self::Render(error) => error.reason(),
-            Self::Deliver(error) => error.reason(),
-            Self::Post(error) => error.reason(),
-            Self::LeaseLost => "LeaseLost",
-            Self::Relay { .. } => "CacheUnwritable",
-        }
-    }
-
-    fn help(&self) -> Option<String> {
-        match self {
-            Self::NoInventory { help, .. } => Some(help.clone()),
-            Self::Access(error) => error.help().map(str::to_owned),
-            Self::Address(error) => Some(error.help().to_owned()),
-            Self::Render(error) => error.help(),
-            Self::Deliver(error) => error.help(),
-            Self::Post(error) => Some(error.help()),
-            Self::LeaseLost => None,
-            Self::Relay { .. } => Some("choose another folder with --cache-dir".to_owned()),
-        }
-    }
 }
 
 /// Tells the board which stage a run is in.
@@ -463,7 +412,9 @@ impl Worker {
         };
         let mut sent = Sent::default();
         for output in &self.plan.resolved.outputs {
-            let Some((destination, login)) = self.destination(output)? else {
+            let Some((destination, login)) =
+                destination(&self.plan, output, &self.service.options.cache)?
+            else {
                 continue;
             };
             let target = match &destination {
@@ -500,51 +451,6 @@ impl Worker {
             sent.mailboxes.push(delivered.ok_or(RunError::LeaseLost)?);
         }
         Ok(sent)
-    }
-
-    fn destination<'a>(
-        &'a self,
-        output: &'a ResolvedOutput,
-    ) -> Result<Option<(Destination, Option<&'a Login>)>, RunError> {
-        let reader = self.plan.resolved.credentials.as_ref();
-        Ok(Some(match output {
-            ResolvedOutput::Mailbox { .. } => return Ok(None),
-            ResolvedOutput::Folder(path) => (Destination::Folder(path.clone()), reader),
-            ResolvedOutput::Branch {
-                name,
-                layout,
-                push,
-                url,
-                credentials,
-            } => {
-                let home = self
-                    .plan
-                    .url()
-                    .filter(|home| home.scheme() != Scheme::Local);
-                let target = match url {
-                    Some(url) => Some(RemoteUrl::parse(url)?),
-                    None => home,
-                };
-                let source = self.plan.url();
-                let source = source.as_ref().and_then(RemoteUrl::local_path);
-                let destination = match (target.filter(|_| *push), source) {
-                    (None, Some(path)) => Destination::Branch {
-                        repository: path.to_owned(),
-                        name: name.clone(),
-                        layout: *layout,
-                        push: None,
-                    },
-                    (Some(target), _) => Destination::Branch {
-                        repository: make_relay(&relay(&self.service.options.cache, &target))?,
-                        name: name.clone(),
-                        layout: *layout,
-                        push: Some(target),
-                    },
-                    (None, None) => return Err(DeliverError::NoSourceCommit.into()),
-                };
-                (destination, credentials.as_ref().or(reader))
-            }
-        }))
     }
 
     /// Writes down what became of the deliveries, and closes what they overtook.
@@ -777,55 +683,4 @@ fn ancestors(repository: &Path, head: &str) -> Result<Vec<String>, git2::Error> 
         commit = parent;
     }
     Ok(found)
-}
-
-fn posts(plan: &Plan) -> Vec<Post> {
-    let outputs = plan.resolved.outputs.iter();
-    let mailboxes = outputs.filter_map(|output| match output {
-        ResolvedOutput::Mailbox { its, output } => Some(Post::new(its, output)),
-        _ => None,
-    });
-    mailboxes.collect()
-}
-
-/// Gives the repository that holds the generated commits of a pipeline's first branch.
-pub(super) fn repository(plan: &Plan, cache: &Path) -> Option<PathBuf> {
-    plan.resolved
-        .outputs
-        .iter()
-        .find_map(|output| match output {
-            ResolvedOutput::Folder(_) | ResolvedOutput::Mailbox { .. } => None,
-            ResolvedOutput::Branch { push, url, .. } => {
-                let target = match url {
-                    Some(url) => RemoteUrl::parse(url).ok(),
-                    None => plan.url().filter(|home| home.scheme() != Scheme::Local),
-                };
-                match target.filter(|_| *push) {
-                    Some(target) => Some(relay(cache, &target)),
-                    None => plan.url()?.local_path().map(Path::to_owned),
-                }
-            }
-        })
-}
-
-/// The repository in the cache through which a remote's branches are pushed.
-fn relay(cache: &Path, url: &RemoteUrl) -> PathBuf {
-    let safe = |letter: char| {
-        if letter.is_ascii_alphanumeric() || letter == '.' {
-            letter
-        } else {
-            '-'
-        }
-    };
-    let name: String = url.redacted().chars().map(safe).collect();
-    cache.join("relay").join(name)
-}
-
-fn make_relay(path: &Path) -> Result<PathBuf, RunError> {
-    let made = Repository::open_bare(path).or_else(|_| Repository::init_bare(path));
-    made.map(|_| path.to_owned())
-        .map_err(|source| RunError::Relay {
-            path: path.to_owned(),
-            source,
-        })
 }
