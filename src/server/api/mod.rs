@@ -1,6 +1,6 @@
 //! `/api/v1`: the board, the generated commits, explanations; and the document that describes it.
 //!
-//! One table, [`routes`], holds every path with its method, its handler and its types: the router and the OpenAPI document are
+//! One table, `routes`, holds every path with its method, its handler and its types: the router and the OpenAPI document are
 //! both made of it.
 
 use axum::Router;
