@@ -14,6 +14,7 @@ pub mod clean;
 pub mod compile;
 pub mod jsonpath;
 pub mod parameters;
+mod partition;
 pub mod prepared;
 mod problems;
 pub mod render;

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rayon::prelude::*;
 
 use super::compile::{self, FillError, Form, FormKey, HoleSource, TemplateCache};
+use super::partition::{self, Known, Match, Partition, Partitions};
 use super::problems::{Place, Problem, Problems};
 use super::rules::Rules;
 use super::template::{Properties, Reads, TemplateError};
@@ -30,7 +31,7 @@ pub struct Transformer {
     parameters: Arc<Vec<Properties>>,
     rules: Option<Arc<Rules>>,
     /// How the WECs were grouped in the last rendering.
-    partitions: HashMap<PartitionKey, Arc<Partition>>,
+    partitions: Known,
 }
 
 /// What is known of an object from the last time.
@@ -53,33 +54,13 @@ struct Scene<'a> {
     templates: &'a TemplateCache,
     /// For each Transform that selects WECs: which.
     transform_clusters: Vec<Option<ClusterSet>>,
-    partitions: Mutex<HashMap<PartitionKey, Arc<Partition>>>,
-    /// The values of the last rendering, when they were others, and its groups.
-    former_parameters: Arc<Vec<Properties>>,
-    former_partitions: HashMap<PartitionKey, Arc<Partition>>,
-    matches: Mutex<HashMap<(usize, usize), Arc<Match>>>,
+    partitions: Partitions,
     /// What a template in a place gives for each group, if it gives something for all of them.
     scalars: Mutex<HashMap<ScalarsKey, Option<Arc<Fillings>>>>,
 }
 
 /// A template and a partition, by address, and the place.
 type ScalarsKey = (usize, usize, Context);
-
-/// For each group of WECs: the former group that had the same values.
-type Match = Vec<Option<u32>>;
-
-type PartitionKey = (Option<Vec<String>>, Arc<ClusterSet>);
-
-/// The WECs of a set, grouped by equal values.
-#[derive(Debug)]
-struct Partition {
-    /// What is looked at; none for everything.
-    names: Option<Vec<String>>,
-    /// For each WEC of the set, ascending: its group.
-    choice: Arc<[u32]>,
-    /// One WEC of each group.
-    representatives: Vec<usize>,
-}
 
 /// The outcome for one object.
 struct Outcome {
@@ -99,24 +80,18 @@ impl Transformer {
         inventory: &Arc<Inventory>,
         rules: &Arc<Rules>,
     ) -> (Rendered, Vec<Diagnostic>) {
-        let former_parameters = Arc::clone(&self.parameters);
-        let partitions = std::mem::take(&mut self.partitions);
+        let former = (
+            Arc::clone(&self.parameters),
+            std::mem::take(&mut self.partitions),
+        );
         let same_scene = self.enter(inventory, rules);
-        let (partitions, former_partitions) = if Arc::ptr_eq(&former_parameters, &self.parameters) {
-            (partitions, HashMap::new())
-        } else {
-            (HashMap::new(), partitions)
-        };
         let scene = Scene {
             inventory,
             parameters: &self.parameters,
             rules,
             templates: &self.templates,
             transform_clusters: rules.transform_clusters(inventory),
-            partitions: Mutex::new(partitions),
-            former_parameters,
-            former_partitions,
-            matches: Mutex::default(),
+            partitions: Partitions::new(Arc::clone(&self.parameters), former),
             scalars: Mutex::default(),
         };
         let outcomes: Vec<Option<Outcome>> = objects
@@ -141,8 +116,7 @@ impl Transformer {
                 Some(scene.render_object(object, placement, last))
             })
             .collect();
-        let partitions = scene.partitions.into_inner();
-        self.partitions = partitions.unwrap_or_else(PoisonError::into_inner);
+        self.partitions = scene.partitions.into_known();
         self.collect(objects, outcomes)
     }
 
@@ -384,7 +358,7 @@ impl Scene<'_> {
             let content = Content::Shared(Arc::clone(&form.prepared));
             return (Some(Variant { clusters, content }), ClusterSet::new());
         }
-        let partition = self.partition(&form.reads, &clusters);
+        let partition = self.partitions.of(&form.reads, &clusters);
         if let Some(content) = last.and_then(|last| again(form, &partition, last)) {
             return (Some(Variant { clusters, content }), ClusterSet::new());
         }
@@ -409,7 +383,7 @@ impl Scene<'_> {
             if let Some((former, matched)) = &former
                 && let Some(first) = matched[group]
             {
-                let run = run(&matched[group..]);
+                let run = partition::run(&matched[group..]);
                 let first = first as usize;
                 fillings.extend_from(former, first..first + run);
                 new_number.extend((good..).map(Some).take(run));
@@ -530,109 +504,12 @@ impl Scene<'_> {
             else {
                 continue;
             };
-            let mut partitions = self.former_partitions.values();
-            let then = partitions.find(|partition| Arc::ptr_eq(&partition.choice, choice));
+            let then = self.partitions.former(choice);
             if let Some(then) = then.filter(|_| Arc::ptr_eq(prepared, &form.prepared)) {
-                return Some((Arc::clone(fillings), self.matched(then, now)));
+                return Some((Arc::clone(fillings), self.partitions.matched(then, now)));
             }
         }
         None
-    }
-
-    fn matched(&self, then: &Arc<Partition>, now: &Arc<Partition>) -> Arc<Match> {
-        let key = (Arc::as_ptr(then).addr(), Arc::as_ptr(now).addr());
-        let mut matches = self.matches.lock().unwrap_or_else(PoisonError::into_inner);
-        let matched = matches.entry(key).or_insert_with(|| {
-            let names = now.names.as_deref();
-            let groups: HashMap<Vec<(&str, &str)>, u32> = then
-                .representatives
-                .iter()
-                .map(|&cluster| looked_at(names, &self.former_parameters[cluster]))
-                .zip(0..)
-                .collect();
-            let matched = now.representatives.iter().map(|&cluster| {
-                let values = looked_at(names, &self.parameters[cluster]);
-                groups.get(&values).copied()
-            });
-            Arc::new(matched.collect())
-        });
-        Arc::clone(matched)
-    }
-
-    /// Groups the WECs of a set by the values of what is read; asked for the same again, gives the same.
-    fn partition(&self, reads: &Reads, clusters: &Arc<ClusterSet>) -> Arc<Partition> {
-        let names = match reads {
-            Reads::Named(names) => Some(names.iter().cloned().collect::<Vec<_>>()),
-            Reads::All => None,
-        };
-        let mut partitions = self
-            .partitions
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let key = (names, Arc::clone(clusters));
-        if let Some(partition) = partitions.get(&key) {
-            return Arc::clone(partition);
-        }
-        let partition = Arc::new(self.group(key.0.as_deref(), clusters));
-        // Groups of the same WECs with the same values are the same: what was filled for them is right.
-        let former = self.former_partitions.get(&key);
-        let former = former.filter(|former| self.is_same(former, &partition));
-        let partition = former.map_or(partition, Arc::clone);
-        partitions.insert(key, Arc::clone(&partition));
-        partition
-    }
-
-    fn is_same(&self, then: &Partition, now: &Partition) -> bool {
-        let names = now.names.as_deref();
-        let mut pairs = then.representatives.iter().zip(&now.representatives);
-        then.choice == now.choice
-            && pairs.all(|(&then, &now)| {
-                looked_at(names, &self.former_parameters[then])
-                    == looked_at(names, &self.parameters[now])
-            })
-    }
-
-    fn group(&self, names: Option<&[String]>, clusters: &ClusterSet) -> Partition {
-        let mut groups: HashMap<Vec<(&str, &str)>, u32> = HashMap::new();
-        let mut representatives = Vec::new();
-        let choice = clusters.iter().map(|cluster| {
-            let values = looked_at(names, &self.parameters[cluster]);
-            *groups.entry(values).or_insert_with(|| {
-                representatives.push(cluster);
-                u32::try_from(representatives.len() - 1).unwrap_or(u32::MAX)
-            })
-        });
-        Partition {
-            names: names.map(<[String]>::to_vec),
-            choice: choice.collect(),
-            representatives,
-        }
-    }
-}
-
-/// Counts the groups in front whose former numbers follow each other.
-fn run(matched: &[Option<u32>]) -> usize {
-    let follows = |pair: &&[Option<u32>]| match pair {
-        [Some(number), Some(next)] => *next == number + 1,
-        _ => false,
-    };
-    1 + matched.windows(2).take_while(follows).count()
-}
-
-/// Gives the values of what is looked at; of everything when there are no names.
-fn looked_at<'a>(
-    names: Option<&'a [String]>,
-    parameters: &'a Properties,
-) -> Vec<(&'a str, &'a str)> {
-    match names {
-        Some(names) => names
-            .iter()
-            .filter_map(|name| Some((name.as_str(), parameters.get(name)?.as_str())))
-            .collect(),
-        None => parameters
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.as_str()))
-            .collect(),
     }
 }
 
