@@ -40,6 +40,21 @@ impl Orders {
         }
     }
 
+    /// Puts orders that came later behind these.
+    pub(super) fn then(mut self, later: Self) -> Self {
+        for head in &later.heads {
+            self.push(Some(head));
+        }
+        for pull in later.previews.into_values() {
+            self.preview(pull);
+        }
+        self.run |= later.run;
+        self.full |= later.full;
+        self.stop |= later.stop;
+        self.release = later.release.or(self.release);
+        self
+    }
+
     /// Asks for a preview; of many that wait the oldest pull requests go.
     pub(super) fn preview(&mut self, pull: PullRequest) {
         self.previews.insert(pull.number, pull);
@@ -102,6 +117,20 @@ mod tests {
             Orders::default(),
             "nothing is left"
         );
+    }
+
+    #[test]
+    fn nothing_that_was_asked_for_is_lost_when_work_is_given_up() {
+        let mut orders = Orders::default();
+        orders.push(Some("a"));
+        orders.full = true;
+        orders.release = Some("a".to_owned());
+        let mut later = Orders::default();
+        later.push(Some("b"));
+        let both = orders.then(later);
+        assert_eq!(both.heads, ["a", "b"]);
+        assert!(both.run && both.full && !both.stop);
+        assert_eq!(both.release.as_deref(), Some("a"));
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::model::{ClusterName, ObjectKey, Severity};
+use crate::output::branch::change::Change;
 use crate::reconcile::deliver::mailbox::MailboxDelivery;
 use crate::reconcile::{Delivery, Outcome, Rendering};
 use crate::status::board::{ChangeCounts, CommitBoard, PipelineBoard};
@@ -128,21 +129,10 @@ pub(super) fn delivered(
         commit.observe_all(&Observation::Held(reasons.clone()), now);
         return;
     }
-    let (added, removed, changed) = delivery.change.counts();
-    let touched: BTreeSet<&ClusterName> = delivery
-        .change
-        .clusters
-        .keys()
-        .chain(delivery.change.fresh.keys())
-        .collect();
+    let touched = touched(&delivery.change);
     // A later run of the same commit that finds nothing to do does not undo what the first one did.
     if delivery.outcome == Outcome::Written || commit.change.is_none() {
-        commit.change = Some(ChangeCounts {
-            added,
-            removed,
-            changed,
-            clusters: touched.len(),
-        });
+        commit.change = Some(counts(&delivery.change));
     }
     let whole = delivery.commits.first().map(|(_, id, _)| id.to_string());
     if let [(_, id, _)] = &delivery.commits[..] {
@@ -171,6 +161,21 @@ pub(super) fn delivered(
     }
 }
 
+/// The WECs that a change concerns.
+fn touched(change: &Change) -> BTreeSet<&ClusterName> {
+    change.clusters.keys().chain(change.fresh.keys()).collect()
+}
+
+fn counts(change: &Change) -> ChangeCounts {
+    let (added, removed, changed) = change.counts();
+    ChangeCounts {
+        added,
+        removed,
+        changed,
+        clusters: touched(change).len(),
+    }
+}
+
 /// The state that holds for bytes which the WEC has already: its own when it was published before, else that of the commit before.
 fn same_bytes(
     state: &ClusterState,
@@ -196,20 +201,9 @@ pub(super) fn posted(
         commit.observe_all(&Observation::Held(reasons.clone()), now);
         return;
     }
-    let (added, removed, changed) = delivery.change.counts();
-    let touched: BTreeSet<&ClusterName> = delivery
-        .change
-        .clusters
-        .keys()
-        .chain(delivery.change.fresh.keys())
-        .collect();
+    let touched = touched(&delivery.change);
     if first && (delivery.outcome == Outcome::Written || commit.change.is_none()) {
-        commit.change = Some(ChangeCounts {
-            added,
-            removed,
-            changed,
-            clusters: touched.len(),
-        });
+        commit.change = Some(counts(&delivery.change));
     }
     let whole = Observation::Published {
         revision: commit.id.clone(),

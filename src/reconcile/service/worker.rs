@@ -175,9 +175,12 @@ impl Worker {
                 End::Done | End::Waiting | End::Overtaken => 0,
             };
             if matches!(end, End::Overtaken) {
-                orders = self.wake.wait(Instant::now());
+                orders = orders.then(self.wake.wait(Instant::now()));
                 orders.run = true;
                 continue;
+            }
+            for pull in std::mem::take(&mut orders.previews).into_values() {
+                self.preview(&pull);
             }
             let mut wait = schedule::wait(self.plan.interval, self.failures, schedule::random());
             if matches!(end, End::Waiting) {
@@ -188,9 +191,6 @@ impl Worker {
             }
             self.rest(wait);
             orders = self.wake.wait(Instant::now() + wait);
-            for pull in std::mem::take(&mut orders.previews).into_values() {
-                self.preview(&pull);
-            }
         }
     }
 
@@ -233,7 +233,7 @@ impl Worker {
         if !self.is_ours() {
             return End::Done;
         }
-        if orders.full {
+        if std::mem::take(&mut orders.full) {
             tracing::info!("a full pass was asked for");
             *lock(&self.memory) = Pipeline::new(Some(self.service.options.cache.clone()));
             self.last = None;
@@ -480,6 +480,7 @@ impl Worker {
                 .find(|commit| commit.generated.is_some() || commit.whole.revision().is_some())
                 .cloned();
             let commit = board.commit_mut(&id)?;
+            commit.diagnostics.clone_from(&rendering.diagnostics);
             for delivery in deliveries {
                 record::delivered(commit, before.as_deref(), delivery, now);
                 commit
