@@ -127,8 +127,8 @@ fn folder(wanted: Option<&Path>) -> Result<PathBuf, CliError> {
         let made = tempfile::Builder::new().prefix("stellate-demo-").tempdir();
         let made =
             made.map_err(|error| CliError::new(error).context("cannot make a temporary folder"))?;
-        // It stays: somebody wants to look at it.
-        return Ok(made.keep());
+        // It stays: somebody wants to look at it. The repository's name goes into the commit, so it is always the same.
+        return Ok(made.keep().join("shop"));
     };
     let taken = std::fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some());
     if taken || folder.is_file() {

@@ -63,6 +63,28 @@ fn names_cannot_steer_the_terminal() {
 }
 
 #[test]
+fn the_readme_shows_what_the_demo_prints() {
+    let temporary = tempfile::tempdir().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_stellate"))
+        .args(["demo", "--color", "never"])
+        .env("TMPDIR", temporary.path())
+        .env("STELLATE_CACHE_DIR", "")
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let printed = String::from_utf8(output.stdout).unwrap();
+    let made = std::fs::read_dir(temporary.path()).unwrap().next();
+    let made = made.unwrap().unwrap().path();
+    // Only the folder's name and the time are new every time: the commit is the same everywhere.
+    let printed = printed.replace(made.to_str().unwrap(), "/tmp/stellate-demo-Xq3vTz");
+    let readme = include_str!("../../README.md");
+    for line in printed.lines() {
+        let timeless = line.split(", in ").next().unwrap();
+        assert!(readme.contains(timeless), "not in the README: {line}");
+    }
+}
+
+#[test]
 fn transcripts_say_what_the_program_says() {
     // Nothing of this machine may be seen: no colours, no configuration of git, no cache.
     let home = tempfile::tempdir().unwrap();
