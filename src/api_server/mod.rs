@@ -1,8 +1,8 @@
 //! The way to an API server: a kubeconfig, or the pod's own account → a client; its errors → words.
 //!
-//! Everything is read anew at each [`connect`], so that tokens and certificates may be rotated at any time: whoever is
-//! refused connects again; [`follow`] does. What is asked of the server is none of this module's business. No error repeats a line of a
-//! kubeconfig or what a login plugin printed: both hold secrets.
+//! Tokens and certificates may be rotated at any time: a client that is refused reads everything anew. What is asked of the
+//! server is none of this module's business. No error repeats a line of a kubeconfig or what a login plugin printed: both
+//! hold secrets.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,6 +12,8 @@ use kube::config::{Config, InClusterError, KubeConfigOptions, Kubeconfig, Kubeco
 
 mod follow;
 mod objects;
+mod patience;
+mod renewal;
 mod rights;
 mod trouble;
 
@@ -129,11 +131,18 @@ pub async fn connect_patiently(
     connection: &Connection,
     silence: Duration,
 ) -> Result<Client, ConnectError> {
+    renewal::client(connection, silence).await
+}
+
+/// Makes a client of what the kubeconfig says now.
+async fn make(connection: &Connection, silence: Duration) -> Result<Client, ConnectError> {
     let mut config = configuration(connection).await?;
     config.connect_timeout = Some(Duration::from_secs(10));
     config.read_timeout = Some(silence);
     // Or the time that a connection lay idle would count.
     config.reset_reader_on_write = true;
+    // Its waits double up to a quarter of an hour.
+    config.default_retry = false;
     Client::try_from(config).map_err(|error| ConnectError::Client {
         place: connection.clone(),
         trouble: Trouble::of(&error),

@@ -252,6 +252,10 @@ fn standing(board: &Board) -> Registry {
         let labels = PipelineLabels {
             pipeline: name.clone(),
         };
+        // Whoever serves it says whether it is ready.
+        if pipeline.is_standby() {
+            continue;
+        }
         ready.get_or_create(&labels).set(i64::from(pipeline.ready));
         let Some(commit) = pipeline.commits.front() else {
             continue;

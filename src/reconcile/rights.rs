@@ -9,6 +9,8 @@ use serde_json::{Value, json};
 use super::{hub, lease};
 use crate::api_server::{Place, Right};
 use crate::inventory::its;
+use crate::output::mailbox::client;
+use crate::status::observe::watch;
 
 /// A part of Stellate that asks something of an API server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,22 +25,6 @@ pub enum Part {
     Leases,
 }
 
-/// What the mailbox output and its observation ask of the ITS.
-const MAILBOX: [Right; 2] = [
-    Right {
-        place: Place::Everywhere,
-        group: "work.open-cluster-management.io",
-        resource: "manifestworks",
-        verbs: &["create", "delete", "get", "list", "patch", "watch"],
-    },
-    Right {
-        place: Place::Everywhere,
-        group: "control.kubestellar.io",
-        resource: "workstatuses",
-        verbs: &["list", "watch"],
-    },
-];
-
 impl Part {
     /// What its roles are called after it.
     fn word(self) -> &'static str {
@@ -51,12 +37,12 @@ impl Part {
     }
 
     /// Gives what it asks.
-    pub fn rights(self) -> &'static [Right] {
+    pub fn rights(self) -> Vec<Right> {
         match self {
-            Self::Inventory => &its::RIGHTS,
-            Self::Mailbox => &MAILBOX,
-            Self::Pipelines => &hub::RIGHTS,
-            Self::Leases => &lease::RIGHTS,
+            Self::Inventory => its::RIGHTS.to_vec(),
+            Self::Mailbox => [&client::RIGHTS[..], &watch::RIGHTS].concat(),
+            Self::Pipelines => hub::RIGHTS.to_vec(),
+            Self::Leases => lease::RIGHTS.to_vec(),
         }
     }
 }

@@ -24,13 +24,13 @@ pub(super) fn metrics() -> Router<Shared> {
     Router::new().route("/metrics", get(measure))
 }
 
-/// 200 when every pipeline has read its source and inventory; else names those that have not.
+/// 200 when every pipeline that runs here has read its source and inventory; else names those that have not.
 async fn ready(State(backend): State<Arc<dyn Backend>>) -> Response {
     let board = backend.board();
     let waiting: Vec<&str> = board
         .pipelines
         .iter()
-        .filter(|(_, pipeline)| !pipeline.ready)
+        .filter(|(_, pipeline)| !pipeline.ready && !pipeline.is_standby())
         .map(|(name, _)| name.as_str())
         .collect();
     if waiting.is_empty() {

@@ -75,6 +75,12 @@ pub enum Activity {
         /// How often it failed in a row.
         failures: u32,
     },
+    /// Nothing: the lease is another replica's, or nobody's yet.
+    Standby {
+        /// The replica that serves the pipeline, as far as known.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        holder: Option<String>,
+    },
 }
 
 /// Something that is wrong with a pipeline as a whole.
@@ -143,6 +149,11 @@ pub struct ChangeCounts {
 }
 
 impl PipelineBoard {
+    /// Tells whether it does not run here.
+    pub fn is_standby(&self) -> bool {
+        matches!(self.activity, Activity::Standby { .. })
+    }
+
     /// What is wrong, that which keeps it from working first.
     pub fn trouble(&self) -> Option<&Problem> {
         let all = [&self.problem, &self.inventory_problem, &self.status_problem];

@@ -106,7 +106,7 @@ const ARROWS: [(&str, &[&str]); 14] = [
 ];
 
 /// The core: the same inputs give the same bytes. A folder stands for all that is in it.
-const PURE: [&str; 62] = [
+const PURE: [&str; 64] = [
     "lib.rs",
     "model",
     "yaml",
@@ -141,6 +141,7 @@ const PURE: [&str; 62] = [
     "output/branch/standing.rs",
     "output/branch/state.rs",
     "output/mailbox/mod.rs",
+    "output/mailbox/error.rs",
     "output/mailbox/feedback.rs",
     "output/mailbox/layout.rs",
     "output/mailbox/owner.rs",
@@ -161,6 +162,7 @@ const PURE: [&str; 62] = [
     "status/observe/mod.rs",
     "status/state.rs",
     "status/summarise.rs",
+    "reconcile/deliver/contest.rs",
     "reconcile/guard.rs",
     "reconcile/policies.rs",
     "reconcile/secrets.rs",

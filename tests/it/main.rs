@@ -25,8 +25,10 @@ mod servers_flux;
 mod servers_hub;
 mod servers_its;
 mod servers_mailbox;
+mod servers_outage;
 mod servers_pipeline;
 mod servers_push;
+mod servers_rights;
 mod servers_status;
 mod servers_webhooks;
 mod service;
@@ -35,6 +37,7 @@ mod service_crash;
 mod service_faults;
 mod service_gitea;
 mod service_hub;
+mod service_mailbox;
 mod service_story;
 mod support;
 

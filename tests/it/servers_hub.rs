@@ -32,7 +32,11 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 /// An API server that knows Stellate's own kinds.
 pub(crate) fn hub(name: &str) -> Result<ApiServer, Missing> {
-    let hub = ApiServer::start(name)?;
+    ApiServer::start(name).map(made_hub)
+}
+
+/// The same of one that runs.
+pub(crate) fn made_hub(hub: ApiServer) -> ApiServer {
     for definition in api::crds() {
         hub.apply(&serde_json::to_string(&definition).unwrap());
     }
@@ -43,7 +47,7 @@ pub(crate) fn hub(name: &str) -> Result<ApiServer, Missing> {
         "crd/pipelines.gitops.kubestellar.io",
         "crd/transforms.gitops.kubestellar.io",
     ]);
-    Ok(hub)
+    hub
 }
 
 fn connection(api: &ApiServer) -> Connection {

@@ -163,7 +163,7 @@ fn wecs_and_their_properties_are_followed_as_they_change() {
 
 #[test]
 fn an_api_server_that_dies_freezes_the_inventory_and_its_return_thaws_it() {
-    let mut its = need!(its(&[]));
+    let its = need!(its(&[]));
     its.apply(&managed_cluster("fra1", &json!({"env": "prod"})).to_string());
     let runtime = runtime();
     let mut feed = feed(&runtime, its.kubeconfig(), Pace::default());

@@ -1,6 +1,11 @@
 //! Mailboxes against a real API server and OCM's own work agents: what arrives, what comes back, and how much is written.
 
-use std::{fs, path::PathBuf, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::PathBuf,
+    sync::Arc,
+};
 
 use futures::StreamExt as _;
 use serde_json::{Value, json};
@@ -21,21 +26,21 @@ use tokio::runtime::Runtime;
 
 use crate::support::{
     folder, need,
-    servers::{ApiServer, Missing, WorkAgent},
+    servers::{ApiServer, Audit, Missing, WorkAgent},
     wait_for, write_files,
 };
 
 /// A source folder, an ITS, and the mailboxes of pipeline `shop` between them.
-struct Shop {
-    runtime: Runtime,
-    its: Arc<ApiServer>,
+pub(crate) struct Shop {
+    pub runtime: Runtime,
+    pub its: Arc<ApiServer>,
     source: PathBuf,
     pipeline: Pipeline,
-    mailbox: Mailbox,
+    pub mailbox: Mailbox,
 }
 
 impl Shop {
-    fn new(its: &Arc<ApiServer>) -> Self {
+    pub(crate) fn new(its: &Arc<ApiServer>) -> Self {
         its.apply_crds("ocm");
         let runtime = Runtime::new().unwrap();
         let mailbox = mailbox(&runtime, its);
@@ -50,11 +55,11 @@ impl Shop {
         }
     }
 
-    fn write(&self, path: &str, text: &str) {
+    pub(crate) fn write(&self, path: &str, text: &str) {
         write_files(&self.source, &[(path, text)]);
     }
 
-    fn deliver_with(&mut self, options: &DeliveryOptions) -> MailboxDelivery {
+    pub(crate) fn deliver_with(&mut self, options: &DeliveryOptions) -> MailboxDelivery {
         let request = Request {
             location: self.source.to_str().unwrap().to_owned(),
             ..Request::default()
@@ -64,18 +69,18 @@ impl Shop {
         self.runtime.block_on(delivery).unwrap()
     }
 
-    fn deliver(&mut self) -> MailboxDelivery {
+    pub(crate) fn deliver(&mut self) -> MailboxDelivery {
         self.deliver_with(&DeliveryOptions::default())
     }
 
     /// Everything forgotten, as after a restart.
-    fn restart(&mut self) {
+    pub(crate) fn restart(&mut self) {
         self.mailbox = mailbox(&self.runtime, &self.its);
         self.pipeline = Pipeline::default();
     }
 
     /// A work as it stands.
-    fn work(&self, cluster: &str, name: &str) -> Option<Value> {
+    pub(crate) fn work(&self, cluster: &str, name: &str) -> Option<Value> {
         self.its.get("manifestwork", cluster, name)
     }
 
@@ -108,7 +113,7 @@ impl Shop {
     }
 }
 
-fn connection(server: &ApiServer) -> Connection {
+pub(crate) fn connection(server: &ApiServer) -> Connection {
     Connection {
         kubeconfig: Some(server.kubeconfig()),
         context: None,
@@ -120,7 +125,7 @@ fn mailbox(runtime: &Runtime, its: &ApiServer) -> Mailbox {
     Mailbox::new(client, "shop", Settings::default())
 }
 
-const POLICY: &str = "apiVersion: control.kubestellar.io/v1alpha1
+pub(crate) const POLICY: &str = "apiVersion: control.kubestellar.io/v1alpha1
 kind: BindingPolicy
 metadata: {name: shop}
 spec:
@@ -129,7 +134,7 @@ spec:
   - namespaces: [shop]
 ";
 
-fn inventory(clusters: &[&str]) -> String {
+pub(crate) fn inventory(clusters: &[&str]) -> String {
     let cluster = |name: &&str| {
         format!(
             "apiVersion: cluster.open-cluster-management.io/v1\nkind: ManagedCluster\nmetadata: {{name: {name}, labels: {{env: \
@@ -143,33 +148,32 @@ fn inventory(clusters: &[&str]) -> String {
         .join("---\n")
 }
 
-fn config_map(name: &str, value: &str) -> String {
+pub(crate) fn config_map(name: &str, value: &str) -> String {
     format!(
         "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {name}\n  namespace: shop\n  annotations: \
          {{control.kubestellar.io/expand-templates: \"true\"}}\ndata:\n  value: \"{value}\"\n"
     )
 }
 
-/// How often works were applied by anybody, as the API server counts.
-fn applies(its: &ApiServer) -> u64 {
-    let metrics = its.kubectl_ok(&["get", "--raw=/metrics"]);
-    let counted = metrics.lines().filter(|line| {
-        line.starts_with("apiserver_request_total{")
-            && line.contains("resource=\"manifestworks\"")
-            && line.contains("subresource=\"\"")
-            && (line.contains("verb=\"APPLY\"") || line.contains("verb=\"POST\""))
-    });
-    let number = |line: &str| {
-        line.rsplit(' ')
-            .next()
-            .and_then(|number| number.parse().ok())
-    };
-    counted.map(|line| number(line).unwrap_or(0)).sum()
+/// What was asked of works after so many entries of the log: how often each verb, and of how many WECs.
+fn asked(audit: &Audit, after: usize) -> BTreeMap<String, (usize, usize)> {
+    let mut counts: BTreeMap<String, (usize, BTreeSet<String>)> = BTreeMap::new();
+    for asked in audit.of("manifestworks", after) {
+        assert!(asked.code < 300, "{asked:?}");
+        let (count, wecs) = counts.entry(asked.verb).or_default();
+        *count += 1;
+        wecs.insert(asked.namespace);
+    }
+    let counts = counts.into_iter();
+    counts
+        .map(|(verb, (count, wecs))| (verb, (count, wecs.len())))
+        .collect()
 }
 
 #[test]
 fn an_edit_is_one_write_for_each_wec_and_a_restart_is_none() {
-    let its = Arc::new(need!(ApiServer::start("its1")));
+    let (its, audit) = need!(ApiServer::start_audited("its1", &[]));
+    let its = Arc::new(its);
     let mut shop = Shop::new(&its);
     let clusters = ["c1", "c2", "c3", "c4", "c5"];
     shop.write("inventory.yaml", &inventory(&clusters));
@@ -183,14 +187,23 @@ fn an_edit_is_one_write_for_each_wec_and_a_restart_is_none() {
         );
     }
     shop.write("o12.yaml", &config_map("o12", "{{.colour}}"));
+    let none = BTreeMap::new();
+    let only = |all: &[(&str, usize, usize)]| -> BTreeMap<String, (usize, usize)> {
+        let all = all.iter();
+        all.map(|&(verb, count, wecs)| (verb.to_owned(), (count, wecs)))
+            .collect()
+    };
 
-    let before = applies(&its);
+    let mark = audit.len();
     let first = shop.deliver();
     assert_eq!(first.outcome, Outcome::Written, "{:?}", first.diagnostics);
     assert_eq!(
-        (first.written, applies(&its) - before),
-        (10, 10),
+        first.written, 10,
         "a Namespace and twelve objects for each of five"
+    );
+    assert_eq!(
+        asked(&audit, mark),
+        only(&[("list", 1, 1), ("patch", 10, 5)])
     );
     assert_eq!(first.change.fresh.values().sum::<u64>(), 65);
     let work = shop.work("c3", "shop.rest").unwrap();
@@ -206,28 +219,39 @@ fn an_edit_is_one_write_for_each_wec_and_a_restart_is_none() {
         "stellate.shop"
     );
 
+    let mark = audit.len();
     assert_eq!(shop.deliver().outcome, Outcome::Unchanged);
+    assert_eq!(asked(&audit, mark), none);
     shop.write("o7.yaml", &config_map("o7", "b"));
     let edit = shop.deliver();
-    assert_eq!((edit.written, applies(&its) - before), (5, 15));
-    assert_eq!(edit.change.counts(), (0, 0, 5));
+    assert_eq!((edit.written, edit.change.counts()), (5, (0, 0, 5)));
+    assert_eq!(asked(&audit, mark), only(&[("patch", 5, 5)]));
 
+    let mark = audit.len();
     shop.restart();
     assert_eq!(shop.deliver().outcome, Outcome::Unchanged);
+    assert_eq!(asked(&audit, mark), only(&[("list", 1, 1)]));
+    let mark = audit.len();
     let changed = inventory(&clusters).replace("colour: c3", "colour: other");
     shop.write("inventory.yaml", &changed);
     let property = shop.deliver();
-    assert_eq!((property.written, applies(&its) - before), (1, 16));
-    assert_eq!(
-        property
-            .change
-            .clusters
-            .keys()
-            .map(ClusterName::as_str)
-            .collect::<Vec<_>>(),
-        ["c3"]
-    );
-    assert_eq!(property.change.counts(), (0, 0, 1));
+    assert_eq!((property.written, property.change.counts()), (1, (0, 0, 1)));
+    assert_eq!(asked(&audit, mark), only(&[("patch", 1, 1)]));
+    let touched: Vec<&str> = property
+        .change
+        .clusters
+        .keys()
+        .map(ClusterName::as_str)
+        .collect();
+    assert_eq!(touched, ["c3"]);
+
+    // What changes right after a restart must be read once, or nobody knows what is removed by it.
+    let mark = audit.len();
+    shop.restart();
+    shop.write("inventory.yaml", &inventory(&clusters));
+    assert_eq!(shop.deliver().written, 1);
+    let counted = only(&[("get", 1, 1), ("list", 1, 1), ("patch", 1, 1)]);
+    assert_eq!(asked(&audit, mark), counted);
 }
 
 #[test]
@@ -545,4 +569,65 @@ fn objects_that_move_to_another_work_are_never_deleted_on_the_way() {
         before.iter().all(|id| after.contains(id)),
         "the same objects: {before:?} {after:?}"
     );
+}
+
+#[test]
+fn what_was_delivered_stays_on_the_wec_when_that_is_wanted() {
+    need!(WorkAgent::available());
+    let its = Arc::new(need!(ApiServer::start("its1")));
+    let wec = Arc::new(need!(ApiServer::start("c1")));
+    let mut shop = Shop::new(&its);
+    let _agent = need!(WorkAgent::start("c1", &its, &wec));
+    shop.write("inventory.yaml", &inventory(&["c1"]));
+    for name in ["a", "b", "c"] {
+        shop.write(&format!("{name}.yaml"), &config_map(name, "1"));
+    }
+    let names = |wec: &ApiServer| {
+        let all = "-ojsonpath={.items[*].metadata.name}";
+        wec.kubectl_ok(&["get", "configmap", "-nshop", all])
+    };
+    let applied = |shop: &mut Shop, given: &MailboxDelivery| {
+        let wanted = Some(given.clusters["c1"].revision.clone());
+        shop.wait_for_report("its end", |report| {
+            report.progress == Progress::Applied && report.revision == wanted
+        });
+    };
+    let first = shop.deliver();
+    applied(&mut shop, &first);
+    assert_eq!(names(&wec), "a b c");
+    fs::remove_file(shop.source.join("a.yaml")).unwrap();
+    let without = shop.deliver();
+    applied(&mut shop, &without);
+    wait_for("its deletion", || match names(&wec) {
+        names if names == "b c" => Ok(()),
+        names => Err(names),
+    });
+
+    // From now on what goes from the mailbox stays where it is: an object, and then all.
+    let client = shop.runtime.block_on(connect(&connection(&its))).unwrap();
+    let settings = Settings {
+        orphan: true,
+        ..Settings::default()
+    };
+    shop.mailbox = Mailbox::new(client, "shop", settings);
+    let orphaning = shop.deliver();
+    assert_eq!(
+        (orphaning.written, orphaning.change.counts()),
+        (2, (0, 0, 0))
+    );
+    applied(&mut shop, &orphaning);
+    fs::remove_file(shop.source.join("b.yaml")).unwrap();
+    let without = shop.deliver();
+    applied(&mut shop, &without);
+    shop.write("inventory.yaml", &inventory(&["c9"]));
+    let meant = DeliveryOptions {
+        allow_removals: true,
+        ..DeliveryOptions::default()
+    };
+    assert_eq!(shop.deliver_with(&meant).deleted, 2);
+    wait_for("the end of the works", || {
+        let works = its.kubectl_ok(&["get", "manifestworks", "-nc1", "-oname"]);
+        if works.is_empty() { Ok(()) } else { Err(works) }
+    });
+    assert_eq!(names(&wec), "b c");
 }

@@ -3,20 +3,24 @@
 
 use std::{
     fs,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::Arc,
+    thread,
+    time::Duration,
 };
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::{
-    servers_hub::hub,
+    servers_hub::{hub, made_hub},
+    servers_mailbox::inventory,
     support::{
         folder,
         git::{Repository, hermetic},
         http, need,
-        servers::{ApiServer, Missing, WorkAgent, free_port},
+        servers::{ApiServer, Audit, Missing, WorkAgent, free_port},
         wait_for, write_files,
     },
 };
@@ -35,7 +39,7 @@ spec:
 ";
 
 /// A process of the service with nothing but the hub to go by.
-struct Replica {
+pub(crate) struct Replica {
     child: Child,
     port: u16,
     log: PathBuf,
@@ -43,6 +47,11 @@ struct Replica {
 
 impl Replica {
     fn start(name: &str, hub: &ApiServer) -> Self {
+        Self::start_with(name, &hub.kubeconfig())
+    }
+
+    /// With a kubeconfig of its own.
+    pub(crate) fn start_with(name: &str, kubeconfig: &Path) -> Self {
         let home = folder(name);
         let log = home.join("log");
         let port = free_port();
@@ -53,7 +62,7 @@ impl Replica {
             .env("HOSTNAME", name)
             .env("STELLATE_CACHE_DIR", home.join("cache"))
             .args(["run", "--insecure", "--log=info", "--hub"])
-            .arg(format!("--hub-kubeconfig={}", hub.kubeconfig().display()))
+            .arg(format!("--hub-kubeconfig={}", kubeconfig.display()))
             .arg(format!("--listen=127.0.0.1:{port}"))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -68,14 +77,47 @@ impl Replica {
         replica
     }
 
-    fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         fs::read_to_string(&self.log).unwrap()
     }
 
-    /// What the API says of the pipeline; none where it does not run.
+    /// What the API says of the pipeline; none where it is not known.
     fn pipeline(&self) -> Option<Value> {
         let answer = http::request(self.port, "GET", "/api/v1/pipelines/shop", &[], "").unwrap();
         (answer.status == 200).then(|| serde_json::from_str(&answer.body).unwrap())
+    }
+
+    /// Waits until what the API says of the pipeline is as wanted, and gives it.
+    fn expect(&self, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        wait_for(what, || match self.pipeline() {
+            Some(shop) if wanted(&shop) => Ok(shop),
+            other => Err(format!("{other:?}\n{}", self.log())),
+        })
+    }
+
+    /// Waits until it leaves the pipeline to this replica.
+    fn expect_standby(&self, holder: &str) {
+        let shop = self.expect("standby", |shop| {
+            let known = shop["activity"]["holder"].as_str().unwrap_or_default();
+            shop["activity"]["state"] == "standby" && known.starts_with(holder)
+        });
+        assert_eq!(shop["problem"], Value::Null);
+        let answer = http::request(self.port, "GET", "/readyz", &[], "").unwrap();
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        let asked = http::request(self.port, "POST", "/api/v1/pipelines/shop/sync", &[], "");
+        let asked = asked.unwrap();
+        assert!(
+            asked.status == 409 && asked.body.contains(holder),
+            "{}",
+            asked.body
+        );
+    }
+
+    /// Sends a signal.
+    fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        let sent = Command::new("kill").args(["-s", name, &id]).status();
+        assert!(sent.unwrap().success(), "kill -s {name}");
     }
 
     /// Kills it without a word.
@@ -85,10 +127,8 @@ impl Replica {
     }
 
     /// Asks it to stop, and waits until it did.
-    fn stop(mut self) {
-        let id = self.child.id().to_string();
-        let told = Command::new("kill").args(["-TERM", &id]).status().unwrap();
-        assert!(told.success());
+    pub(crate) fn stop(mut self) {
+        self.signal("TERM");
         assert!(self.child.wait().unwrap().success(), "{}", self.log());
     }
 }
@@ -275,7 +315,7 @@ fn a_pipeline_of_a_hub_reaches_its_wecs_reports_back_and_is_served_by_one_replic
     assert_eq!(fleet.generations(), before.map(|count| count + 1));
     fleet.status("health", |status| is_healthy(status, &second));
     assert!(fleet.holder().starts_with("one_"));
-    assert_eq!(two.pipeline(), None);
+    two.expect_standby("one_");
 
     // The one that worked dies: the other goes on, with what is new, and with nothing else.
     one.kill();
@@ -303,4 +343,149 @@ fn a_pipeline_of_a_hub_reaches_its_wecs_reports_back_and_is_served_by_one_replic
     two.stop();
     assert_eq!(fleet.holder(), "");
     fleet.expect(["clean", "clean"]);
+}
+
+/// Mailboxes enough that a delivery takes a while.
+const MANY: usize = 150;
+
+/// A repository with these WECs in it.
+fn fleet(wecs: &[&str]) -> Repository {
+    let source = Repository::new("fleet");
+    source.commit(
+        "Open the shop",
+        &[
+            ("policy.yaml", POLICY),
+            ("inventory.yaml", &inventory(wecs)),
+            ("paint.yaml", &paint("first")),
+        ],
+    );
+    source
+}
+
+/// The pipeline from a repository into the mailboxes of an ITS.
+fn into_mailboxes(source: &Repository, its: &Path) -> String {
+    json!({
+        "apiVersion": "gitops.kubestellar.io/v1alpha1",
+        "kind": "Pipeline",
+        "metadata": {"name": "shop"},
+        "spec": {
+            "source": {"git": {"url": source.path(), "interval": "2s"}},
+            "outputs": [{"mailbox": {"its": {"kubeconfig": its}}}],
+        },
+    })
+    .to_string()
+}
+
+/// A kubeconfig of an administrator of this name.
+fn named(name: &str, hub: &ApiServer) -> PathBuf {
+    let file = folder(name).join("kubeconfig");
+    let user = json!({"token": hub.token(), "as": name, "as-groups": ["system:masters"]});
+    fs::write(&file, hub.kubeconfig_of(&user)).unwrap();
+    file
+}
+
+/// The works that a user wrote, or tried to, since then.
+fn writes(audit: &Audit, user: &str, since: &str) -> usize {
+    let asked = audit.of("manifestworks", 0).into_iter();
+    let asked = asked.filter(|asked| asked.is_write() && asked.user == user);
+    asked.filter(|asked| asked.at.as_str() > since).count()
+}
+
+#[test]
+fn a_replica_that_sleeps_through_its_lease_in_the_middle_of_a_delivery_writes_nothing_when_it_wakes()
+ {
+    let (hub, audit) = need!(ApiServer::start_audited("hub", &[]));
+    let hub = made_hub(hub);
+    hub.apply_crds("ocm");
+    let names: Vec<String> = (0..MANY).map(|number| format!("c{number}")).collect();
+    let wecs: Vec<&str> = names.iter().map(String::as_str).collect();
+    let namespace = |name: &&str| {
+        json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}).to_string()
+    };
+    let all = [&wecs[..], &[NAMESPACE]].concat();
+    let namespaces: Vec<String> = all.iter().map(namespace).collect();
+    hub.apply(&namespaces.join("\n---\n"));
+    let source = fleet(&wecs);
+    let one = Replica::start_with("one", &named("one", &hub));
+    // The credentials of the pipeline are those of the replica that runs it.
+    let its = folder("its").join("kubeconfig");
+    fs::copy(named("one", &hub), &its).unwrap();
+    hub.apply(&into_mailboxes(&source, &its));
+    wait_for("the middle of the delivery", || {
+        match writes(&audit, "one", "") {
+            0..20 => Err(one.log()),
+            _ => Ok(()),
+        }
+    });
+    one.signal("STOP");
+    let done = writes(&audit, "one", "");
+    assert!(done < 2 * MANY, "it was not in the middle: {done}");
+
+    fs::copy(named("two", &hub), &its).unwrap();
+    let two = Replica::start_with("two", &named("two", &hub));
+    two.expect("the rest of the delivery", |shop| {
+        shop["latest"]["phase"] == "delivered"
+    });
+    let works = hub.kubectl_ok(&[
+        "get",
+        "manifestworks",
+        "--all-namespaces",
+        "--output=jsonpath={.items[*].metadata.generation}",
+    ]);
+    assert_eq!(
+        works,
+        vec!["1"; 2 * MANY].join(" "),
+        "each was written once"
+    );
+    let awake = Timestamp::now().to_string();
+    one.signal("CONT");
+    one.expect_standby("two_");
+    thread::sleep(Duration::from_secs(2));
+    let late: Vec<_> = audit
+        .all()
+        .into_iter()
+        .filter(|asked| asked.user == "one" && asked.is_write() && asked.at > awake)
+        .collect();
+    assert_eq!(late, []);
+    assert!(writes(&audit, "two", "") >= 2 * MANY - done);
+}
+
+#[test]
+fn while_the_hub_is_away_nothing_is_touched_and_pipelines_go_on_when_it_is_back() {
+    let hub = need!(hub("hub"));
+    hub.namespace(NAMESPACE);
+    let (its, audit) = need!(ApiServer::start_audited("its1", &[]));
+    its.apply_crds("ocm");
+    its.namespace("c1");
+    let source = fleet(&["c1"]);
+    let replica = Replica::start("one", &hub);
+    hub.apply(&into_mailboxes(&source, &named("service", &its)));
+    replica.expect("the delivery", |shop| {
+        shop["latest"]["phase"] == "delivered"
+    });
+
+    hub.kill();
+    let shop = replica.expect("the end of the lease", |shop| {
+        shop["activity"]["state"] == "standby" && shop["problem"] != Value::Null
+    });
+    assert_eq!(shop["problem"]["reason"], "Unreachable", "{shop}");
+    assert_eq!(shop["activity"]["holder"], Value::Null);
+    let away = Timestamp::now().to_string();
+    edit(&source, "Paint again", "second");
+    thread::sleep(Duration::from_secs(5));
+    assert_eq!(writes(&audit, "service", &away), 0);
+
+    hub.revive();
+    wait_for("the edit", || {
+        let work = its.get("manifestwork", "c1", "shop.rest").unwrap();
+        if work.to_string().contains("second") {
+            Ok(())
+        } else {
+            Err(replica.log())
+        }
+    });
+    assert_eq!(writes(&audit, "service", &away), 1);
+    replica.expect("the delivery", |shop| {
+        shop["latest"]["phase"] == "delivered" && shop["problem"] == Value::Null
+    });
 }

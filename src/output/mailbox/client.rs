@@ -9,17 +9,17 @@ use std::time::Duration;
 use kube::api::{
     DeleteParams, GetParams, ListParams, PartialObjectMeta, Patch, PatchParams, Preconditions,
 };
-use kube::core::Status;
 use kube::{Api, Client, Resource as _};
 use serde_json::Value;
 use tokio::sync::Semaphore;
 
 use super::Owner;
+use super::error::{MailboxError, classify, passing};
 use super::shape::{Part, Place};
 use super::standing::{FIELD_MANAGER, Standing, StandingWork};
-use crate::api_server::Trouble;
+use crate::api_server::{Place as Where, Right};
+use crate::model::ClusterName;
 use crate::model::api::ManifestWork;
-use crate::model::{ClusterName, Diagnostic};
 
 /// The most requests under way.
 pub const REQUESTS: usize = 32;
@@ -32,94 +32,21 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// Works on one page of a list.
 const PAGE: u32 = 500;
 
+/// What is asked of the API server here.
+pub const RIGHTS: [Right; 1] = [Right {
+    place: Where::Everywhere,
+    group: "work.open-cluster-management.io",
+    resource: "manifestworks",
+    // What an apply makes anew needs `create` besides.
+    verbs: &["create", "delete", "get", "list", "patch"],
+}];
+
 /// The mailboxes of an ITS, as one pipeline has access to them.
 #[derive(Clone)]
 pub struct Mailboxes {
     client: Client,
     owner: Owner,
     requests: Arc<Semaphore>,
-}
-
-/// Why the ITS did not do what it was asked for.
-#[derive(Debug, thiserror::Error)]
-pub enum MailboxError {
-    /// The WEC's namespace is not there.
-    #[error("the mailbox namespace {0} does not exist")]
-    Missing(String),
-    /// The WEC's namespace is being deleted.
-    #[error("the mailbox namespace {0} is being deleted")]
-    Terminating(String),
-    /// The work is being deleted.
-    #[error("the work {0} is still being deleted")]
-    Deleting(String),
-    /// The API server has no ManifestWorks.
-    #[error("the API server knows no ManifestWorks")]
-    NoManifestWorks,
-    /// The name is taken by a work that is not ours.
-    #[error("{0} exists, and is not of this pipeline")]
-    Foreign(String),
-    /// We may not.
-    #[error("not allowed: {0}")]
-    Forbidden(String),
-    /// The API server, or a webhook, does not take the work.
-    #[error("refused: {0}")]
-    Refused(String),
-    /// No answer, or no good one, also after several attempts.
-    #[error("the ITS does not answer as it should: {0}")]
-    Unavailable(String),
-}
-
-impl MailboxError {
-    /// A fixed word for programs and metrics.
-    pub fn reason(&self) -> &'static str {
-        match self {
-            Self::Missing(_) => "MailboxMissing",
-            Self::Terminating(_) => "MailboxTerminating",
-            Self::Deleting(_) => "WorkTerminating",
-            Self::NoManifestWorks => "NoManifestWorks",
-            Self::Foreign(_) => "ForeignWork",
-            Self::Forbidden(_) => "Forbidden",
-            Self::Refused(_) => "WorkRefused",
-            Self::Unavailable(_) => "HubUnavailable",
-        }
-    }
-
-    /// What to do about it.
-    pub fn help(&self) -> String {
-        match self {
-            Self::Missing(name) => format!(
-                "the hub makes it when the WEC is accepted: `clusteradm accept --clusters {name}`, or delete the ManagedCluster"
-            ),
-            Self::Terminating(_) => {
-                "wait until it is gone; the hub makes a new one when the WEC is accepted again".into()
-            }
-            Self::Deleting(_) => "nothing: it is written again when the WEC has let it go".into(),
-            Self::NoManifestWorks => {
-                "point the pipeline at an ITS: an Open Cluster Management hub (`clusteradm init`)".into()
-            }
-            Self::Foreign(_) => "delete or rename that work, or rename the pipeline: a work that is not its own is never touched".into(),
-            Self::Forbidden(_) => {
-                "give Stellate the right to get, list, watch, create, patch and delete manifestworks in all namespaces".into()
-            }
-            Self::Refused(_) => "the message names what is wrong with the work or its objects".into(),
-            Self::Unavailable(_) => "nothing, if it passes: the next delivery tries again".into(),
-        }
-    }
-
-    /// Says it of a WEC.
-    pub fn diagnostic(&self, cluster: &ClusterName) -> Diagnostic {
-        Diagnostic::error(self.reason(), self.to_string())
-            .help(self.help())
-            .cluster(cluster.clone())
-    }
-
-    /// Tells whether all other works of the WEC would meet with the same.
-    pub fn concerns_the_mailbox(&self) -> bool {
-        matches!(
-            self,
-            Self::Missing(_) | Self::Terminating(_) | Self::NoManifestWorks | Self::Forbidden(_)
-        )
-    }
 }
 
 impl Mailboxes {
@@ -291,138 +218,4 @@ impl Mailboxes {
 
 fn requests(cluster: &ClusterName) -> kube::core::Request {
     kube::core::Request::new(ManifestWork::url_path(&(), Some(cluster.as_str())))
-}
-
-/// Tells whether an error may be gone the next time, and when the server thinks so.
-fn passing(error: &kube::Error) -> (bool, Option<Duration>) {
-    match error {
-        kube::Error::Api(status) => {
-            let wait = status
-                .details
-                .as_ref()
-                .map(|details| details.retry_after_seconds);
-            let wait = wait
-                .filter(|&seconds| seconds > 0)
-                .map(|seconds| Duration::from_secs(seconds.into()));
-            let passing = matches!(status.code, 429 | 500 | 502 | 503 | 504)
-                || (status.code == 409 && !is_field_conflict(status) && !is_precondition(status));
-            (passing, wait)
-        }
-        kube::Error::Service(_) | kube::Error::HyperError(_) => (true, None),
-        _ => (false, None),
-    }
-}
-
-/// Somebody else has a field that we would set.
-fn is_field_conflict(status: &Status) -> bool {
-    let causes = status.details.iter().flat_map(|details| &details.causes);
-    causes
-        .into_iter()
-        .any(|cause| cause.reason == "FieldManagerConflict")
-}
-
-/// The object is another one than was meant.
-fn is_precondition(status: &Status) -> bool {
-    status.message.contains("Precondition failed")
-}
-
-fn classify(error: kube::Error, cluster: &str, work: &str) -> MailboxError {
-    let status = match error {
-        kube::Error::Api(status) => status,
-        kube::Error::Auth(_) => {
-            return MailboxError::Forbidden("the credentials cannot be used".into());
-        }
-        other => return MailboxError::Unavailable(Trouble::of(&other).message),
-    };
-    let of = |kind: &str| {
-        status
-            .details
-            .as_ref()
-            .is_some_and(|details| details.kind == kind)
-    };
-    let message = status.message.clone();
-    match status.code {
-        404 if of("namespaces") || of("manifestworks") => MailboxError::Missing(cluster.to_owned()),
-        404 => MailboxError::NoManifestWorks,
-        403 if message.contains("is being terminated") => {
-            MailboxError::Terminating(cluster.to_owned())
-        }
-        // A webhook speaks of this work, not of our rights.
-        403 if message.contains("admission webhook") => MailboxError::Refused(message),
-        401 | 403 => MailboxError::Forbidden(message),
-        409 => MailboxError::Foreign(format!("{cluster}/{work}")),
-        code if code == 429 || code >= 500 => MailboxError::Unavailable(message),
-        _ => MailboxError::Refused(message),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    fn error(status: &Value) -> kube::Error {
-        kube::Error::Api(Box::new(serde_json::from_value(status.clone()).unwrap()))
-    }
-
-    #[test]
-    fn what_a_server_says_is_told_apart() {
-        let cases = [
-            (
-                json!({"code": 404, "details": {"kind": "namespaces"}}),
-                "MailboxMissing",
-            ),
-            (
-                json!({"code": 404, "message": "404 page not found"}),
-                "NoManifestWorks",
-            ),
-            (
-                json!({"code": 403, "reason": "Forbidden", "message": "unable to create new content in namespace c1 because it is being terminated"}),
-                "MailboxTerminating",
-            ),
-            (
-                json!({"code": 403, "reason": "Forbidden", "message": "admission webhook \"w\" denied the request: no"}),
-                "WorkRefused",
-            ),
-            (
-                json!({"code": 403, "reason": "Forbidden", "message": "manifestworks is forbidden"}),
-                "Forbidden",
-            ),
-            (
-                json!({"code": 409, "details": {"causes": [{"reason": "FieldManagerConflict"}]}}),
-                "ForeignWork",
-            ),
-            (
-                json!({"code": 422, "message": "spec: invalid"}),
-                "WorkRefused",
-            ),
-            (
-                json!({"code": 503, "message": "etcd is away"}),
-                "HubUnavailable",
-            ),
-        ];
-        for (status, reason) in cases {
-            assert_eq!(
-                classify(error(&status), "c1", "shop.rest").reason(),
-                reason,
-                "{status}"
-            );
-        }
-    }
-
-    #[test]
-    fn only_what_may_pass_is_tried_again_and_no_sooner_than_the_server_says() {
-        let patient = json!({"code": 429, "details": {"retryAfterSeconds": 3}});
-        assert_eq!(
-            passing(&error(&patient)),
-            (true, Some(Duration::from_secs(3)))
-        );
-        let raced = json!({"code": 409, "message": "the object has been modified"});
-        assert_eq!(passing(&error(&raced)), (true, None));
-        let taken =
-            json!({"code": 409, "details": {"causes": [{"reason": "FieldManagerConflict"}]}});
-        assert_eq!(passing(&error(&taken)), (false, None));
-        assert_eq!(passing(&error(&json!({"code": 403}))), (false, None));
-    }
 }

@@ -9,6 +9,7 @@
 //! All but [`client`] is pure. Nothing here decides what goes where, and a work that is not our own is never touched.
 
 pub mod client;
+mod error;
 pub mod feedback;
 pub mod layout;
 mod owner;
@@ -23,6 +24,7 @@ mod tests;
 
 use crate::model::api::pipeline::MailboxOutput;
 
+pub use error::MailboxError;
 pub use owner::Owner;
 pub use work::{Body, body};
 

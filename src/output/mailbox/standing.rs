@@ -13,6 +13,9 @@ use crate::model::{ClusterName, ObjectKey};
 /// Under which name our fields stand in `managedFields`.
 pub const FIELD_MANAGER: &str = "stellate";
 
+/// The annotations that say what a work holds.
+const MARKS: [&str; 3] = [DIGEST, PART, OBJECTS];
+
 /// All works of a pipeline, by WEC.
 pub type Standing = BTreeMap<ClusterName, BTreeMap<Place, StandingWork>>;
 
@@ -74,15 +77,17 @@ fn is_intact(metadata: &ObjectMeta) -> bool {
         let is_ours = entry.manager.as_deref() == Some(FIELD_MANAGER)
             && entry.operation.as_deref() == Some("Apply");
         let has_spec = holds(entry, &["f:spec"]);
-        let has_marks = holds(
-            entry,
-            &["f:metadata", "f:annotations", &format!("f:{DIGEST}")],
-        );
+        let has = |mark| {
+            holds(
+                entry,
+                &["f:metadata", "f:annotations", &format!("f:{mark}")],
+            )
+        };
         if is_ours {
             ours = holds(entry, &["f:spec", "f:workload", "f:manifests"])
                 && holds(entry, &["f:spec", "f:manifestConfigs"])
-                && has_marks;
-        } else if has_spec || has_marks {
+                && MARKS.iter().all(has);
+        } else if has_spec || MARKS.iter().any(has) {
             return false;
         }
     }

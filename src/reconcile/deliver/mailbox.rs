@@ -12,19 +12,21 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::{StreamExt as _, stream};
+use jiff::Timestamp;
 use kube::Client;
 use tokio::sync::OnceCell;
 
+use super::contest::Contests;
 use super::{DeliveryOptions, Outcome, hold, is_strict};
 use crate::model::{ClusterName, Diagnostic, ObjectKey};
 use crate::output::branch::change::Change;
-use crate::output::mailbox::client::{MailboxError, Mailboxes, REQUESTS};
+use crate::output::mailbox::client::{Mailboxes, REQUESTS};
 use crate::output::mailbox::layout::{Kept, Layout};
 use crate::output::mailbox::piece::{Facts, Memory, Pieces};
 use crate::output::mailbox::plan::{self, ClusterPlan, Contents, Known, Write};
 use crate::output::mailbox::shape::{Class, Part, Place, slot};
 use crate::output::mailbox::standing::{self, Standing, StandingWork};
-use crate::output::mailbox::{Body, Owner, Settings, body};
+use crate::output::mailbox::{Body, MailboxError, Owner, Settings, body};
 use crate::reconcile::Rendering;
 
 /// The most requests under way for one WEC.
@@ -39,6 +41,7 @@ pub struct Mailbox {
     /// What was delivered last.
     last: Option<Arc<Layout>>,
     memory: Memory,
+    contests: Contests,
 }
 
 /// What came of a delivery.
@@ -54,6 +57,8 @@ pub struct MailboxDelivery {
     pub clusters: BTreeMap<ClusterName, Given>,
     /// Works that are written when a WEC has applied others, to which objects move; deliver again when it has.
     pub waiting: Vec<(ClusterName, String)>,
+    /// The WECs that the ITS did not let have all that is theirs, with the reasons; deliver again in a while.
+    pub failed: BTreeSet<(ClusterName, &'static str)>,
     /// Works that were written.
     pub written: usize,
     /// Works that were deleted.
@@ -83,6 +88,7 @@ impl Mailbox {
             standing: None,
             last: None,
             memory: Memory::default(),
+            contests: Contests::default(),
         }
     }
 
@@ -110,6 +116,10 @@ impl Mailbox {
             _ => true,
         };
         if differs {
+            if let Some(known) = known.filter(|known| !known.digest.is_empty()) {
+                let now = Timestamp::now();
+                self.contests.changed(cluster, *place, &known.digest, now);
+            }
             match seen {
                 Some(seen) => drop(works.insert(*place, seen.clone())),
                 None => drop(works.remove(place)),
@@ -142,7 +152,7 @@ impl Mailbox {
             last: self.last.clone(),
         };
         let memory = std::mem::take(&mut self.memory);
-        let (decided, memory) = self.decide(&scene, memory).await?;
+        let (mut decided, memory) = self.decide(&scene, memory).await?;
         self.memory = memory;
         let layout = Arc::new(decided.layout);
         let mut delivery = MailboxDelivery {
@@ -151,6 +161,7 @@ impl Mailbox {
             change: decided.change,
             clusters: BTreeMap::new(),
             waiting: Vec::new(),
+            failed: BTreeSet::new(),
             written: 0,
             deleted: 0,
             diagnostics: decided.diagnostics,
@@ -165,6 +176,10 @@ impl Mailbox {
             return Ok(delivery);
         }
         let mut given = given(&layout, self.owner());
+        let now = Timestamp::now();
+        for found in self.contests.rest(&mut decided.plans, self.owner(), now) {
+            delivery.fail(found, &mut given);
+        }
         if !decided.plans.is_empty() {
             let results = self.carry_out(&layout, decided.plans).await;
             for result in results {
@@ -368,11 +383,19 @@ impl Mailbox {
             delivery.waiting.push((result.cluster.clone(), name));
         }
         for problem in &result.problems {
-            given.remove(&result.cluster);
-            delivery
-                .diagnostics
-                .push(problem.diagnostic(&result.cluster));
+            delivery.fail(problem.diagnostic(&result.cluster), given);
         }
+    }
+}
+
+impl MailboxDelivery {
+    /// Takes note of what keeps a WEC from what is its.
+    fn fail(&mut self, found: Diagnostic, given: &mut BTreeMap<ClusterName, Given>) {
+        if let Some(cluster) = &found.cluster {
+            given.remove(cluster);
+            self.failed.insert((cluster.clone(), found.reason));
+        }
+        self.diagnostics.push(found);
     }
 }
 

@@ -27,6 +27,7 @@ use crate::output::branch::repository::RepositoryError;
 use crate::output::folder::FolderError;
 
 mod branch;
+mod contest;
 mod folder;
 mod keep;
 pub mod mailbox;

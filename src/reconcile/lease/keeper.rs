@@ -57,6 +57,8 @@ pub struct Keeper {
     pub guard: Guard,
     /// Whether the lease is ours, for those who begin or end work by it; [`Guard::is_held`] knows sooner when it is not.
     pub held: watch::Receiver<bool>,
+    /// Whose it is, by what was last seen.
+    pub holder: watch::Receiver<Option<String>>,
     /// What keeps us from looking at the lease, if anything.
     pub trouble: watch::Receiver<Option<Trouble>>,
     place: Place,
@@ -84,6 +86,7 @@ pub fn keep(client: Client, namespace: &str, name: &str, me: &str, terms: Terms)
     };
     let guard = Guard(Arc::default());
     let (held, held_receiver) = watch::channel(false);
+    let (holder, holder_receiver) = watch::channel(None);
     let (trouble, trouble_receiver) = watch::channel(None);
     let task = Task {
         place: place.clone(),
@@ -94,11 +97,13 @@ pub fn keep(client: Client, namespace: &str, name: &str, me: &str, terms: Terms)
         deadline: None,
         guard: guard.clone(),
         held,
+        holder,
         trouble,
     };
     Keeper {
         guard,
         held: held_receiver,
+        holder: holder_receiver,
         trouble: trouble_receiver,
         place,
         me: me.to_owned(),
@@ -146,6 +151,7 @@ struct Task {
     deadline: Option<Deadline>,
     guard: Guard,
     held: watch::Sender<bool>,
+    holder: watch::Sender<Option<String>>,
     trouble: watch::Sender<Option<Trouble>>,
 }
 
@@ -236,6 +242,12 @@ impl Task {
         self.held.send_if_modified(|known| {
             let changed = *known != held;
             *known = held;
+            changed
+        });
+        let holder = self.tenant.holder();
+        self.holder.send_if_modified(|known| {
+            let changed = known.as_deref() != holder;
+            *known = holder.map(str::to_owned);
             changed
         });
     }

@@ -140,6 +140,11 @@ impl Tenant {
         });
     }
 
+    /// Whose the lease is, by what was last seen; none when it is nobody's.
+    pub fn holder(&self) -> Option<&str> {
+        self.seen.as_ref()?.record.holder.as_deref()
+    }
+
     /// Until when we may write; none when we may not.
     pub fn held_until(&self) -> Option<Duration> {
         self.held_until

@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::roster::Roster;
+use super::standby::Standby;
 use super::{Plan, Service};
 use crate::api_server::{self, ConnectError, Connection, Trouble, connect_patiently};
 use crate::model::Diagnostic;
@@ -135,6 +136,14 @@ impl Kept {
         *self.keeper.held.borrow()
     }
 
+    fn standby(&self, plan: Plan) -> Standby {
+        Standby {
+            plan,
+            holder: self.keeper.holder.borrow().clone(),
+            trouble: self.keeper.trouble.borrow().clone(),
+        }
+    }
+
     async fn release(self) {
         match timeout(LAST_WORDS, self.keeper.release()).await {
             Ok(Ok(())) => {}
@@ -226,8 +235,7 @@ impl Steward {
                 let terms = Terms::default();
                 let keeper =
                     lease::keep(client.clone(), &options.namespace, &lease, replica, terms);
-                let (held, trouble) = (keeper.held.clone(), keeper.trouble.clone());
-                let listening = listen(name.clone(), held, trouble, Arc::clone(news));
+                let listening = listen(name.clone(), &keeper, Arc::clone(news));
                 Kept {
                     keeper,
                     _news: AbortOnDropHandle::new(tokio::spawn(listening)),
@@ -236,24 +244,29 @@ impl Steward {
         }
     }
 
-    /// Has the service run what is ours.
+    /// Has the service run what is ours, and show what is not.
     async fn apply(&mut self) {
         let leases = self.leases.0.iter().filter(|(_, kept)| kept.is_held());
         let leases: BTreeMap<String, Guard> = leases
             .map(|(name, kept)| (name.clone(), kept.keeper.guard.clone()))
             .collect();
-        let mut plans = self.roster.plans();
-        plans.retain(|plan| leases.contains_key(&plan.resolved.name));
-        if plans == self.running {
-            return;
+        let ours = |plan: &Plan| leases.contains_key(&plan.resolved.name);
+        let (plans, others): (Vec<Plan>, Vec<Plan>) =
+            self.roster.plans().into_iter().partition(ours);
+        if plans != self.running {
+            self.running.clone_from(&plans);
+            let service = Arc::clone(&self.service);
+            // It waits for workers to end.
+            let applied = tokio::task::spawn_blocking(move || service.run_under(plans, &leases));
+            if applied.await.is_err() {
+                tracing::error!("the pipelines could not be taken up");
+            }
         }
-        self.running.clone_from(&plans);
-        let service = Arc::clone(&self.service);
-        // It waits for workers to end.
-        let applied = tokio::task::spawn_blocking(move || service.run_under(plans, &leases));
-        if applied.await.is_err() {
-            tracing::error!("the pipelines could not be taken up");
-        }
+        let waiting: Vec<Standby> = others
+            .into_iter()
+            .filter_map(|plan| Some(self.leases.0.get(&plan.resolved.name)?.standby(plan)))
+            .collect();
+        self.service.stand_by(&waiting);
     }
 
     /// Lets go of the leases of pipelines that are gone; they do not run any more.
@@ -284,33 +297,37 @@ impl Steward {
 }
 
 /// Tells the steward, and the log, what happens to a lease.
-async fn listen(
+fn listen(
     pipeline: String,
-    mut held: watch::Receiver<bool>,
-    mut trouble: watch::Receiver<Option<Trouble>>,
+    keeper: &Keeper,
     news: Arc<Notify>,
-) {
-    loop {
-        tokio::select! {
-            changed = held.changed() => {
-                if changed.is_err() {
-                    return;
+) -> impl Future<Output = ()> + Send + 'static {
+    let (mut held, mut holder) = (keeper.held.clone(), keeper.holder.clone());
+    let mut trouble = keeper.trouble.clone();
+    async move {
+        loop {
+            tokio::select! {
+                changed = held.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                    let ours = *held.borrow_and_update();
+                    tracing::info!(pipeline, held = ours, "the lease changed hands");
                 }
-                let ours = *held.borrow_and_update();
-                tracing::info!(pipeline, held = ours, "the lease changed hands");
-                news.notify_one();
-            }
-            Ok(()) = trouble.changed() => {
-                if let Some(trouble) = &*trouble.borrow_and_update() {
-                    tracing::warn!(
-                        pipeline,
-                        reason = trouble.reason,
-                        help = trouble.help,
-                        "the lease cannot be looked at: {}",
-                        trouble.message
-                    );
+                Ok(()) = holder.changed() => {}
+                Ok(()) = trouble.changed() => {
+                    if let Some(trouble) = &*trouble.borrow_and_update() {
+                        tracing::warn!(
+                            pipeline,
+                            reason = trouble.reason,
+                            help = trouble.help,
+                            "the lease cannot be looked at: {}",
+                            trouble.message
+                        );
+                    }
                 }
             }
+            news.notify_one();
         }
     }
 }

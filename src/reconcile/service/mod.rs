@@ -45,6 +45,7 @@ mod record;
 mod roster;
 mod schedule;
 mod sinks;
+mod standby;
 #[cfg(test)]
 mod tests;
 mod worker;

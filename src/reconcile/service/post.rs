@@ -1,6 +1,8 @@
 //! Mailboxes as a pipeline's worker sees them: delivered into when there is something to deliver, and watched all the time.
 
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use futures::StreamExt as _;
@@ -11,8 +13,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::{Service, Wake};
 use crate::api_server::{ConnectError, Connection, connect};
 use crate::model::api::pipeline::MailboxOutput;
-use crate::output::mailbox::Settings;
-use crate::output::mailbox::client::MailboxError;
+use crate::output::mailbox::{MailboxError, Settings};
 use crate::reconcile::deliver::mailbox::{Mailbox, MailboxDelivery};
 use crate::reconcile::lease::Guard;
 use crate::reconcile::{DeliveryOptions, Rendering};
@@ -152,7 +153,14 @@ async fn lost(lease: Option<&Guard>) {
     let Some(lease) = lease else {
         return std::future::pending().await;
     };
-    while lease.is_held() {
-        tokio::time::sleep(LOOK).await;
-    }
+    let mut looks = tokio::time::interval(LOOK);
+    // Whatever wakes the delivery asks first: a process that was stopped for a while sends nothing more.
+    poll_fn(|context| {
+        if !lease.is_held() {
+            return Poll::Ready(());
+        }
+        while looks.poll_tick(context).is_ready() {}
+        Poll::Pending
+    })
+    .await;
 }

@@ -1,5 +1,6 @@
 //! One pipeline's thread: waits for orders or its interval, then fetches, renders, publishes and writes down what became of it.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -19,6 +20,7 @@ use super::{Plan, Service, lock, record, schedule};
 use crate::config::{Login, Place};
 use crate::git::{Access, RemoteUrl};
 use crate::inventory::its;
+use crate::model::ClusterName;
 use crate::reconcile::deliver::mailbox::MailboxDelivery;
 use crate::reconcile::lease::Guard;
 use crate::reconcile::request::InventorySource;
@@ -61,6 +63,7 @@ pub(super) fn start(
         looks: 0,
         given_up: 0,
         last: None,
+        failed: BTreeSet::new(),
     };
     std::thread::spawn(move || {
         let span = tracing::info_span!("run", pipeline = worker.name);
@@ -93,6 +96,8 @@ struct Worker {
     given_up: u32,
     /// The commit that was published last, and the rendering that was.
     last: Option<(String, Rendering)>,
+    /// The WECs whose mailboxes failed in the last run, and why.
+    failed: BTreeSet<(ClusterName, &'static str)>,
 }
 
 /// What a run delivered.
@@ -125,10 +130,18 @@ impl Sent {
             .any(|outcome| *outcome != Outcome::Unchanged)
     }
 
-    /// Tells whether works are still to be written, when a WEC has applied others.
+    /// The WECs that an ITS did not let have all that is theirs, with the reasons.
+    fn failed(&self) -> BTreeSet<(ClusterName, &'static str)> {
+        let posted = self.mailboxes.iter();
+        posted
+            .flat_map(|delivery| delivery.failed.clone())
+            .collect()
+    }
+
+    /// Tells whether works are still to be written: when a WEC has applied others, or the ITS takes them.
     fn is_waiting(&self) -> bool {
         let mut posted = self.mailboxes.iter();
-        posted.any(|delivery| !delivery.waiting.is_empty())
+        posted.any(|delivery| !delivery.waiting.is_empty() || !delivery.failed.is_empty())
     }
 }
 
@@ -265,7 +278,9 @@ impl Worker {
         }
         match self.deliver(&rendering) {
             Ok(deliveries) => {
-                let news = deliveries.is_news();
+                let failed = deliveries.failed();
+                let news = deliveries.is_news() || failed != self.failed;
+                self.failed = failed;
                 if news || !known {
                     self.written(&rendering, &deliveries, started);
                 } else {

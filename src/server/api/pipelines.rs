@@ -16,7 +16,7 @@ use crate::placement::Explanation;
 use crate::server::Backend;
 use crate::server::problem::Problem;
 use crate::status::Phase;
-use crate::status::board::CommitBoard;
+use crate::status::board::{Activity, CommitBoard};
 
 pub(super) type Shown<T> = Result<Json<T>, Problem>;
 
@@ -163,11 +163,23 @@ pub(super) async fn sync(
     manner: Asking<Manner>,
 ) -> Result<(StatusCode, Json<Asked>), Problem> {
     let Manner { full } = asked(manner)?;
-    find::pipeline(&backend.board(), &pipeline)?;
+    let board = backend.board();
+    if let Activity::Standby { holder } = &find::pipeline(&board, &pipeline)?.activity {
+        return Err(stands_by(holder.as_deref()));
+    }
     if !backend.sync(&pipeline, full) {
         return Err(stopping());
     }
     Ok((StatusCode::ACCEPTED, Json(Asked { pipeline, full })))
+}
+
+/// Only the replica that has the lease can do anything.
+fn stands_by(holder: Option<&str>) -> Problem {
+    let detail = match holder {
+        Some(holder) => format!("another replica serves the pipeline: {holder}"),
+        None => "the pipeline is not served here".to_owned(),
+    };
+    Problem::new(StatusCode::CONFLICT, "StandsBy", detail).help("ask the replica that serves it")
 }
 
 fn stopping() -> Problem {

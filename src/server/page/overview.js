@@ -43,6 +43,7 @@ function facts(pipeline) {
 
 function activity({ activity, ready }) {
   if (activity.state === "working") return [`${activity.stage}, since `, ago(activity.since)];
+  if (activity.state === "standby") return activity.holder ? ["stands by: ", h("code", null, activity.holder), " serves it"] : "stands by: no replica is known to serve it";
   if (activity.state === "backingOff") return [`tries again `, ago(activity.until), `, after ${count(activity.failures, "failure")}`];
   return ready ? "idle" : "not ready yet";
 }

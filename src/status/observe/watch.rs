@@ -11,12 +11,30 @@ use kube::runtime::{WatchStreamExt as _, watcher as start};
 use kube::{Api, Client};
 
 use super::Mailboxes;
+use crate::api_server::Place::Everywhere;
+use crate::api_server::Right;
 use crate::model::ClusterName;
 use crate::model::api::{ManifestWork, WorkStatus};
 use crate::output::mailbox::Owner;
 use crate::output::mailbox::shape::Place;
 use crate::output::mailbox::standing::StandingWork;
 use crate::status::Report;
+
+/// What is asked of the API server here.
+pub const RIGHTS: [Right; 2] = [
+    Right {
+        place: Everywhere,
+        group: "work.open-cluster-management.io",
+        resource: "manifestworks",
+        verbs: &["list", "watch"],
+    },
+    Right {
+        place: Everywhere,
+        group: "control.kubestellar.io",
+        resource: "workstatuses",
+        verbs: &["list", "watch"],
+    },
+];
 
 /// Works on one page of the first list: each may have half a megabyte.
 const PAGE: u32 = 50;

@@ -6,11 +6,14 @@ use std::{
     io::Write as _,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
+    sync::Mutex,
 };
 
 use serde_json::{Value, json};
 
-use super::{Missing, Server, built_servers, free_port, program, require, secret, until_ready};
+use super::{
+    Audit, Missing, Server, built_servers, free_port, program, require, secret, until_ready,
+};
 use crate::support::wait_for;
 
 /// A running control plane. Dropping it ends it.
@@ -20,11 +23,13 @@ pub(crate) struct ApiServer {
     folder: PathBuf,
     port: u16,
     token: String,
-    /// Where its etcd is.
+    /// Its etcd's program, and where that listens to clients and to peers.
+    store: String,
     etcd: String,
+    peers: String,
     /// What it was told beyond the usual.
     flags: Vec<String>,
-    processes: Vec<Server>,
+    processes: Mutex<Vec<Server>>,
 }
 
 const SERVER: &str = "the Kubernetes API server";
@@ -39,6 +44,17 @@ impl ApiServer {
     /// The same with more flags for kube-apiserver; of two for one thing the later counts.
     pub(crate) fn start_with_flags(name: &str, flags: &[&str]) -> Result<Self, Missing> {
         Self::start_with(name, "etcd", &[], flags)
+    }
+
+    /// The same with an audit log.
+    pub(crate) fn start_audited(name: &str, flags: &[&str]) -> Result<(Self, Audit), Missing> {
+        let (audit, audited) = Audit::new(name);
+        let all: Vec<&str> = audited
+            .iter()
+            .map(String::as_str)
+            .chain(flags.iter().copied())
+            .collect();
+        Ok((Self::start_with_flags(name, &all)?, audit))
     }
 
     /// The same on an etcd from before 3.5.8.
@@ -69,7 +85,9 @@ impl ApiServer {
         make_signing_key(&folder.join("service-accounts.key"))?;
         let administrator = format!("{token},admin,admin-uid,\"system:masters\"\n");
         fs::write(folder.join("tokens.csv"), administrator).unwrap();
-        let (etcd_url, etcd) = etcd(store, &folder);
+        let [etcd_url, peers] =
+            [free_port(), free_port()].map(|port| format!("http://127.0.0.1:{port}"));
+        let etcd = etcd_at(store, &folder, &etcd_url, &peers);
         let flags: Vec<String> = flags.iter().map(|&flag| flag.to_owned()).collect();
         let server = kube_apiserver(&folder, port, &etcd_url, &flags);
         let name = name.to_owned();
@@ -78,9 +96,11 @@ impl ApiServer {
             folder,
             port,
             token,
+            store: store.to_owned(),
             etcd: etcd_url,
+            peers,
             flags,
-            processes: Vec::new(),
+            processes: Mutex::default(),
         };
         fs::write(api.kubeconfig(), api.kubeconfig_in("default")).unwrap();
 
@@ -89,22 +109,44 @@ impl ApiServer {
         if !controllers.is_empty() {
             processes.push(kube_controller_manager(&api, controllers));
         }
-        api.processes = processes;
+        api.processes = Mutex::new(processes);
         Ok(api)
     }
 
     /// Ends kube-apiserver, at once and without a word to anybody. Its etcd, and so everything in it, stays.
-    pub(crate) fn kill(&mut self) {
-        self.processes
-            .retain(|process| process.name != KUBE_APISERVER);
+    pub(crate) fn kill(&self) {
+        self.end(KUBE_APISERVER);
+    }
+
+    /// Ends etcd, at once. What it holds stays.
+    pub(crate) fn kill_etcd(&self) {
+        fs::write(self.folder.join("data/etcd.stays"), "").unwrap();
+        self.end("etcd");
+    }
+
+    fn end(&self, name: &str) {
+        let mut processes = self.processes.lock().unwrap();
+        processes.retain(|process| process.name != name);
+    }
+
+    /// Starts etcd once more, at the same address and with what it held.
+    pub(crate) fn revive_etcd(&self) {
+        fs::remove_file(self.folder.join("data/etcd.stays")).unwrap();
+        let etcd = etcd_at(&self.store, &self.folder, &self.etcd, &self.peers);
+        self.processes.lock().unwrap().push(etcd);
     }
 
     /// Starts kube-apiserver once more, at the same address.
-    pub(crate) fn revive(&mut self) {
-        let server = kube_apiserver(&self.folder, self.port, &self.etcd, &self.flags);
+    pub(crate) fn revive(&self) {
+        self.revive_with(&self.flags);
+    }
+
+    /// The same with these flags in place of those that it had beyond the usual.
+    pub(crate) fn revive_with(&self, flags: &[String]) {
+        let server = kube_apiserver(&self.folder, self.port, &self.etcd, flags);
         let mut processes = vec![server];
         until_ready(SERVER, &mut processes, || self.is_ready()).unwrap();
-        self.processes.append(&mut processes);
+        self.processes.lock().unwrap().append(&mut processes);
     }
 
     fn is_ready(&self) -> Result<(), String> {
@@ -175,11 +217,18 @@ impl ApiServer {
 
     /// Applies manifests (YAML or JSON, several documents at will) on the server's side.
     pub(crate) fn apply(&self, manifests: &str) {
+        self.apply_as("kubectl", manifests);
+    }
+
+    /// The same under the name of another field manager.
+    pub(crate) fn apply_as(&self, manager: &str, manifests: &str) {
+        let manager = format!("--field-manager={manager}");
         let arguments = [
             "apply",
             "--server-side",
             "--force-conflicts",
             "--filename=-",
+            &manager,
         ];
         let mut command = self.command(&arguments);
         command
@@ -214,6 +263,39 @@ impl ApiServer {
                 Ok(())
             } else {
                 Err(text(&waited.stderr))
+            }
+        });
+    }
+
+    /// Has it serve `WorkStatus` objects, as where KubeStellar's status add-on is installed.
+    pub(crate) fn serve_work_statuses(&self) {
+        let any = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
+        let schema = json!({"type": "object", "properties": {"spec": any, "status": any}});
+        self.apply(
+            &json!({
+                "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+                "metadata": {"name": "workstatuses.control.kubestellar.io"},
+                "spec": {
+                    "group": "control.kubestellar.io", "scope": "Namespaced",
+                    "names": {"kind": "WorkStatus", "plural": "workstatuses", "singular": "workstatus"},
+                    "versions": [{
+                        "name": "v1alpha1", "served": true, "storage": true,
+                        "schema": {"openAPIV3Schema": schema},
+                    }],
+                },
+            })
+            .to_string(),
+        );
+        wait_for("WorkStatus objects that are served", || {
+            let asked = self.kubectl(&[
+                "get",
+                "workstatuses.control.kubestellar.io",
+                "--all-namespaces",
+            ]);
+            if asked.status.success() {
+                Ok(())
+            } else {
+                Err(text(&asked.stderr))
             }
         });
     }
@@ -293,10 +375,8 @@ impl ApiServer {
     }
 }
 
-/// Starts etcd without a care for power cuts; gives its address.
-fn etcd(store: &str, folder: &Path) -> (String, Server) {
-    let clients = format!("http://127.0.0.1:{}", free_port());
-    let peers = format!("http://127.0.0.1:{}", free_port());
+/// Starts etcd without a care for power cuts.
+fn etcd_at(store: &str, folder: &Path, clients: &str, peers: &str) -> Server {
     let mut command = Command::new(program(store));
     command
         .args(["--name=only", "--unsafe-no-fsync", "--data-dir=data/etcd"])
@@ -305,7 +385,7 @@ fn etcd(store: &str, folder: &Path) -> (String, Server) {
         .arg(format!("--listen-peer-urls={peers}"))
         .arg(format!("--initial-advertise-peer-urls={peers}"))
         .arg(format!("--initial-cluster=only={peers}"));
-    (clients, Server::start("etcd", folder, &command))
+    Server::start("etcd", folder, &command)
 }
 
 fn kube_apiserver(folder: &Path, port: u16, etcd_url: &str, flags: &[String]) -> Server {

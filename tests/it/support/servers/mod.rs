@@ -14,6 +14,7 @@
 
 mod api_server;
 mod argocd;
+mod audit;
 mod flux;
 mod gitea;
 mod github;
@@ -22,6 +23,7 @@ mod work_agent;
 
 pub(crate) use api_server::ApiServer;
 pub(crate) use argocd::ArgoCd;
+pub(crate) use audit::{Asked, Audit};
 pub(crate) use flux::Flux;
 pub(crate) use gitea::Gitea;
 pub(crate) use github::GithubApi;
@@ -105,7 +107,8 @@ struct Server {
 }
 
 /// Runs a command in a process group of its own, ends the whole group when standard input closes, and itself when the command
-/// has ended, which is how the tests notice. Removes what the server kept in `data/NAME`; the logs stay.
+/// has ended, which is how the tests notice. Removes what the server kept in `data/NAME`, unless `data/NAME.stays` says that it
+/// comes back; the logs stay.
 const SUPERVISOR: &str = r#"
 set -m
 exec 3<&0
@@ -114,7 +117,7 @@ exec 3<&0
 exec 3<&-
 wait "$server"; echo "ended with status $?"
 kill -9 -- "-$lifeline"
-rm -rf -- "data/$0"
+[ -e "data/$0.stays" ] || rm -rf -- "data/$0"
 "#;
 
 impl Server {
