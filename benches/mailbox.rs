@@ -1,14 +1,18 @@
-//! T9: mailboxes on a real ITS: 1,000 objects on 100 WECs cold, one object touched, a property, and after a restart.
+//! T9: mailboxes on a real ITS: 1,000 objects on 100 WECs cold, one object touched, a property, and after a restart; and KubeStellar's
+//! own controllers with the same objects, WECs and kind of API server.
 //!
-//! Counts what the API server says that it was asked for. Needs what `tests/servers/build kubernetes etcd work-agent` builds;
-//! nobody reads the mailboxes: what is measured ends where the works are written.
+//! Counts what the API servers say that they were asked for. Needs what `tests/servers/build kubernetes etcd work-agent kubestellar`
+//! builds; nobody reads the mailboxes: what is measured ends where the works are written. Ours know when that is; KubeStellar's are
+//! watched until nothing moves any more, and the last change counts.
 #![allow(
     clippy::unwrap_used,
     reason = "a bench that cannot go on says so and panics"
 )]
 #![allow(clippy::print_stdout, reason = "its output is a table")]
 
+use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use stellate::api_server::{Connection, connect};
@@ -27,28 +31,51 @@ use tokio::runtime::Runtime;
 )]
 mod support;
 
-use support::servers::ApiServer;
+#[path = "peers/kubestellar.rs"]
+mod kubestellar;
+
+use support::servers::{ApiServer, Missing};
 use support::{folder, write_files};
 
-/// Without arguments a size that only shows that it runs.
-fn size() -> (usize, usize) {
-    let full = std::env::args().any(|argument| argument == "--full" || argument == "--bench");
-    if full { (1000, 100) } else { (20, 3) }
+/// How much there is.
+#[derive(Clone, Copy)]
+struct Size {
+    objects: usize,
+    wecs: usize,
+}
+
+/// Full size for `cargo bench`; without arguments one that only shows that it runs. `--objects=200 --wecs=20` for others.
+fn size() -> Size {
+    let arguments: Vec<String> = std::env::args().collect();
+    let given = |name: &str, usual: usize| {
+        let mut given = arguments.iter();
+        given
+            .find_map(|argument| argument.strip_prefix(name)?.parse().ok())
+            .unwrap_or(usual)
+    };
+    let full = arguments.iter().any(|argument| argument == "--bench");
+    let (objects, wecs) = if full { (1000, 100) } else { (20, 3) };
+    Size {
+        objects: given("--objects=", objects),
+        wecs: given("--wecs=", wecs),
+    }
 }
 
 fn main() {
-    let (objects, wecs) = size();
-    let its = match ApiServer::start("its1") {
-        Ok(its) => its,
-        Err(missing) => return println!("{missing}"),
-    };
-    its.apply_crds("ocm");
+    let size = size();
+    println!("{} objects on {} WECs", size.objects, size.wecs);
+    println!("| | before | works there after | reads | writes |\n|---|---|---|---|---|");
+    for run in [ours, kubestellar::run] {
+        if let Err(missing) = run(size) {
+            println!("{missing}");
+        }
+    }
+}
+
+fn ours(size: Size) -> Result<(), Missing> {
+    let its = its(size)?;
     let source = folder("fleet");
-    make_fleet(&source, objects, wecs);
-    let namespaces: Vec<String> = (0..wecs)
-        .map(|wec| format!("apiVersion: v1\nkind: Namespace\nmetadata: {{name: wec-{wec}}}\n"))
-        .collect();
-    its.apply(&namespaces.join("---\n"));
+    make_fleet(&source, size);
     let runtime = Runtime::new().unwrap();
     let mut bench = Bench {
         mailbox: mailbox(&runtime, &its),
@@ -57,16 +84,29 @@ fn main() {
         runtime,
         its: &its,
     };
-    println!("{objects} objects on {wecs} WECs");
-    println!("| | render | deliver | works written | requests |\n|---|---|---|---|---|");
     bench.step("cold");
     bench.step("nothing changed");
     write_files(&source, &[("o00007.yaml", &object(7, "touched"))]);
     bench.step("one object touched");
-    write_files(&source, &[("inventory.yaml", &inventory(wecs, "other"))]);
+    write_files(
+        &source,
+        &[("inventory.yaml", &inventory(size.wecs, "other"))],
+    );
     bench.step("one property changed");
     bench.mailbox = mailbox(&bench.runtime, &its);
     bench.step("after a restart");
+    Ok(())
+}
+
+/// An ITS with a mailbox for each WEC.
+fn its(size: Size) -> Result<Arc<ApiServer>, Missing> {
+    let its = ApiServer::start("its1")?;
+    its.apply_crds("ocm");
+    let namespaces: Vec<String> = (0..size.wecs)
+        .map(|wec| format!("apiVersion: v1\nkind: Namespace\nmetadata: {{name: wec-{wec}}}\n"))
+        .collect();
+    its.apply(&namespaces.join("---\n"));
+    Ok(Arc::new(its))
 }
 
 struct Bench<'a> {
@@ -79,7 +119,7 @@ struct Bench<'a> {
 
 impl Bench<'_> {
     fn step(&mut self, name: &str) {
-        let before = self.requests();
+        let before = Requests::so_far(self.its);
         let start = Instant::now();
         let request = Request {
             location: self.source.clone(),
@@ -95,53 +135,105 @@ impl Bench<'_> {
             "{:?}",
             delivery.diagnostics
         );
-        let delivered = start.elapsed().saturating_sub(rendered);
-        let requests = self.requests() - before;
-        let shown = |time: Duration| format!("{:.2} s", time.as_secs_f64());
-        println!(
-            "| {name} | {} | {} | {} | {requests} |",
-            shown(rendered),
-            shown(delivered),
-            delivery.written
+        let all = start.elapsed();
+        let label = format!("Stellate, {name}");
+        row(
+            &label,
+            Some(rendered),
+            all,
+            &Requests::so_far(self.its).since(&before),
         );
     }
+}
 
-    /// How often anything was asked of works.
-    fn requests(&self) -> u64 {
-        let metrics = self.its.kubectl_ok(&["get", "--raw=/metrics"]);
-        let works = metrics.lines().filter(|line| {
+/// One line of the table: what it is, the part of the time before anything is asked of the ITS, and all of it.
+fn row(label: &str, before: Option<Duration>, all: Duration, requests: &Requests) {
+    let shown = |time: Duration| format!("{:.2} s", time.as_secs_f64());
+    let before = before.map(shown).unwrap_or_default();
+    let Requests { reads, writes } = requests;
+    println!(
+        "| {label} | {before} | {} | {reads} | {writes} |",
+        shown(all)
+    );
+}
+
+/// How often works were asked for and written, as the API server counts. Lists and watches are left out: the bench itself lists.
+struct Requests {
+    reads: u64,
+    writes: u64,
+}
+
+impl Requests {
+    fn so_far(its: &ApiServer) -> Self {
+        let metrics = its.kubectl_ok(&["get", "--raw=/metrics"]);
+        let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
+        for line in metrics.lines().filter(|line| {
             line.starts_with("apiserver_request_total{")
                 && line.contains("resource=\"manifestworks\"")
-        });
-        let number = |line: &str| {
-            line.rsplit(' ')
+        }) {
+            let verb = line
+                .split("verb=\"")
+                .nth(1)
+                .and_then(|rest| rest.split('"').next());
+            let number = line
+                .rsplit(' ')
                 .next()
-                .and_then(|number| number.parse::<u64>().ok())
-        };
-        works.filter_map(number).sum()
+                .and_then(|number| number.parse::<f64>().ok());
+            #[allow(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "small whole numbers"
+            )]
+            if let (Some(verb), Some(number)) = (verb, number) {
+                *counts.entry(verb).or_default() += number as u64;
+            }
+        }
+        let of = |verbs: &[&str]| verbs.iter().filter_map(|verb| counts.get(verb)).sum();
+        Self {
+            reads: of(&["GET"]),
+            writes: of(&["POST", "PUT", "PATCH", "APPLY", "DELETE"]),
+        }
+    }
+
+    fn since(&self, before: &Self) -> Self {
+        Self {
+            reads: self.reads - before.reads,
+            writes: self.writes - before.writes,
+        }
+    }
+}
+
+/// Everything in one namespace goes everywhere.
+const POLICY: &str = "apiVersion: control.kubestellar.io/v1alpha1
+kind: BindingPolicy
+metadata: {name: all}
+spec:
+  clusterSelectors: [{}]
+  downsync:
+  - namespaces: [team]
+";
+
+fn connection(its: &ApiServer) -> Connection {
+    Connection {
+        kubeconfig: Some(its.kubeconfig()),
+        context: None,
     }
 }
 
 fn mailbox(runtime: &Runtime, its: &ApiServer) -> Mailbox {
-    let connection = Connection {
-        kubeconfig: Some(its.kubeconfig()),
-        context: None,
-    };
-    let client = runtime.block_on(connect(&connection)).unwrap();
+    let client = runtime.block_on(connect(&connection(its))).unwrap();
     Mailbox::new(client, "fleet", Settings::default())
 }
 
-fn make_fleet(source: &Path, objects: usize, wecs: usize) {
-    let policy = "apiVersion: control.kubestellar.io/v1alpha1\nkind: BindingPolicy\nmetadata: {name: all}\nspec:\n  \
-                  clusterSelectors: [{}]\n  downsync:\n  - namespaces: [\"team\"]\n";
+fn make_fleet(source: &Path, size: Size) {
     write_files(
         source,
         &[
-            ("policy.yaml", policy),
-            ("inventory.yaml", &inventory(wecs, "wec-1")),
+            ("policy.yaml", POLICY),
+            ("inventory.yaml", &inventory(size.wecs, "wec-1")),
         ],
     );
-    for number in 0..objects {
+    for number in 0..size.objects {
         write_files(
             source,
             &[(&format!("o{number:05}.yaml"), &object(number, "first"))],

@@ -24,6 +24,7 @@ mod servers_examples;
 mod servers_flux;
 mod servers_hub;
 mod servers_its;
+mod servers_kubestellar;
 mod servers_mailbox;
 mod servers_outage;
 mod servers_pipeline;

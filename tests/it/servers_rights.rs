@@ -136,6 +136,8 @@ fn an_account_with_the_printed_roles_does_everything_and_uses_every_right() {
             "source": {"git": {"url": source.path(), "interval": "2s"}},
             "inventory": {"its": {"kubeconfig": kubeconfig}},
             "outputs": [{"mailbox": {}}],
+            // One of two WECs leaves.
+            "guard": {"maxRemovedObjects": 10},
         },
     });
     let replica = Replica::start_with("one", &kubeconfig);

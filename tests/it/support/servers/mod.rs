@@ -6,6 +6,7 @@
 //! GithubApi        GitHub as its own description has it
 //! Flux, ArgoCd     their controllers, working on an ApiServer
 //! SshServer        OpenSSH's sshd, for git over ssh
+//! KubeStellar      its own controllers, from a WDS to an ITS
 //! WorkAgent        Open Cluster Management's agent: from a mailbox in an ITS to a WEC
 //! ```
 //!
@@ -18,6 +19,7 @@ mod audit;
 mod flux;
 mod gitea;
 mod github;
+mod kubestellar;
 mod ssh;
 mod work_agent;
 
@@ -27,6 +29,7 @@ pub(crate) use audit::{Asked, Audit};
 pub(crate) use flux::Flux;
 pub(crate) use gitea::Gitea;
 pub(crate) use github::GithubApi;
+pub(crate) use kubestellar::KubeStellar;
 pub(crate) use ssh::SshServer;
 pub(crate) use work_agent::WorkAgent;
 
