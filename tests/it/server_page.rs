@@ -3,7 +3,11 @@
 //! With `STELLATE_SCREENSHOTS=FOLDER` each test leaves pictures there.
 
 use serde_json::{Value, json};
-use stellate::status::{Health, Progress, Report, state::Observation};
+use stellate::status::{
+    Health, Progress, Report,
+    board::{Activity, PipelineBoard},
+    state::Observation,
+};
 
 use crate::{
     server_browser::Browser,
@@ -51,6 +55,32 @@ fn the_overview_leads_to_each_pipeline() {
     browser.picture("grid-dark");
     let ground = browser.run("getComputedStyle(document.body).backgroundColor");
     assert_eq!(ground, "rgb(15, 19, 24)");
+    assert_quiet(&mut browser, &service);
+}
+
+#[test]
+fn a_pipeline_that_another_replica_serves_says_which() {
+    let mut browser = need!(Browser::start());
+    let service = Service::open();
+    service.fake.change(|board| {
+        let standby = PipelineBoard {
+            source: "https://example.com/bakery".to_owned(),
+            activity: Activity::Standby {
+                holder: Some(HOSTILE.to_owned()),
+            },
+            ..PipelineBoard::default()
+        };
+        board.pipelines.insert("bakery".to_owned(), standby);
+    });
+    browser.open(&service.url("/"));
+    browser.until("document.querySelectorAll('.card').length === 3");
+    let card = browser.run("document.querySelector('.card').innerText");
+    let said = format!("stands by: {HOSTILE} serves it");
+    assert!(card.as_str().unwrap().contains(&said), "{card}");
+    browser.open(&service.url(&grid_of("bakery")));
+    browser.until(&format!(
+        "document.querySelector('main').innerText.includes({said:?})"
+    ));
     assert_quiet(&mut browser, &service);
 }
 

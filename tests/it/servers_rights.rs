@@ -95,6 +95,12 @@ fn site() -> Result<(Arc<ApiServer>, crate::support::servers::Audit, WorkAgent),
     Ok((hub, audit, agent))
 }
 
+fn is_stalled(status: &Value, wanted: &str) -> bool {
+    let conditions = status["conditions"].as_array().into_iter().flatten();
+    let mut stalled = conditions.filter(|condition| condition["type"] == "Stalled");
+    stalled.any(|stalled| stalled["status"] == wanted)
+}
+
 #[test]
 fn an_account_with_the_printed_roles_does_everything_and_uses_every_right() {
     let (hub, audit, _agent) = need!(site());
@@ -176,6 +182,14 @@ fn an_account_with_the_printed_roles_does_everything_and_uses_every_right() {
             Some(work) => Err(work.to_string()),
         }
     });
+    // What happens twice is told in one Event.
+    for _ in 0..2 {
+        let without = r#"--patch=[{"op": "remove", "path": "/spec/inventory"}]"#;
+        hub.kubectl_ok(&["patch", "pipeline", "shop", "--type=json", without]);
+        status("a refusal", &replica, &|status| is_stalled(status, "True"));
+        hub.apply(&pipeline.to_string());
+        status("its end", &replica, &|status| is_stalled(status, "False"));
+    }
     // A successor has to read what it changes.
     replica.stop();
     let replica = Replica::start_with("two", &kubeconfig);
