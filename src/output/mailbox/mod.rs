@@ -28,7 +28,11 @@ pub use error::MailboxError;
 pub use owner::Owner;
 pub use work::{Body, body};
 
-/// The most bytes of manifests in one work unless told otherwise: OCM refuses works above 500 KiB.
+/// The most bytes of manifests in one work unless told otherwise. An edit writes the whole work that an object is in, and what an
+/// API server has to do for that grows faster than the work: one of 50 objects takes it some 15 ms, one of 450 half a second.
+pub const WORK_BYTES: usize = 64 << 10;
+
+/// The most bytes of one object, which has a work of its own then: OCM refuses works above 500 KiB.
 pub const MAX_BYTES: usize = 460 << 10;
 
 /// The most objects in one work. Each also has an entry in the work's settings and one in its status, together some
@@ -50,7 +54,7 @@ pub const PIPELINE: &str = "gitops.kubestellar.io/pipeline";
 /// What a pipeline says about its mailboxes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// The most bytes of manifests in one work.
+    /// The most bytes of manifests in one work of several objects.
     pub max_bytes: usize,
     /// Whether what was delivered stays on the WEC when its work goes, or when it leaves its work.
     pub orphan: bool,
@@ -59,7 +63,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            max_bytes: MAX_BYTES,
+            max_bytes: WORK_BYTES,
             orphan: false,
         }
     }
@@ -69,7 +73,7 @@ impl From<&MailboxOutput> for Settings {
     fn from(output: &MailboxOutput) -> Self {
         let max_bytes = output.max_bytes.map(|bytes| bytes.0);
         Self {
-            max_bytes: max_bytes.map_or(MAX_BYTES, |bytes| {
+            max_bytes: max_bytes.map_or(WORK_BYTES, |bytes| {
                 usize::try_from(bytes).unwrap_or(usize::MAX)
             }),
             orphan: output.orphan,

@@ -9,7 +9,7 @@ use super::piece::{Facts, Manifest, Memory, Pieces};
 use super::plan::{self, Contents, Known};
 use super::shape::{Class, Part};
 use super::standing::{self, Standing, StandingWork};
-use super::{MAX_OBJECTS, Owner, Settings, body};
+use super::{MAX_BYTES, MAX_OBJECTS, Owner, Settings, body};
 use crate::model::{ClusterName, ClusterSet, Diagnostic, ObjectKey};
 use crate::output::branch::change::FileChange;
 use crate::transform::{Content, Fillings, Prepared, Rendered, RenderedObject, Variant};
@@ -93,7 +93,7 @@ fn layout(rendered: &Rendered, standing: &Standing, max_bytes: usize) -> Layout 
             .map(|(_, work)| work.part)
             .collect()
     };
-    let pieces = pieces(rendered, max_bytes).0.pieces;
+    let pieces = pieces(rendered, MAX_BYTES).0.pieces;
     Layout::new(&rendered.clusters, pieces, Kept::new(), parts, &settings)
 }
 
@@ -440,7 +440,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn works_hold_each_object_once_and_are_neither_empty_nor_too_large(objects in objects(), max in 600..3000_usize) {
+    fn works_hold_each_object_once_and_only_a_large_object_alone_has_a_large_work(objects in objects(), max in 300..3000_usize) {
         let rendered = all(&objects);
         let layout = layout(&rendered, &Standing::new(), max);
         for position in 0..CLUSTERS {
@@ -449,7 +449,7 @@ proptest! {
                 let manifests = layout.manifests(position, part);
                 prop_assert!(!manifests.is_empty() && manifests.len() <= MAX_OBJECTS);
                 let bytes: usize = manifests.iter().map(|manifest| manifest.json.len() + 10).sum();
-                prop_assert!(bytes <= max, "{bytes} of {max}");
+                prop_assert!(bytes <= max || manifests.len() == 1, "{bytes} of {max}");
                 for manifest in manifests {
                     prop_assert!(seen.insert(manifest.key));
                 }

@@ -26,7 +26,7 @@ use crate::output::mailbox::piece::{Facts, Memory, Pieces};
 use crate::output::mailbox::plan::{self, ClusterPlan, Contents, Known, Write};
 use crate::output::mailbox::shape::{Class, Part, Place, slot};
 use crate::output::mailbox::standing::{self, Standing, StandingWork};
-use crate::output::mailbox::{Body, MailboxError, Owner, Settings, body};
+use crate::output::mailbox::{Body, MAX_BYTES, MailboxError, Owner, Settings, body};
 use crate::reconcile::Rendering;
 
 /// The most requests under way for one WEC.
@@ -440,7 +440,7 @@ impl Scene {
         let facts = Facts {
             resources: &resources,
             implied: &self.rendering.plan.implied_namespaces,
-            max_bytes: self.settings.max_bytes,
+            max_bytes: self.settings.max_bytes.max(MAX_BYTES),
         };
         Pieces::new(&self.rendering.rendered, &facts, memory)
     }

@@ -59,7 +59,7 @@ pub struct MailboxOutput {
     /// The ITS; left out: the inventory's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub its: Option<ApiServer>,
-    /// The most bytes of manifests in one ManifestWork; left out: 460Ki, which leaves room under OCM's 500Ki.
+    /// The most bytes of manifests in one ManifestWork of several objects; left out: 64Ki. A larger object has one of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_bytes: Option<Bytes>,
     /// Whether what was delivered stays on the WECs when it is taken back here.
