@@ -19,7 +19,7 @@ use stellate::{
     },
     status::{
         Health, Progress, Report,
-        observe::watch::{Sight, watch},
+        observe::watch::{Sight, has_statuses, watch},
     },
 };
 use tokio::runtime::Runtime;
@@ -90,7 +90,8 @@ impl Shop {
             .runtime
             .block_on(connect(&connection(&self.its)))
             .unwrap();
-        let mut sights = Box::pin(watch(client, self.mailbox.owner().clone(), false));
+        let statuses = self.runtime.block_on(has_statuses(&client));
+        let mut sights = Box::pin(watch(client, self.mailbox.owner().clone(), statuses));
         let mut last = String::new();
         let found = self.runtime.block_on(async {
             let found = async {
@@ -398,6 +399,16 @@ fn works_that_others_change_are_put_right_and_what_cannot_be_known_stays() {
     assert_eq!(names(&shop), ["c", "f", "g", "h"]);
 }
 
+const DEPLOYMENT: &str = "apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web, namespace: shop}
+spec:
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec: {containers: [{name: web, image: nginx}]}
+";
+
 /// An ITS and two WECs with an agent each.
 fn two_wecs() -> Result<(Arc<ApiServer>, [Arc<ApiServer>; 2]), Missing> {
     WorkAgent::available()?;
@@ -417,9 +428,7 @@ fn objects_arrive_on_their_wecs_and_their_state_comes_back() {
     let second = need!(WorkAgent::start("c2", &its, &two));
     shop.write("inventory.yaml", &inventory(&["c1", "c2"]));
     shop.write("paint.yaml", &config_map("paint", "{{.colour}}"));
-    let deployment = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web, namespace: shop}\nspec:\n  selector: {matchLabels: {app: web}}\n  \
-                      template:\n    metadata: {labels: {app: web}}\n    spec: {containers: [{name: web, image: nginx}]}\n";
-    shop.write("web.yaml", deployment);
+    shop.write("web.yaml", DEPLOYMENT);
     let given = shop.deliver();
     assert_eq!(given.diagnostics, []);
     let of =
@@ -496,6 +505,66 @@ fn objects_arrive_on_their_wecs_and_their_state_comes_back() {
     });
     assert!(two.get("namespace", "", "shop").is_some());
     assert!(colour(&one).is_some());
+}
+
+/// What KubeStellar's status add-on writes of a Deployment: its status as it is, with the labels of the work.
+fn work_status(work: &Value, status: &Value) -> Value {
+    json!({
+        "apiVersion": "control.kubestellar.io/v1alpha1", "kind": "WorkStatus",
+        "metadata": {"name": "appsv1-deployment-shop-web", "namespace": "c1", "labels": work["metadata"]["labels"]},
+        "spec": {"sourceRef": {
+            "group": "apps", "version": "v1", "resource": "deployments", "kind": "Deployment", "namespace": "shop", "name": "web",
+        }},
+        "status": status,
+    })
+}
+
+#[test]
+fn what_the_status_add_on_says_of_an_object_goes_before_what_the_agent_says() {
+    need!(WorkAgent::available());
+    let its = Arc::new(need!(ApiServer::start("its1")));
+    let wec = Arc::new(need!(ApiServer::start("c1")));
+    its.serve_work_statuses();
+    let mut shop = Shop::new(&its);
+    let _agent = need!(WorkAgent::start("c1", &its, &wec));
+    shop.write("inventory.yaml", &inventory(&["c1"]));
+    shop.write("web.yaml", DEPLOYMENT);
+    assert_eq!(shop.deliver().diagnostics, []);
+    // Nobody rolls it out here, and the agent says so.
+    shop.wait_for_report("an applied report", |report| {
+        (report.progress, report.health) == (Progress::Applied, Health::Progressing)
+    });
+    let rolled_out = json!({
+        "observedGeneration": 1, "replicas": 1, "updatedReplicas": 1, "readyReplicas": 1, "availableReplicas": 1,
+        "conditions": [
+            {"type": "Available", "status": "True", "reason": "MinimumReplicasAvailable"},
+            {"type": "Progressing", "status": "True", "reason": "NewReplicaSetAvailable"},
+        ],
+    });
+    let work = shop.work("c1", "shop.rest").unwrap();
+    its.apply(&work_status(&work, &rolled_out).to_string());
+    shop.wait_for_report("health", |report| report.health == Health::Healthy);
+    let stuck = json!({
+        "observedGeneration": 1, "replicas": 1, "updatedReplicas": 1, "unavailableReplicas": 1,
+        "conditions": [
+            {"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded", "message": "it does not come up"},
+        ],
+    });
+    its.apply(&work_status(&work, &stuck).to_string());
+    let degraded = shop.wait_for_report("its trouble", |report| report.health == Health::Degraded);
+    assert!(
+        degraded.message.starts_with("Deployment shop/web: "),
+        "{degraded:?}"
+    );
+    its.kubectl_ok(&[
+        "delete",
+        "workstatuses.control.kubestellar.io",
+        "--all",
+        "-nc1",
+    ]);
+    shop.wait_for_report("the agent's word", |report| {
+        report.health == Health::Progressing
+    });
 }
 
 #[test]
