@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
 use super::{Service, lock};
@@ -17,6 +17,7 @@ pub(super) struct Clerk {
     journal: PathBuf,
     notes: Mutex<Notes>,
     changed: Condvar,
+    telling: Mutex<()>,
 }
 
 #[derive(Default)]
@@ -31,6 +32,7 @@ impl Clerk {
             journal,
             notes: Mutex::default(),
             changed: Condvar::new(),
+            telling: Mutex::default(),
         }
     }
 
@@ -40,6 +42,11 @@ impl Clerk {
             .commits
             .insert((pipeline.to_owned(), commit.to_owned()));
         self.changed.notify_all();
+    }
+
+    /// Waits until nobody else tells; it is ours until dropped.
+    pub(super) fn turn(&self) -> MutexGuard<'_, ()> {
+        lock(&self.telling)
     }
 
     /// Takes what is to be told.

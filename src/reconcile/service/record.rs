@@ -250,6 +250,27 @@ pub(super) fn supersede(board: &mut PipelineBoard, by: &str, now: Timestamp) -> 
     touched
 }
 
+/// What has not come to an end does so now: nobody is left to say more of it. Gives the ids of the commits that this concerns.
+pub(super) fn withdraw(board: &mut PipelineBoard, now: Timestamp) -> Vec<String> {
+    let removed = Observation::Failed {
+        reason: "PipelineRemoved".to_owned(),
+        message: "the pipeline was removed; what was delivered stays".to_owned(),
+    };
+    let mut touched = Vec::new();
+    for commit in &mut board.commits {
+        if commit.is_over() {
+            continue;
+        }
+        let commit = Arc::make_mut(commit);
+        let states = std::iter::once(&mut commit.whole).chain(commit.clusters.values_mut());
+        for state in states.filter(|state| !state.is_over()) {
+            state.observe(removed.clone(), now);
+        }
+        touched.push(commit.id.clone());
+    }
+    touched
+}
+
 /// The entry of a commit that was pushed and overtaken before anybody looked at it.
 pub(super) fn overtaken(id: &str, by: &str, now: Timestamp) -> CommitBoard {
     let mut whole = ClusterState::new(false, now);

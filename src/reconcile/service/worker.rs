@@ -11,7 +11,8 @@ use tokio::sync::watch::Receiver;
 
 use super::access::AccessError;
 use super::destination::{self, destination};
-use super::fault::RunError;
+use super::ending::join;
+use super::fault::{RunError, caught};
 use super::post::{Parties, Post};
 use super::previews::{Previewer, PullRequest};
 use super::queue::{Orders, Wake};
@@ -37,7 +38,7 @@ const FORGOTTEN: usize = 10;
 /// How often a folder is looked at where changes are not told.
 const POLL: Duration = Duration::from_secs(2);
 
-/// Starts a pipeline's thread.
+/// Starts a pipeline's thread. It waits for the worker that had its name `before`, so that there is one at a time.
 pub(super) fn start(
     service: &Arc<Service>,
     plan: &Arc<Plan>,
@@ -45,6 +46,7 @@ pub(super) fn start(
     memory: &Arc<Mutex<Pipeline>>,
     inventory: Option<Receiver<its::Known>>,
     lease: Option<Guard>,
+    before: Option<JoinHandle<()>>,
 ) -> JoinHandle<()> {
     let mut worker = Worker {
         service: Arc::clone(service),
@@ -57,6 +59,7 @@ pub(super) fn start(
         posts: destination::posts(plan),
         released: None,
         lease,
+        begun: None,
         failures: 0,
         looks: 0,
         given_up: 0,
@@ -65,6 +68,9 @@ pub(super) fn start(
     std::thread::spawn(move || {
         let span = tracing::info_span!("run", pipeline = worker.name);
         let _entered = span.enter();
+        if let Some(before) = before {
+            join(&worker.name, before);
+        }
         worker.watch_folder();
         worker.work();
     })
@@ -85,6 +91,8 @@ struct Worker {
     lease: Option<Guard>,
     /// The commit whose removals were released by hand; a run that fails does not use it up.
     released: Option<String>,
+    /// The commit that this run works on.
+    begun: Option<String>,
     /// Runs that failed in a row.
     failures: u32,
     /// Runs in a row that left works waiting for a WEC.
@@ -169,7 +177,7 @@ impl Worker {
             ..Orders::default()
         };
         while !orders.stop {
-            let end = self.run(&mut orders);
+            let end = self.attempt(&mut orders);
             self.failures = match end {
                 End::Failed => self.failures.saturating_add(1),
                 End::Done | End::Waiting | End::Overtaken => 0,
@@ -180,7 +188,11 @@ impl Worker {
                 continue;
             }
             for pull in std::mem::take(&mut orders.previews).into_values() {
-                self.preview(&pull);
+                if let Err(error) = caught(|| self.preview(&pull)) {
+                    self.forget();
+                    self.failed(None, &error);
+                    self.failures = self.failures.max(1);
+                }
             }
             let mut wait = schedule::wait(self.plan.interval, self.failures, schedule::random());
             if matches!(end, End::Waiting) {
@@ -192,6 +204,23 @@ impl Worker {
             self.rest(wait);
             orders = self.wake.wait(Instant::now() + wait);
         }
+    }
+
+    /// One run. After a panic nothing that it remembers is relied on.
+    fn attempt(&mut self, orders: &mut Orders) -> End {
+        self.begun = None;
+        caught(|| self.run(orders)).unwrap_or_else(|error| {
+            self.forget();
+            self.failed(self.begun.as_deref(), &error)
+        })
+    }
+
+    /// Throws away what can be found again.
+    fn forget(&mut self) {
+        *lock(&self.memory) = Pipeline::new(Some(self.service.options.cache.clone()));
+        self.previewer = Previewer::default();
+        self.posts = destination::posts(&self.plan);
+        self.last = None;
     }
 
     /// Tells a pull request what it would change, against what was published last.
@@ -260,6 +289,7 @@ impl Worker {
         }
         self.given_up = 0;
         let known = self.is_known(&rendering, commit.as_deref());
+        self.begun.clone_from(&commit);
         if !known {
             self.begin(&rendering);
         }
@@ -616,7 +646,7 @@ impl Worker {
         let now = Timestamp::now();
         let help = error.help();
         let message = error.to_string();
-        self.service.metrics().run(&self.name, "failed");
+        self.service.metrics().run(&self.name, error.outcome());
         if let RunError::Deliver(DeliverError::Push(_) | DeliverError::Contended(_)) = error {
             self.service.metrics().push(&self.name, error.reason());
         }

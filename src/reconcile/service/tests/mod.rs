@@ -9,6 +9,8 @@ use super::*;
 use crate::config::{self, Place};
 use crate::status::{Health, Phase, Progress, StatusState};
 
+mod endings;
+
 const POLICY: &str = "\
 apiVersion: control.kubestellar.io/v1alpha1
 kind: BindingPolicy
