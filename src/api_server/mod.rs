@@ -90,7 +90,7 @@ impl ConnectError {
     /// What to do about it.
     pub fn help(&self) -> String {
         match self {
-            Self::Nothing(_) => "name one with --kubeconfig FILE, or set KUBECONFIG".to_owned(),
+            Self::Nothing(_) => "set KUBECONFIG, or name a kubeconfig: on the command line (--kubeconfig, for a hub --hub-kubeconfig), or as `kubeconfig` in the configuration".to_owned(),
             Self::Unreadable { .. } => "look whether the file is there and may be read".to_owned(),
             Self::Unusable { place, .. } | Self::Client { place, .. } => {
                 let file = place.kubeconfig.as_ref().map_or_else(String::new, |path| {

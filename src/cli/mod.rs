@@ -39,6 +39,7 @@ mod rbac;
 mod release;
 mod remote;
 mod render;
+mod rotation;
 mod run;
 mod sarif;
 mod scene;

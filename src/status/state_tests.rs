@@ -1,5 +1,6 @@
 use proptest::prelude::*;
 
+use super::super::Evidence;
 use super::*;
 
 fn at(second: i64) -> Timestamp {
@@ -19,6 +20,7 @@ fn report_of(reporter: &str, revision: &str, progress: Progress, health: Health)
         health,
         message: "says so".into(),
         objects: Vec::new(),
+        evidence: Evidence::Action,
         at: None,
     })
 }
@@ -33,7 +35,7 @@ fn rendered() -> Observation {
 fn published(revision: &str) -> Observation {
     Observation::Published {
         revision: revision.into(),
-        same_as: None,
+        bytes: Bytes::New,
     }
 }
 
@@ -232,7 +234,7 @@ fn a_wec_whose_bytes_did_not_change_stands_where_it_stood() {
     ]);
     let same = Observation::Published {
         revision: "g2".into(),
-        same_as: Some(Box::new(before)),
+        bytes: Bytes::Same(Box::new(before)),
     };
     let mut state = after(&[rendered(), same]);
     assert_eq!(state.phase(), Phase::Healthy);

@@ -106,7 +106,7 @@ const ARROWS: [(&str, &[&str]); 14] = [
 ];
 
 /// The core: the same inputs give the same bytes. A folder stands for all that is in it.
-const PURE: [&str; 62] = [
+const PURE: [&str; 63] = [
     "lib.rs",
     "model",
     "yaml",
@@ -161,6 +161,7 @@ const PURE: [&str; 62] = [
     "status/observe/mod.rs",
     "status/state.rs",
     "status/summarise.rs",
+    "status/trust.rs",
     "reconcile/guard.rs",
     "reconcile/policies.rs",
     "reconcile/secrets.rs",

@@ -3,7 +3,7 @@
 //! With `STELLATE_SCREENSHOTS=FOLDER` each test leaves pictures there.
 
 use serde_json::{Value, json};
-use stellate::status::{Health, Progress, Report, state::Observation};
+use stellate::status::{Evidence, Health, Progress, Report, state::Observation};
 
 use crate::{
     server_browser::Browser,
@@ -152,6 +152,7 @@ fn a_thousand_wecs_are_few_elements_and_can_be_walked_and_filtered() {
                     health,
                     message: "as it says".into(),
                     objects: Vec::new(),
+                    evidence: Evidence::Action,
                     at: None,
                 };
                 let report = Observation::Reported(report);

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
+use super::credentials::Lookout;
 use super::{Service, lock};
 
 /// How long changes are collected before they are told.
@@ -83,12 +84,14 @@ impl Clerk {
 pub(super) fn start(service: &Arc<Service>) {
     let weak = Arc::downgrade(service);
     std::thread::spawn(move || {
+        let mut lookout = Lookout::default();
         while let Some(service) = weak.upgrade() {
             if !service.clerk.wait() {
                 return;
             }
             std::thread::sleep(PAUSE);
             service.tell();
+            service.look_at_credentials(&mut lookout);
         }
     });
 }

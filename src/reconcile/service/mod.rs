@@ -33,6 +33,7 @@ use crate::status::{CommitStatus, Report};
 
 mod access;
 mod clerk;
+mod credentials;
 mod destination;
 mod ending;
 mod fault;
@@ -51,7 +52,7 @@ mod tests;
 mod worker;
 
 pub use hub::{Hub, HubOptions, Leases};
-pub use plan::Plan;
+pub use plan::{Plan, findings};
 pub use previews::{Preview, PullRequest};
 pub use queue::{Orders, Wake};
 pub use sinks::Sinks;
@@ -69,6 +70,8 @@ pub trait Sink: Send + Sync {
     fn comment(&self, pull: u64, marker: &str, markdown: String);
     /// Closes what was left pending on a commit that nothing is known of any more.
     fn close(&self, commit: &str, style: &Style, text: &str);
+    /// Tries again at once what failed: a credential was changed.
+    fn retry(&self) {}
     /// Why nobody is told, as long as that is so.
     fn problem(&self, _now: Timestamp) -> Option<Problem> {
         None
@@ -182,7 +185,11 @@ impl Service {
         gone.iter().for_each(|name| self.withdraw(name));
         self.tell();
         lock(&self.running).retain(|name, _| !gone.contains(name));
-        for name in left.iter().chain(&gone).filter(|name| !wanted.contains_key(*name)) {
+        for name in left
+            .iter()
+            .chain(&gone)
+            .filter(|name| !wanted.contains_key(*name))
+        {
             lock(&self.board).pipelines.remove(name);
             tracing::info!(pipeline = name, "stopped: it is not to run here any more");
         }

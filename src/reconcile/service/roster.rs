@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use super::Plan;
+use super::{Plan, findings};
 use crate::config::{self, Written};
 use crate::model::{Diagnostic, Severity};
 use crate::reconcile::hub::Hosted;
@@ -109,7 +109,7 @@ fn plan(written: &Written, address: Option<&str>) -> Result<Plan, Box<Diagnostic
     let (resolved, found) = config::resolve(written, Path::new(""), &path, b"");
     let status = resolved.status.iter();
     let problems = status.flat_map(|status| status.problems.iter().cloned());
-    let mut errors = found
+    let mut errors = findings(&resolved, found)
         .into_iter()
         .chain(problems)
         .filter(|found| found.severity == Severity::Error);

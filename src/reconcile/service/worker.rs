@@ -28,13 +28,13 @@ use crate::reconcile::{
     Request,
 };
 use crate::source::folder;
-use crate::status::board::{Activity, Problem};
+use crate::status::board::{Activity, COMMITS, Problem};
 use crate::status::state::{Observation, short};
 
 /// How often in a row work may be given up for a newer commit before one is finished.
 const GIVEN_UP: u32 = 3;
-/// How many commits before the head are asked about when nothing is known of them.
-const FORGOTTEN: usize = 10;
+/// How many commits before the head are asked about when nothing is known of them: as many as would have been remembered.
+const FORGOTTEN: usize = COMMITS;
 /// How often a folder is looked at where changes are not told.
 const POLL: Duration = Duration::from_secs(2);
 
@@ -113,15 +113,20 @@ struct Sent {
 }
 
 impl Sent {
-    /// Why outputs hold it back; empty when none does.
-    fn held(&self) -> Vec<String> {
-        let outcomes = self.branches.iter().map(|delivery| &delivery.outcome);
-        let posted = self.mailboxes.iter().map(|delivery| &delivery.outcome);
-        let reasons = outcomes.chain(posted).filter_map(|outcome| match outcome {
-            Outcome::Held(reasons) => Some(reasons.clone()),
-            _ => None,
-        });
-        reasons.flatten().collect()
+    /// Why outputs hold it back, and whether a release lifts that; empty when none does.
+    fn held(&self) -> Vec<(String, bool)> {
+        let branches = self.branches.iter();
+        let mailboxes = self.mailboxes.iter();
+        let outcomes = branches
+            .map(|delivery| (&delivery.outcome, delivery.releasable))
+            .chain(mailboxes.map(|delivery| (&delivery.outcome, delivery.releasable)));
+        let mut held = Vec::new();
+        for (outcome, releasable) in outcomes {
+            if let Outcome::Held(reasons) = outcome {
+                held.extend(reasons.iter().map(|reason| (reason.clone(), releasable)));
+            }
+        }
+        held
     }
 
     /// Tells whether anything happened that is worth writing down.
@@ -526,11 +531,14 @@ impl Worker {
             }
             let mut held = sent.held();
             if deliveries.is_empty() && sent.mailboxes.is_empty() {
-                held.push("the pipeline has no output".to_owned());
+                held.push(("the pipeline has no output".to_owned(), false));
             }
             // What one output holds is held, whatever became of the others.
             if !held.is_empty() {
-                commit.observe_all(&Observation::Held(held), now);
+                let lifted = held.iter().filter(|(_, releasable)| *releasable);
+                commit.releasable = lifted.map(|(reason, _)| reason.clone()).collect();
+                let reasons = held.into_iter().map(|(reason, _)| reason).collect();
+                commit.observe_all(&Observation::Held(reasons), now);
             }
             commit.timings = timings;
             let phase = commit.phase();
@@ -600,7 +608,7 @@ impl Worker {
                         .position(|commit| commit.id == head)
                         .map_or(0, |at| at + 1);
                     board.commits.insert(at, Arc::new(entry));
-                    board.commits.truncate(crate::status::board::COMMITS);
+                    board.commits.truncate(COMMITS);
                 }
                 unknown
             });

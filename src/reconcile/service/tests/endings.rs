@@ -85,9 +85,7 @@ fn a_run_that_panics_is_said_and_tried_again_and_holds_up_no_other_pipeline() {
         let phase = board.pipelines["bakery"].commit(&third)?.phase();
         Some(phase)
     };
-    eventually("the bakery works", || {
-        of_bakery() == Some(Phase::Published)
-    });
+    eventually("the bakery works", || of_bakery() == Some(Phase::Published));
 
     bomb.0.store(false, Ordering::Relaxed);
     service.wake("shop", None);

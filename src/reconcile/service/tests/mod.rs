@@ -7,7 +7,7 @@ use git2::Signature;
 
 use super::*;
 use crate::config::{self, Place};
-use crate::status::{Health, Phase, Progress, StatusState};
+use crate::status::{Evidence, Health, Phase, Progress, StatusState};
 
 mod endings;
 
@@ -197,6 +197,7 @@ fn report(cluster: &str, revision: &str, health: Health) -> Report {
         health,
         message: "Deployment shop/web: ImagePullBackOff".into(),
         objects: Vec::new(),
+        evidence: Evidence::Action,
         at: None,
     }
 }
