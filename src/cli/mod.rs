@@ -33,6 +33,8 @@ mod explain;
 mod init;
 mod logs;
 mod lookup;
+#[cfg(feature = "otlp")]
+mod otlp;
 mod problems;
 mod progress;
 mod rbac;

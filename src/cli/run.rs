@@ -16,6 +16,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::error::CliError;
+#[cfg(feature = "otlp")]
+use super::otlp;
 use super::rotation::Rotation;
 use super::terminal::Terminal;
 use super::{Ending, logs, problems};
@@ -111,6 +113,9 @@ pub(super) struct Arguments {
     cache_dir: Option<PathBuf>,
     #[command(flatten)]
     logs: logs::LogArguments,
+    #[cfg(feature = "otlp")]
+    #[command(flatten)]
+    otlp: otlp::OtlpArguments,
 }
 
 /// Runs until told to stop.
@@ -130,7 +135,13 @@ pub(super) fn run(arguments: &Arguments, terminal: &Terminal) -> Result<Ending, 
         CliError::message(format!("cannot listen on {}: {error}", options.listen))
             .hint("another process may have that port: choose another with --listen")
     })?;
-    logs::start(&arguments.logs)?;
+    #[cfg(feature = "otlp")]
+    let traces = otlp::Traces::start(&arguments.otlp)?;
+    #[cfg(feature = "otlp")]
+    let others = traces.iter().map(otlp::Traces::layer).collect();
+    #[cfg(not(feature = "otlp"))]
+    let others = Vec::new();
+    logs::start(&arguments.logs, others)?;
     let runtime = Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -175,6 +186,10 @@ pub(super) fn run(arguments: &Arguments, terminal: &Terminal) -> Result<Ending, 
     runtime.block_on(sinks.idle(LAST_WORDS));
     stop.cancel();
     let served = runtime.block_on(serving);
+    #[cfg(feature = "otlp")]
+    if let Some(traces) = traces {
+        traces.end();
+    }
     runtime.shutdown_timeout(Duration::from_secs(1));
     match served {
         Ok(Ok(())) => Ok(Ending::Done),

@@ -245,6 +245,42 @@ fn a_wec_whose_bytes_did_not_change_stands_where_it_stood() {
 }
 
 #[test]
+fn a_comparison_is_believed_when_its_bytes_were_applied_or_are_older_than_memory() {
+    let compared = |applied: &str| {
+        Observation::Reported(Report {
+            cluster: "berlin".into(),
+            reporter: "Application argocd/shop".into(),
+            revision: Some("g2".into()),
+            progress: Progress::Applied,
+            health: Health::Healthy,
+            message: String::new(),
+            objects: Vec::new(),
+            evidence: Evidence::Comparison {
+                applied: Some(applied.into()),
+            },
+            at: None,
+        })
+    };
+    let mut state = after(&[rendered(), published("g2"), compared("g1")]);
+    assert_eq!(state.phase(), Phase::Delivered);
+    assert!(!state.is_over());
+    assert!(
+        state.why().contains("not finished a sync"),
+        "{}",
+        state.why()
+    );
+    state.observe(compared("g2"), at(9));
+    assert_eq!(state.phase(), Phase::Healthy);
+
+    let old = Observation::Published {
+        revision: "g2".into(),
+        bytes: Bytes::Old,
+    };
+    let state = after(&[rendered(), old, compared("g1")]);
+    assert_eq!(state.phase(), Phase::Healthy);
+}
+
+#[test]
 fn a_wec_from_which_nobody_reports_ends_published_and_is_never_called_healthy() {
     let mut state = ClusterState::new(false, at(0));
     state.observe(rendered(), at(1));

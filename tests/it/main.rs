@@ -35,6 +35,9 @@ mod service_crash;
 mod service_faults;
 mod service_gitea;
 mod service_hub;
+mod service_notified;
+#[cfg(feature = "otlp")]
+mod service_otlp;
 mod service_story;
 mod support;
 

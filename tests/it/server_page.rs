@@ -274,6 +274,8 @@ fn a_wec_shows_what_it_got_and_what_changed() {
 fn a_pull_request_shows_each_difference_once_with_its_wecs() {
     let mut browser = need!(Browser::start());
     let service = Service::open();
+    browser.open(&service.url("/#/pipelines/shop"));
+    browser.until("document.querySelector('a[href=\"#/pipelines/shop/pulls/7\"]') !== null");
     browser.open(&service.url("/#/pipelines/shop/pulls/7"));
     browser.until("document.querySelectorAll('.group').length === 3");
     browser.picture("pull");

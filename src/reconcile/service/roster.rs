@@ -176,6 +176,27 @@ mod tests {
     }
 
     #[test]
+    fn a_pipeline_on_a_wds_does_not_run_and_is_told_what_does() {
+        let mut roster = Roster::default();
+        let on_wds = json!({"source": {"wds": {"context": "wds1"}}});
+        roster.host(&[hosted("shop", "1", &on_wds)], None);
+        assert_eq!(running(&roster), []);
+        let found = roster.objects().find_map(|(_, found)| found);
+        let found = found.expect("a refusal");
+        assert_eq!(found.reason, "UnsupportedSource");
+        assert!(
+            found.message.contains("a WDS cannot be followed"),
+            "{found:?}"
+        );
+        assert!(
+            found
+                .help
+                .as_deref()
+                .is_some_and(|help| help.contains("source.git"))
+        );
+    }
+
+    #[test]
     fn of_two_with_one_name_the_files_runs_and_the_object_is_told() {
         let mut file = Roster::default();
         file.host(&[hosted("shop", "0", &reads("/file"))], None);

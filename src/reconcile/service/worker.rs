@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 use git2::Repository;
 use jiff::Timestamp;
 use tokio::sync::watch::Receiver;
+use tracing::Span;
+use tracing::field::Empty;
 
 use super::access::AccessError;
 use super::destination::{self, destination};
@@ -66,7 +68,7 @@ pub(super) fn start(
         last: None,
     };
     std::thread::spawn(move || {
-        let span = tracing::info_span!("run", pipeline = worker.name);
+        let span = tracing::info_span!("worker", pipeline = worker.name);
         let _entered = span.enter();
         if let Some(before) = before {
             join(&worker.name, before);
@@ -161,11 +163,30 @@ enum End {
 struct Stages<'a> {
     service: &'a Service,
     pipeline: &'a str,
+    run: Span,
+    /// The span of the stage that it is in.
+    stage: Mutex<Span>,
+}
+
+impl<'a> Stages<'a> {
+    fn new(service: &'a Service, pipeline: &'a str) -> Self {
+        Self {
+            service,
+            pipeline,
+            run: Span::current(),
+            stage: Mutex::new(Span::none()),
+        }
+    }
 }
 
 impl Progress for Stages<'_> {
     fn stage(&self, name: &'static str) {
         tracing::debug!(stage = name);
+        let mut open = lock(&self.stage);
+        // The one before ends before this one begins.
+        *open = Span::none();
+        *open = tracing::info_span!(parent: &self.run, "stage", otel.name = name);
+        drop(open);
         self.service.update(self.pipeline, |board| {
             board.activity = Activity::Working {
                 stage: name.to_owned(),
@@ -214,6 +235,9 @@ impl Worker {
     /// One run. After a panic nothing that it remembers is relied on.
     fn attempt(&mut self, orders: &mut Orders) -> End {
         self.begun = None;
+        // The thread's own span never ends, so each run is one of its own.
+        let span = tracing::info_span!(parent: None, "run", pipeline = self.name, commit = Empty);
+        let _entered = span.enter();
         caught(|| self.run(orders)).unwrap_or_else(|error| {
             self.forget();
             self.failed(self.begun.as_deref(), &error)
@@ -295,6 +319,7 @@ impl Worker {
         self.given_up = 0;
         let known = self.is_known(&rendering, commit.as_deref());
         self.begun.clone_from(&commit);
+        Span::current().record("commit", commit.as_deref());
         if !known {
             self.begin(&rendering);
         }
@@ -387,10 +412,7 @@ impl Worker {
     }
 
     fn stages(&self) -> Stages<'_> {
-        Stages {
-            service: &self.service,
-            pipeline: &self.name,
-        }
+        Stages::new(&self.service, &self.name)
     }
 
     /// Tells whether this very rendering of this commit went out before.
@@ -471,12 +493,8 @@ impl Worker {
             )?);
         }
         for post in &mut self.posts {
-            self.service.update(&self.name, |board| {
-                board.activity = Activity::Working {
-                    stage: "mailboxes".to_owned(),
-                    since: Timestamp::now(),
-                };
-            });
+            let stages = Stages::new(&self.service, &self.name);
+            stages.stage("mailboxes");
             let parties = Parties {
                 service: &self.service,
                 wake: &self.wake,
