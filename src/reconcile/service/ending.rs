@@ -56,7 +56,8 @@ impl Service {
 
     /// Stops all pipelines, each after the push it is in, and writes down what is known.
     pub fn stop(&self) {
-        let mut threads: Vec<(String, JoinHandle<()>)> = std::mem::take(&mut *lock(&self.strays));
+        let strays = std::mem::take(&mut *lock(&self.strays));
+        let mut threads: Vec<(String, JoinHandle<()>)> = strays.into_iter().collect();
         for (name, running) in lock(&self.running).iter_mut() {
             running.wake.ask(|orders| orders.stop = true);
             threads.extend(running.thread.take().map(|thread| (name.clone(), thread)));

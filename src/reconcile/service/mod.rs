@@ -87,7 +87,7 @@ pub struct Service {
     version: watch::Sender<u64>,
     running: Mutex<BTreeMap<String, Running>>,
     /// Workers of pipelines that are gone, which had not ended when the others went on.
-    strays: Mutex<Vec<(String, JoinHandle<()>)>>,
+    strays: Mutex<BTreeMap<String, JoinHandle<()>>>,
     clerk: clerk::Clerk,
     metrics: Metrics,
     keys: access::Keys,
@@ -196,7 +196,8 @@ impl Service {
         for (name, plan) in wanted {
             if !lock(&self.running).contains_key(&name) {
                 let lease = leases.get(&name).cloned();
-                let before = slow.remove(&name);
+                let stray = || lock(&self.strays).remove(&name);
+                let before = slow.remove(&name).or_else(stray);
                 self.start_pipeline(&name, plan, lease, before);
             }
         }
