@@ -36,7 +36,7 @@ impl Rotation {
         self.seen = now;
         match self.read(arguments) {
             Ok(()) => {
-                tracing::info!("the secrets of webhooks and the tokens of the API were read again")
+                tracing::info!("the secrets of webhooks and the tokens of the API were read again");
             }
             Err(error) => tracing::error!(
                 "the secrets of webhooks and the tokens of the API stay as they were: {}",

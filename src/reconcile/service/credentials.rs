@@ -64,7 +64,9 @@ impl Service {
             tracing::info!(pipeline = name, "credentials changed: it tries again");
             if let Some(running) = lock(&self.running).get(&name) {
                 running.wake.ask(|orders| orders.push(None));
-                running.sinks.iter().for_each(|sink| sink.retry());
+                for sink in &running.sinks {
+                    sink.retry();
+                }
             }
         }
     }

@@ -182,7 +182,9 @@ impl Service {
             .partition(|name| !wanted.contains_key(name) && !elsewhere.contains(name));
         // Whoever has them now speaks of them: what is left to be written down is read again by a pipeline that starts anew.
         lock(&self.running).retain(|name, _| !left.contains(name));
-        gone.iter().for_each(|name| self.withdraw(name));
+        for name in &gone {
+            self.withdraw(name);
+        }
         self.tell();
         lock(&self.running).retain(|name, _| !gone.contains(name));
         for name in left
