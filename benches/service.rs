@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 use stellate::config;
 use stellate::reconcile::service::{Options as ServiceOptions, Plan, Service, Sinks};
-use stellate::status::{Health, Progress, Report};
+use stellate::status::{Evidence, Health, Progress, Report};
 use tokio::runtime::Runtime;
 
 use support::corpus::{Fleet, Mode};
@@ -111,6 +111,7 @@ fn report(options: &Options, fleet: &Fleet, table: &mut Table) -> Result<()> {
         health,
         message: "Deployment shop/web does not come up".to_owned(),
         objects: Vec::new(),
+        evidence: Evidence::Action,
         at: None,
     };
     let all = (0..fleet.wecs).map(|number| said(number, Health::Healthy));

@@ -92,7 +92,7 @@ impl ConnectError {
     /// What to do about it.
     pub fn help(&self) -> String {
         match self {
-            Self::Nothing(_) => "name one with --kubeconfig FILE, or set KUBECONFIG".to_owned(),
+            Self::Nothing(_) => "set KUBECONFIG, or name a kubeconfig: on the command line (--kubeconfig, for a hub --hub-kubeconfig), or as `kubeconfig` in the configuration".to_owned(),
             Self::Unreadable { .. } => "look whether the file is there and may be read".to_owned(),
             Self::Unusable { place, .. } | Self::Client { place, .. } => {
                 let file = place.kubeconfig.as_ref().map_or_else(String::new, |path| {
@@ -165,9 +165,21 @@ async fn configuration(connection: &Connection) -> Result<Config, ConnectError> 
         }
         Err(error) => return Err(unusable(connection, error)),
     };
-    Config::from_custom_kubeconfig(kubeconfig, &options)
+    let names_proxy = names_proxy(&kubeconfig);
+    let mut config = Config::from_custom_kubeconfig(kubeconfig, &options)
         .await
-        .map_err(|error| unusable(connection, error))
+        .map_err(|error| unusable(connection, error))?;
+    if !names_proxy {
+        // The environment's is for the world outside, and what it is not for (NO_PROXY) is not looked at where it is read.
+        config.proxy_url = None;
+    }
+    Ok(config)
+}
+
+/// Tells whether a kubeconfig itself asks for a proxy.
+fn names_proxy(kubeconfig: &Kubeconfig) -> bool {
+    let mut clusters = kubeconfig.clusters.iter().flat_map(|named| &named.cluster);
+    clusters.any(|cluster| cluster.proxy_url.is_some())
 }
 
 /// Whether there is no kubeconfig where kubectl would look.

@@ -3,9 +3,9 @@
 use std::io::IsTerminal as _;
 
 use clap::{Args, ValueEnum};
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::fmt;
+use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer as _, Registry, fmt};
 
 use super::error::CliError;
 
@@ -33,8 +33,11 @@ enum Format {
     Json,
 }
 
-/// Starts writing logs.
-pub(super) fn start(arguments: &LogArguments) -> Result<(), CliError> {
+/// What hears of spans and events.
+pub(super) type Layer = Box<dyn tracing_subscriber::Layer<Registry> + Send + Sync>;
+
+/// Starts writing logs, and telling whoever else wants to hear.
+pub(super) fn start(arguments: &LogArguments, others: Vec<Layer>) -> Result<(), CliError> {
     let filter = EnvFilter::try_new(&arguments.log).map_err(|error| {
         CliError::message(format!("{:?} is no filter for logs: {error}", arguments.log))
             .hint("write a level such as `info` or `debug`, or levels by part: `info,stellate::git=debug`")
@@ -43,19 +46,13 @@ pub(super) fn start(arguments: &LogArguments) -> Result<(), CliError> {
     let format = arguments
         .log_format
         .unwrap_or(if terminal { Format::Text } else { Format::Json });
-    let log = fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    let started = match format {
-        Format::Text => log
-            .with_ansi(terminal)
-            .with_target(false)
-            .finish()
-            .try_init(),
-        Format::Json => log
-            .json()
-            .flatten_event(true)
-            .with_target(false)
-            .finish()
-            .try_init(),
+    let log = fmt::layer().with_writer(std::io::stderr).with_target(false);
+    let log: Layer = match format {
+        Format::Text => log.with_ansi(terminal).with_filter(filter).boxed(),
+        Format::Json => log.json().flatten_event(true).with_filter(filter).boxed(),
     };
+    let mut layers = others;
+    layers.push(log);
+    let started = tracing_subscriber::registry().with(layers).try_init();
     started.map_err(|error| CliError::message(format!("logs cannot be written: {error}")))
 }

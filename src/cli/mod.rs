@@ -33,12 +33,15 @@ mod explain;
 mod init;
 mod logs;
 mod lookup;
+#[cfg(feature = "otlp")]
+mod otlp;
 mod problems;
 mod progress;
 mod rbac;
 mod release;
 mod remote;
 mod render;
+mod rotation;
 mod run;
 mod sarif;
 mod scene;

@@ -8,7 +8,7 @@
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use clap::Args;
 use tokio::runtime::{Builder, Runtime};
@@ -16,16 +16,19 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::error::CliError;
+#[cfg(feature = "otlp")]
+use super::otlp;
+use super::rotation::Rotation;
 use super::terminal::Terminal;
 use super::{Ending, logs, problems};
 use crate::api_server::Connection;
 use crate::config;
-use crate::git::Secret;
+use crate::git::{FileStamp, Secret};
 use crate::model::{Diagnostic, Severity};
-use crate::reconcile::service::{Hub, HubOptions, Options, Plan, Service, Sinks};
+use crate::reconcile::service::{Hub, HubOptions, Options, Plan, Service, Sinks, findings};
 use crate::server::service::Mailroom;
 use crate::server::webhooks::{self, Door, Doors, Hooks};
-use crate::server::{self, ServerOptions, TlsFiles};
+use crate::server::{self, ServerOptions, TlsFiles, Tokens};
 
 /// How often the configuration file is looked at.
 const LOOK: Duration = Duration::from_secs(2);
@@ -110,6 +113,9 @@ pub(super) struct Arguments {
     cache_dir: Option<PathBuf>,
     #[command(flatten)]
     logs: logs::LogArguments,
+    #[cfg(feature = "otlp")]
+    #[command(flatten)]
+    otlp: otlp::OtlpArguments,
 }
 
 /// Runs until told to stop.
@@ -129,7 +135,13 @@ pub(super) fn run(arguments: &Arguments, terminal: &Terminal) -> Result<Ending, 
         CliError::message(format!("cannot listen on {}: {error}", options.listen))
             .hint("another process may have that port: choose another with --listen")
     })?;
-    logs::start(&arguments.logs)?;
+    #[cfg(feature = "otlp")]
+    let traces = otlp::Traces::start(&arguments.otlp)?;
+    #[cfg(feature = "otlp")]
+    let others = traces.iter().map(otlp::Traces::layer).collect();
+    #[cfg(not(feature = "otlp"))]
+    let others = Vec::new();
+    logs::start(&arguments.logs, others)?;
     let runtime = Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -147,6 +159,7 @@ pub(super) fn run(arguments: &Arguments, terminal: &Terminal) -> Result<Ending, 
     let hooks = Hooks::new(&doors, inbox, webhooks::Limits::default())
         .map_err(|error| CliError::message(error.to_string()).hint(error.help()))?;
     let hooks = Arc::new(hooks);
+    let rotation = Rotation::new(arguments, options.tokens.clone(), Arc::clone(&hooks));
     let router = server::router(Arc::clone(&service) as _, &options)
         .merge(webhooks::router(Arc::clone(&hooks)));
     tracing::info!(
@@ -160,7 +173,7 @@ pub(super) fn run(arguments: &Arguments, terminal: &Terminal) -> Result<Ending, 
     let serving = runtime.spawn(server::serve(listener, router, tls, stop.clone()));
     runtime.block_on(async {
         tokio::select! {
-            () = follow(arguments, &service, hub.as_ref(), terminal) => {}
+            () = follow(arguments, &service, hub.as_ref(), rotation, terminal) => {}
             () = count(&service, &sinks, &hooks) => {}
         }
     });
@@ -173,6 +186,10 @@ pub(super) fn run(arguments: &Arguments, terminal: &Terminal) -> Result<Ending, 
     runtime.block_on(sinks.idle(LAST_WORDS));
     stop.cancel();
     let served = runtime.block_on(serving);
+    #[cfg(feature = "otlp")]
+    if let Some(traces) = traces {
+        traces.end();
+    }
     runtime.shutdown_timeout(Duration::from_secs(1));
     match served {
         Ok(Ok(())) => Ok(Ending::Done),
@@ -238,7 +255,7 @@ fn plans(
     let mut plans = Vec::new();
     for written in &written {
         let (resolved, more) = config::resolve(written, base, shown, text);
-        found.extend(more);
+        found.extend(findings(&resolved, more));
         found.extend(
             resolved
                 .status
@@ -255,6 +272,7 @@ async fn follow(
     arguments: &Arguments,
     service: &Arc<Service>,
     hub: Option<&Hub>,
+    mut rotation: Rotation,
     terminal: &Terminal,
 ) {
     let (Ok(mut terminate), Ok(mut interrupt), Ok(mut hang_up)) = (
@@ -265,7 +283,7 @@ async fn follow(
         tracing::error!("signals cannot be heard");
         return;
     };
-    let look_at = || arguments.config().and_then(stamp);
+    let look_at = || arguments.config().map(FileStamp::of);
     let mut seen = look_at();
     let mut look = tokio::time::interval(LOOK);
     loop {
@@ -275,6 +293,7 @@ async fn follow(
             _ = hang_up.recv() => true,
             _ = look.tick() => false,
         };
+        rotation.look(arguments);
         let now = look_at();
         if told || now != seen {
             seen = now;
@@ -297,12 +316,6 @@ async fn follow(
             }
         }
     }
-}
-
-/// What tells one state of a file from another; none while it is not there.
-fn stamp(path: &Path) -> Option<(SystemTime, u64)> {
-    let facts = std::fs::metadata(path).ok()?;
-    Some((facts.modified().ok()?, facts.len()))
 }
 
 /// Hands what sinks and webhooks count to the metrics, once in a while. Never ends.
@@ -359,7 +372,7 @@ impl Arguments {
         let tls = self.tls_cert.as_ref().zip(self.tls_key.as_ref());
         Ok(ServerOptions {
             listen: self.listen,
-            tokens: secrets(&self.api_token_file, &self.api_token_env)?,
+            tokens: Tokens::new(self.tokens()?),
             tls: tls.map(|(certificate, key)| TlsFiles {
                 certificate: certificate.clone(),
                 key: key.clone(),
@@ -370,8 +383,18 @@ impl Arguments {
         })
     }
 
+    /// The tokens of the API, as they are now.
+    pub(super) fn tokens(&self) -> Result<Vec<Secret>, CliError> {
+        secrets(&self.api_token_file, &self.api_token_env)
+    }
+
+    /// The files of the server's own secrets.
+    pub(super) fn secret_files(&self) -> impl Iterator<Item = &PathBuf> {
+        self.api_token_file.iter().chain(&self.webhook_secret_file)
+    }
+
     /// Who may send webhooks: whoever has the secret. Without one nobody may start it by mistake.
-    fn doors(&self) -> Result<Doors, CliError> {
+    pub(super) fn doors(&self) -> Result<Doors, CliError> {
         let secrets = secrets(&self.webhook_secret_file, &self.webhook_secret_env)?;
         let door = || match (secrets.is_empty(), self.insecure) {
             (true, true) => Door::Insecure,

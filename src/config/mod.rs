@@ -117,6 +117,9 @@ pub struct Login {
     pub app: Option<AppLogin>,
 }
 
+/// The reason of what only a running service can use.
+pub const NOT_USED: &str = "NotUsed";
+
 /// Reads all documents of `stellate.yaml`.
 ///
 /// # Errors
@@ -451,7 +454,7 @@ impl Resolver<'_> {
                         "a passphrase is not given to ssh: the ssh program asks its agent";
                     let help = "add the key to ssh-agent, or use a deploy key without a passphrase";
                     self.found.push(
-                        Diagnostic::warning("NotUsed", message)
+                        Diagnostic::warning(NOT_USED, message)
                             .at(self.at(path))
                             .help(help),
                     );

@@ -4,6 +4,7 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use super::access::Access;
 use super::error::GitError;
@@ -125,6 +126,18 @@ impl SecretPlace {
             Ok(_) => Err(unreadable(origin, "it holds no private key in PEM form")),
             Err(problem) => Err(unreadable(origin, &problem)),
         }
+    }
+}
+
+/// What tells one state of a file from another, without reading it: a secret that was rotated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileStamp(Option<(SystemTime, u64)>);
+
+impl FileStamp {
+    /// Looks at a file; that it is not there is a state like others.
+    pub fn of(path: &Path) -> Self {
+        let facts = std::fs::metadata(path).ok();
+        Self(facts.and_then(|facts| Some((facts.modified().ok()?, facts.len()))))
     }
 }
 

@@ -36,7 +36,7 @@ mod words;
 mod tests;
 
 pub use access::Access;
-pub use credentials::{AppLogin, Credentials, Secret, SecretPlace};
+pub use credentials::{AppLogin, Credentials, FileStamp, Secret, SecretPlace};
 pub use error::{GitError, PushError, Refusal};
 pub use fetch::{FetchOutcome, FetchProgress, Fetched, RemoteRefs, Want, Wanted, fetch, list_refs};
 pub use send::{PackSource, PushOutcome, RefUpdate, push};

@@ -107,7 +107,7 @@ impl Messages {
     fn end_line(&mut self) {
         let line = plain_text(&String::from_utf8_lossy(&self.rest), Self::WIDTH);
         self.rest.clear();
-        if !line.is_empty() && self.lines.len() < Self::LINES {
+        if !says_nothing(&line) && self.lines.len() < Self::LINES {
             self.lines.push(line);
         }
     }
@@ -117,6 +117,13 @@ impl Messages {
         self.end_line();
         self.lines
     }
+}
+
+/// Tells whether a line is empty but for the word that begins it: forges write `error:` as an empty line of theirs.
+fn says_nothing(line: &str) -> bool {
+    let word = line.trim_end_matches([':', ' ']);
+    word.is_empty()
+        || (word != line && matches!(word, "error" | "fatal" | "hint" | "remote" | "warning"))
 }
 
 /// The data of a side-banded stream as a plain reader, until its flush packet; messages are kept beside.
@@ -275,6 +282,14 @@ mod unit {
         let error =
             SideBand::new(&mut &cut[..], &mut Messages::default()).read_to_end(&mut Vec::new());
         assert_eq!(error.expect_err("cut").kind(), io::ErrorKind::UnexpectedEof);
+    }
+
+    #[test]
+    fn lines_that_say_nothing_are_left_out() {
+        let mut messages = Messages::default();
+        messages.add(b"error:\nerror: branch main is protected\n \nremote: \nerror\n");
+        let said = ["error: branch main is protected", "error"];
+        assert_eq!(messages.into_lines(), said);
     }
 
     #[test]

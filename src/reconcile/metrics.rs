@@ -331,8 +331,8 @@ mod tests {
     use super::*;
     use crate::model::Diagnostic;
     use crate::status::board::PipelineBoard;
-    use crate::status::state::{ClusterState, Observation};
-    use crate::status::{Health, Progress, Report};
+    use crate::status::state::{Bytes, ClusterState, Observation};
+    use crate::status::{Evidence, Health, Progress, Report};
 
     fn board(wecs: usize) -> Board {
         let now = Timestamp::UNIX_EPOCH;
@@ -348,6 +348,7 @@ mod tests {
             clusters: [].into(),
             groups: [].into(),
             diagnostics: vec![Diagnostic::warning("UnknownKind", "one"); 2],
+            releasable: Vec::new(),
             timings: Vec::new(),
         };
         for number in 0..wecs {
@@ -381,6 +382,7 @@ mod tests {
             health: Health::Healthy,
             message: String::new(),
             objects: Vec::new(),
+            evidence: Evidence::Action,
             at: None,
         })
     }
@@ -424,7 +426,7 @@ mod tests {
             if state.phase() != Phase::Failed {
                 let published = Observation::Published {
                     revision: "g1".into(),
-                    same_as: None,
+                    bytes: Bytes::New,
                 };
                 state.observe(published, now);
                 state.observe(healthy(name), now);

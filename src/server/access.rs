@@ -21,20 +21,10 @@ pub(super) async fn require(
     request: Request,
     next: Next,
 ) -> Response {
-    let options = &shared.options;
-    let certified = request
-        .extensions()
-        .get::<Peer>()
-        .is_some_and(|peer| peer.certified);
-    let allowed = if options.is_open() {
-        options.insecure || comes_from_here(&request)
-    } else {
-        certified || holds_token(request.headers(), options)
-    };
-    if allowed {
+    if may_ask(&shared, &request) {
         return next.run(request).await;
     }
-    if options.is_open() {
+    if shared.options.is_open() {
         return Problem::new(
             StatusCode::FORBIDDEN,
             "ForeignOrigin",
@@ -56,6 +46,20 @@ pub(super) async fn require(
     response
 }
 
+/// Tells whether somebody may see everything.
+pub(super) fn may_ask(shared: &Shared, request: &Request) -> bool {
+    let options = &shared.options;
+    let certified = request
+        .extensions()
+        .get::<Peer>()
+        .is_some_and(|peer| peer.certified);
+    if options.is_open() {
+        options.insecure || comes_from_here(request)
+    } else {
+        certified || holds_token(request.headers(), options)
+    }
+}
+
 /// Compares digests, all of them, so that the time tells nothing.
 fn holds_token(headers: &HeaderMap, options: &super::ServerOptions) -> bool {
     let Some(given) = headers
@@ -67,7 +71,7 @@ fn holds_token(headers: &HeaderMap, options: &super::ServerOptions) -> bool {
     else {
         return false;
     };
-    options.tokens.iter().fold(false, |found, token| {
+    options.tokens.current().iter().fold(false, |found, token| {
         let known = digest(&SHA256, token.expose().as_bytes());
         found | verify_slices_are_equal(given.as_ref(), known.as_ref()).is_ok()
     })

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 
+use super::access::may_ask;
 use super::problem::Problem;
 use super::{Backend, Shared};
 use crate::reconcile::metrics::CONTENT_TYPE;
@@ -24,9 +25,9 @@ pub(super) fn metrics() -> Router<Shared> {
     Router::new().route("/metrics", get(measure))
 }
 
-/// 200 when every pipeline that runs here has read its source and inventory; else names those that have not.
-async fn ready(State(backend): State<Arc<dyn Backend>>) -> Response {
-    let board = backend.board();
+/// 200 when every pipeline that runs here has read its source and inventory; else says how many have not, and names them to whoever may ask.
+async fn ready(State(shared): State<Shared>, request: Request) -> Response {
+    let board = shared.backend.board();
     let waiting: Vec<&str> = board
         .pipelines
         .iter()
@@ -36,7 +37,11 @@ async fn ready(State(backend): State<Arc<dyn Backend>>) -> Response {
     if waiting.is_empty() {
         return "ok\n".into_response();
     }
-    let detail = format!("not ready: {}", waiting.join(", "));
+    let detail = if may_ask(&shared, &request) {
+        format!("not ready: {}", waiting.join(", "))
+    } else {
+        format!("not ready: {} of {}", waiting.len(), board.pipelines.len())
+    };
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, "NotReady", detail).into_response()
 }
 

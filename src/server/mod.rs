@@ -35,7 +35,7 @@ pub mod service;
 pub mod webhooks;
 
 pub use listen::{serve, tls};
-pub use options::{ServerError, ServerOptions, TlsFiles};
+pub use options::{ServerError, ServerOptions, TlsFiles, Tokens};
 
 /// What the server asks of the service behind it. The answers are there at once, but for [`Backend::explain`].
 pub trait Backend: Send + Sync + 'static {
@@ -59,6 +59,9 @@ pub trait Backend: Send + Sync + 'static {
 
     /// What a pull request would change, as it was rendered last; none when it was not.
     fn preview(&self, pipeline: &str, number: u64) -> Option<Preview>;
+
+    /// What pull requests would change, by number; those that were rendered last.
+    fn previews(&self, pipeline: &str) -> Vec<Preview>;
 
     /// Asks for a run that lets a commit, by its whole id, remove as much as it does; tells whether there is such a pipeline.
     fn release(&self, pipeline: &str, commit: &str) -> bool;

@@ -1,7 +1,9 @@
 //! How the server may be reached: where it listens, who may ask, and which combinations are refused.
 
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::git::Secret;
 
@@ -11,13 +13,42 @@ pub struct ServerOptions {
     /// Where it listens; loopback unless told otherwise.
     pub listen: SocketAddr,
     /// The bearer tokens, each of which is enough; several while they are rotated.
-    pub tokens: Vec<Secret>,
+    pub tokens: Tokens,
     /// TLS, with or without client certificates.
     pub tls: Option<TlsFiles>,
     /// Whether profiles are served.
     pub profiling: bool,
     /// Whether everybody may ask for everything.
     pub insecure: bool,
+}
+
+/// The bearer tokens that are good now. Clones share them: what is replaced in one is replaced in all.
+#[derive(Clone, Default)]
+pub struct Tokens(Arc<RwLock<Arc<[Secret]>>>);
+
+impl Tokens {
+    /// Starts with these.
+    pub fn new(secrets: Vec<Secret>) -> Self {
+        Self(Arc::new(RwLock::new(secrets.into())))
+    }
+
+    /// Puts others in their place. None at all is refused: it would let everybody in.
+    pub fn replace(&self, secrets: Vec<Secret>) {
+        if !secrets.is_empty() {
+            *self.0.write().unwrap_or_else(PoisonError::into_inner) = secrets.into();
+        }
+    }
+
+    /// Those that are good now.
+    pub(super) fn current(&self) -> Arc<[Secret]> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl fmt::Debug for Tokens {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} tokens", self.current().len())
+    }
 }
 
 /// The files of TLS, all PEM.
@@ -71,7 +102,7 @@ impl Default for ServerOptions {
     fn default() -> Self {
         Self {
             listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8383),
-            tokens: Vec::new(),
+            tokens: Tokens::default(),
             tls: None,
             profiling: false,
             insecure: false,
@@ -94,7 +125,7 @@ impl ServerOptions {
     /// Whether nothing says who may ask.
     pub(super) fn is_open(&self) -> bool {
         let certificates = self.tls.as_ref().is_some_and(|tls| tls.client_ca.is_some());
-        self.tokens.is_empty() && !certificates
+        self.tokens.current().is_empty() && !certificates
     }
 }
 
@@ -127,7 +158,7 @@ mod tests {
         assert!(tls(Some("ca.crt")).check().is_ok());
         for closed in [
             ServerOptions {
-                tokens: vec![Secret::new("t")],
+                tokens: Tokens::new(vec![Secret::new("t")]),
                 ..everywhere.clone()
             },
             ServerOptions {
@@ -140,9 +171,19 @@ mod tests {
     }
 
     #[test]
+    fn no_tokens_at_all_take_the_place_of_none() {
+        let options = ServerOptions {
+            tokens: Tokens::new(vec![Secret::new("old")]),
+            ..ServerOptions::default()
+        };
+        options.tokens.replace(Vec::new());
+        assert!(!options.is_open());
+    }
+
+    #[test]
     fn tokens_are_not_printed() {
         let options = ServerOptions {
-            tokens: vec![Secret::new("hush")],
+            tokens: Tokens::new(vec![Secret::new("hush")]),
             ..ServerOptions::default()
         };
         assert!(!format!("{options:?}").contains("hush"));

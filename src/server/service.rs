@@ -41,6 +41,10 @@ impl Backend for Service {
         Self::preview(self, pipeline, number)
     }
 
+    fn previews(&self, pipeline: &str) -> Vec<Preview> {
+        Self::previews(self, pipeline)
+    }
+
     fn release(&self, pipeline: &str, commit: &str) -> bool {
         Self::release(self, pipeline, commit)
     }

@@ -126,6 +126,9 @@ pub struct CommitBoard {
     /// By which WECs share a status, when that is configured.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub groups: BTreeMap<ClusterName, String>,
+    /// Why it is held, in as far as a release lifts that; empty when a release lifts nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub releasable: Vec<String>,
     /// What was found while rendering.
     #[serde(default, skip_deserializing)]
     pub diagnostics: Vec<Diagnostic>,
@@ -186,6 +189,11 @@ impl CommitBoard {
             .filter(|phase| *phase != Phase::Superseded)
             .min()
             .unwrap_or(self.whole.phase())
+    }
+
+    /// Tells whether a release would let something go that is held.
+    pub fn is_releasable(&self) -> bool {
+        self.phase() == Phase::Held && !self.releasable.is_empty()
     }
 
     /// Counts the WECs by where they stand.

@@ -6,7 +6,7 @@
 //! the clock ───────────┘
 //! ```
 //!
-//! This file, [`health`], [`state`], [`board`] and [`summarise`] are pure: time comes in as a value. [`forge`] holds the adapters that post.
+//! This file, [`health`], [`state`], [`trust`], [`board`] and [`summarise`] are pure: time comes in as a value. [`forge`] holds the adapters that post.
 //! Unreported is never healthy, and no sequence of observations leaves a commit without an end.
 
 use jiff::Timestamp;
@@ -23,6 +23,7 @@ pub mod observe;
 pub mod state;
 pub mod summarise;
 pub mod table;
+mod trust;
 
 /// Where a commit stands on a WEC.
 #[derive(
@@ -132,10 +133,34 @@ pub struct Report {
     /// The objects that there is something to say about, sorted by key.
     #[serde(default)]
     pub objects: Vec<ObjectReport>,
+    /// How it knows.
+    #[serde(default, skip_serializing_if = "Evidence::is_action")]
+    pub evidence: Evidence,
     /// When the reporter saw it; none where it does not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub at: Option<Timestamp>,
+}
+
+/// How a reporter knows what it says.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", tag = "by")]
+pub enum Evidence {
+    /// It applies the revision itself, and says how that went.
+    #[default]
+    Action,
+    /// It compares the revision with what is there (Argo CD). What was refused can look the same as what was applied.
+    Comparison {
+        /// The generated commit that it applied last, when that came to a good end.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        applied: Option<String>,
+    },
+}
+
+impl Evidence {
+    fn is_action(&self) -> bool {
+        *self == Self::Action
+    }
 }
 
 /// What is said of one object.

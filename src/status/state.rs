@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::trust::{Credited, credit};
 use super::{Health, ObjectReport, Phase, Progress, Report};
 use crate::model::ObjectKey;
 
@@ -32,8 +33,8 @@ pub enum Observation {
     Published {
         /// The generated commit, or the mailboxes' digest.
         revision: String,
-        /// The state of the commit that gave the WEC the same bytes: what the WEC said of them still holds. None when they are new to it.
-        same_as: Option<Box<ClusterState>>,
+        /// How these bytes compare with what the WEC had.
+        bytes: Bytes,
     },
     /// It could not be rendered or published.
     Failed {
@@ -54,6 +55,17 @@ pub enum Observation {
         /// That commit.
         by: String,
     },
+}
+
+/// How what was published compares with what the WEC had before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Bytes {
+    /// They are new to it.
+    New,
+    /// They are the same as before, and nobody remembers since when.
+    Old,
+    /// They are the same as in this state: what the WEC said of them still holds.
+    Same(Box<ClusterState>),
 }
 
 /// What is known of one commit on one WEC.
@@ -78,6 +90,9 @@ pub struct ClusterState {
     /// The generated commits that hold these bytes for the WEC; the newest last.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     revisions: Vec<String>,
+    /// Whether the first of them is known to have brought these bytes.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    new: bool,
     /// When the WEC was first given these bytes.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     given: Option<Timestamp>,
@@ -106,6 +121,7 @@ impl ClusterState {
             quarantined: BTreeMap::new(),
             held: Vec::new(),
             revisions: Vec::new(),
+            new: false,
             given: None,
             failed: None,
             reports: BTreeMap::new(),
@@ -128,9 +144,7 @@ impl ClusterState {
                 self.failed = None;
             }
             Observation::Held(reasons) => self.held = reasons,
-            Observation::Published { revision, same_as } => {
-                self.publish(revision, same_as.map(|before| *before), now);
-            }
+            Observation::Published { revision, bytes } => self.publish(revision, bytes, now),
             Observation::Failed { reason, message } => self.failed = Some((reason, message)),
             Observation::Reported(report) => self.report(report),
             Observation::Overdue { after } => self.overdue = Some(after),
@@ -167,19 +181,22 @@ impl ClusterState {
         self.superseded = None;
     }
 
-    fn publish(&mut self, revision: String, same_as: Option<Self>, now: Timestamp) {
+    fn publish(&mut self, revision: String, bytes: Bytes, now: Timestamp) {
         self.held = Vec::new();
         self.failed = None;
-        match same_as {
-            Some(before) => {
+        let is_new = bytes == Bytes::New;
+        match bytes {
+            Bytes::Same(before) => {
                 self.revisions = before.revisions;
+                self.new = before.new;
                 self.given = before.given;
                 self.reports = before.reports;
                 self.expects_report |= before.expects_report;
             }
-            None if self.revisions.contains(&revision) => {}
-            None => {
+            Bytes::New | Bytes::Old if self.revisions.contains(&revision) => {}
+            Bytes::New | Bytes::Old => {
                 self.revisions = Vec::new();
+                self.new = is_new;
                 self.reports = BTreeMap::new();
                 self.overdue = None;
             }
@@ -233,7 +250,7 @@ impl ClusterState {
     /// What the WEC's reporters say together: the worst of them counts.
     fn reported(&self) -> Phase {
         let mut phase = None;
-        for report in self.reports.values() {
+        for report in self.credited() {
             let one = match (report.progress, report.health) {
                 (Progress::Refused, _) | (_, Health::Degraded) => return Phase::Degraded,
                 (Progress::Applied, Health::Healthy | Health::Suspended) => Phase::Healthy,
@@ -243,6 +260,12 @@ impl ClusterState {
             phase = Some(phase.map_or(one, |worst: Phase| worst.min(one)));
         }
         phase.unwrap_or(Phase::Published)
+    }
+
+    /// The last word of each reporter, in as far as it is believed.
+    fn credited(&self) -> impl Iterator<Item = Credited<'_>> {
+        let reports = self.reports.values();
+        reports.map(|report| credit(report, &self.revisions, self.new))
     }
 
     /// Where it stands.
@@ -308,11 +331,11 @@ impl ClusterState {
             };
             return format!("{}{rest}", object.object);
         }
-        let bad = self.reports.values().find(|report| {
+        let bad = self.credited().find(|report| {
             report.health == Health::Degraded || report.progress == Progress::Refused
         });
         match (bad, &self.overdue) {
-            (Some(report), _) => report.message.clone(),
+            (Some(report), _) => report.message.to_owned(),
             (None, Some(after)) if self.reports.is_empty() => format!("no report within {after}"),
             (None, Some(after)) => format!("not healthy within {after}: {}", self.message()),
             (None, None) => String::new(),
@@ -321,10 +344,9 @@ impl ClusterState {
 
     fn message(&self) -> String {
         let open = self
-            .reports
-            .values()
+            .credited()
             .find(|report| report.health != Health::Healthy && !report.message.is_empty());
-        open.map(|report| report.message.clone())
+        open.map(|report| report.message.to_owned())
             .unwrap_or_default()
     }
 

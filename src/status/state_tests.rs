@@ -1,5 +1,6 @@
 use proptest::prelude::*;
 
+use super::super::Evidence;
 use super::*;
 
 fn at(second: i64) -> Timestamp {
@@ -19,6 +20,7 @@ fn report_of(reporter: &str, revision: &str, progress: Progress, health: Health)
         health,
         message: "says so".into(),
         objects: Vec::new(),
+        evidence: Evidence::Action,
         at: None,
     })
 }
@@ -33,7 +35,7 @@ fn rendered() -> Observation {
 fn published(revision: &str) -> Observation {
     Observation::Published {
         revision: revision.into(),
-        same_as: None,
+        bytes: Bytes::New,
     }
 }
 
@@ -232,7 +234,7 @@ fn a_wec_whose_bytes_did_not_change_stands_where_it_stood() {
     ]);
     let same = Observation::Published {
         revision: "g2".into(),
-        same_as: Some(Box::new(before)),
+        bytes: Bytes::Same(Box::new(before)),
     };
     let mut state = after(&[rendered(), same]);
     assert_eq!(state.phase(), Phase::Healthy);
@@ -240,6 +242,42 @@ fn a_wec_whose_bytes_did_not_change_stands_where_it_stood() {
     // The WEC may still speak of the commit that it got the bytes with.
     state.observe(report(Progress::Applied, Health::Degraded), at(9));
     assert_eq!(state.phase(), Phase::Degraded);
+}
+
+#[test]
+fn a_comparison_is_believed_when_its_bytes_were_applied_or_are_older_than_memory() {
+    let compared = |applied: &str| {
+        Observation::Reported(Report {
+            cluster: "berlin".into(),
+            reporter: "Application argocd/shop".into(),
+            revision: Some("g2".into()),
+            progress: Progress::Applied,
+            health: Health::Healthy,
+            message: String::new(),
+            objects: Vec::new(),
+            evidence: Evidence::Comparison {
+                applied: Some(applied.into()),
+            },
+            at: None,
+        })
+    };
+    let mut state = after(&[rendered(), published("g2"), compared("g1")]);
+    assert_eq!(state.phase(), Phase::Delivered);
+    assert!(!state.is_over());
+    assert!(
+        state.why().contains("not finished a sync"),
+        "{}",
+        state.why()
+    );
+    state.observe(compared("g2"), at(9));
+    assert_eq!(state.phase(), Phase::Healthy);
+
+    let old = Observation::Published {
+        revision: "g2".into(),
+        bytes: Bytes::Old,
+    };
+    let state = after(&[rendered(), old, compared("g1")]);
+    assert_eq!(state.phase(), Phase::Healthy);
 }
 
 #[test]

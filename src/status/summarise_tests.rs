@@ -3,8 +3,8 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use proptest::prelude::*;
 
-use super::super::state::Observation;
-use super::super::{Health, Progress, Report};
+use super::super::state::{Bytes, Observation};
+use super::super::{Evidence, Health, Progress, Report};
 use super::*;
 
 const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
@@ -32,7 +32,7 @@ fn commit(clusters: &[(&str, Option<Health>)]) -> CommitBoard {
         state.observe(rendered, now());
         let published = Observation::Published {
             revision: "feedbeef00feedbeef00".into(),
-            same_as: None,
+            bytes: Bytes::New,
         };
         state.observe(published, now());
         state
@@ -48,6 +48,7 @@ fn commit(clusters: &[(&str, Option<Health>)]) -> CommitBoard {
                 health: *health,
                 message: "Deployment shop/web: ImagePullBackOff".into(),
                 objects: Vec::new(),
+                evidence: Evidence::Action,
                 at: None,
             };
             state.observe(Observation::Reported(report), now());
@@ -66,6 +67,7 @@ fn commit(clusters: &[(&str, Option<Health>)]) -> CommitBoard {
         clusters: clusters.collect(),
         groups: BTreeMap::new(),
         diagnostics: Vec::new(),
+        releasable: Vec::new(),
         timings: Vec::new(),
     }
 }

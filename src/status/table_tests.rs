@@ -2,8 +2,8 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::super::state::{ClusterState, Observation};
-use super::super::{Health, Progress, Report};
+use super::super::state::{Bytes, ClusterState, Observation};
+use super::super::{Evidence, Health, Progress, Report};
 use super::*;
 
 fn style() -> Style {
@@ -21,7 +21,7 @@ fn commit(healths: &[(&str, Option<Health>)]) -> CommitBoard {
         let mut state = ClusterState::new(expects, now);
         let publish = Observation::Published {
             revision: "g1".into(),
-            same_as: None,
+            bytes: Bytes::New,
         };
         state.observe(publish, now);
         state
@@ -37,6 +37,7 @@ fn commit(healths: &[(&str, Option<Health>)]) -> CommitBoard {
                 health: *health,
                 message: "<b> | it broke".into(),
                 objects: Vec::new(),
+                evidence: Evidence::Action,
                 at: None,
             };
             state.observe(Observation::Reported(report), now);
@@ -55,6 +56,7 @@ fn commit(healths: &[(&str, Option<Health>)]) -> CommitBoard {
         clusters: clusters.collect(),
         groups: BTreeMap::new(),
         diagnostics: Vec::new(),
+        releasable: Vec::new(),
         timings: Vec::new(),
     }
 }

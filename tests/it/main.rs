@@ -39,6 +39,9 @@ mod service_faults;
 mod service_gitea;
 mod service_hub;
 mod service_mailbox;
+mod service_notified;
+#[cfg(feature = "otlp")]
+mod service_otlp;
 mod service_story;
 mod support;
 

@@ -17,7 +17,7 @@ use rustls::{
 };
 use serde_json::{Value, json};
 use stellate::{
-    server::{ServerOptions, TlsFiles},
+    server::{Backend as _, ServerOptions, TlsFiles},
     status::state::Observation,
 };
 
@@ -95,6 +95,11 @@ fn readiness_names_the_pipelines_that_are_not_ready() {
     assert_eq!(get(&service, "/healthz").status, 200);
     let answer = get(&service, "/readyz");
     assert_eq!(answer.status, 503);
+    let of = service.fake.board().pipelines.len();
+    let count = format!("not ready: 1 of {of}");
+    assert_eq!(answer.json()["detail"], count, "no names for everybody");
+    let token = ("Authorization", "Bearer new-token");
+    let answer = ask(&service, "GET", "/readyz", &[token]);
     assert_eq!(answer.json()["detail"], "not ready: fleet");
 }
 
@@ -524,6 +529,11 @@ fn a_pull_request_says_what_it_would_change_and_nothing_of_a_secret() {
     let text = web["text"].as_str().unwrap();
     assert!(text.contains("+      - image: web:4\n"), "{text}");
     assert_eq!(changes["objects"][2]["withheld"], true);
+    let all = pull("shop/pulls").json();
+    let numbers = [&all["items"][0]["number"], &all["items"][1]["number"]];
+    assert_eq!(numbers, [8, 7], "the newest first");
+    assert_eq!(all["items"][1]["summary"], seven["summary"]);
+    assert_eq!(pull("fleet/pulls").json()["total"], 0);
     let eight = pull("shop/pulls/8").json();
     assert_eq!(eight["summary"], "cannot be rendered: no such branch");
     assert!(eight.get("changes").is_none());
@@ -557,6 +567,16 @@ fn only_the_newest_commit_is_released_and_only_when_it_is_held() {
     assert!(service.fake.released.lock().unwrap().is_empty());
     service.fake.hold();
     assert_eq!(is_releasable(), true);
+    let what_holds = |reasons: Vec<String>| {
+        service.fake.change(|board| {
+            let shop = board.pipelines.get_mut("shop").unwrap();
+            shop.commit_mut(NEWEST).unwrap().releasable = reasons;
+        });
+    };
+    what_holds(Vec::new());
+    assert_eq!(is_releasable(), false);
+    assert_eq!(release(NEWEST), (409, "NotReleasable".into()));
+    what_holds(vec![HELD.into()]);
     let path = "/api/v1/pipelines/shop/commits/c3c3c3c/release";
     let answer = ask(&service, "POST", path, &[]);
     assert_eq!(answer.status, 202);

@@ -19,11 +19,11 @@ use stellate::{
         metrics::Metrics,
         service::Preview,
     },
-    server::{Backend, ServerOptions, router, serve, tls},
+    server::{Backend, ServerOptions, Tokens, router, serve, tls},
     status::{
-        Health, ObjectReport, Progress, Report,
+        Evidence, Health, ObjectReport, Progress, Report,
         board::{Board, ChangeCounts, CommitBoard, PipelineBoard},
-        state::{ClusterState, Observation},
+        state::{Bytes, ClusterState, Observation},
     },
 };
 use tokio::sync::watch;
@@ -75,6 +75,7 @@ impl Fake {
             let commit = shop.commit_mut(NEWEST).unwrap();
             let held = Observation::Held(vec![HELD.into()]);
             commit.observe_all(&held, Timestamp::now());
+            commit.releasable = vec![HELD.into()];
         });
     }
 }
@@ -114,6 +115,11 @@ impl Backend for Fake {
         (pipeline == "shop").then(|| preview(number)).flatten()
     }
 
+    fn previews(&self, pipeline: &str) -> Vec<Preview> {
+        let numbers = (pipeline == "shop").then_some([7, 8]);
+        numbers.into_iter().flatten().filter_map(preview).collect()
+    }
+
     fn release(&self, pipeline: &str, commit: &str) -> bool {
         let released = (pipeline.to_owned(), commit.to_owned());
         self.released.lock().unwrap().push(released);
@@ -149,7 +155,7 @@ impl Service {
     /// Answers to whoever has one of two tokens: `old-token`, `new-token`.
     pub(crate) fn closed() -> Self {
         Self::start(&ServerOptions {
-            tokens: vec![Secret::new("old-token"), Secret::new("new-token")],
+            tokens: Tokens::new(vec![Secret::new("old-token"), Secret::new("new-token")]),
             ..ServerOptions::default()
         })
     }
@@ -349,6 +355,7 @@ fn fake() -> Fake {
             health,
             message: "as it says".into(),
             objects: vec![object],
+            evidence: Evidence::Action,
             at: Some(Timestamp::UNIX_EPOCH),
         };
         let state = last.clusters.get_mut(name).unwrap();
@@ -403,7 +410,7 @@ fn commit(id: &str, subject: &str, generated: &str, clusters: &[ClusterName]) ->
         state.observe(
             Observation::Published {
                 revision: generated.to_owned(),
-                same_as: None,
+                bytes: Bytes::New,
             },
             now,
         );
@@ -429,6 +436,7 @@ fn commit(id: &str, subject: &str, generated: &str, clusters: &[ClusterName]) ->
             .collect(),
         groups: [].into(),
         diagnostics: Vec::new(),
+        releasable: Vec::new(),
         timings: Vec::new(),
     }
 }

@@ -4,7 +4,7 @@
 
 use serde_json::{Value, json};
 use stellate::status::{
-    Health, Progress, Report,
+    Evidence, Health, Progress, Report,
     board::{Activity, PipelineBoard},
     state::Observation,
 };
@@ -182,6 +182,7 @@ fn a_thousand_wecs_are_few_elements_and_can_be_walked_and_filtered() {
                     health,
                     message: "as it says".into(),
                     objects: Vec::new(),
+                    evidence: Evidence::Action,
                     at: None,
                 };
                 let report = Observation::Reported(report);
@@ -303,6 +304,8 @@ fn a_wec_shows_what_it_got_and_what_changed() {
 fn a_pull_request_shows_each_difference_once_with_its_wecs() {
     let mut browser = need!(Browser::start());
     let service = Service::open();
+    browser.open(&service.url("/#/pipelines/shop"));
+    browser.until("document.querySelector('a[href=\"#/pipelines/shop/pulls/7\"]') !== null");
     browser.open(&service.url("/#/pipelines/shop/pulls/7"));
     browser.until("document.querySelectorAll('.group').length === 3");
     browser.picture("pull");

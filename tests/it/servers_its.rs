@@ -386,7 +386,9 @@ fn a_person_sees_the_wecs_of_an_its_what_they_lack_and_what_they_get() {
     let cache = folder("cache");
     let run = |arguments: &[&str]| {
         let its = ["--its", "--kubeconfig", &kubeconfig, &source];
-        stellate(&cache, &[], &[arguments, &its].concat())
+        // A proxy to the world outside has nothing to do with an API server.
+        let proxy = [("HTTPS_PROXY", "http://127.0.0.1:1")];
+        stellate(&cache, &proxy, &[arguments, &its].concat())
     };
     let told = run(&["clusters"]);
     assert_eq!(told.code, 0, "{told:?}");

@@ -235,6 +235,42 @@ fn a_lock_is_waited_for_and_one_that_a_killed_process_left_is_removed() {
     assert!(service.stop().success());
 }
 
+#[test]
+fn secrets_of_the_server_are_rotated_without_a_restart_and_a_broken_file_changes_nothing() {
+    let source = Repository::new("rotated");
+    commit_shop(&source, 1, "hello");
+    let home = follow("rotated", &source);
+    home.write("api-token", "old-token");
+    let token = home.path("api-token").display().to_string();
+    let home = home.with(&["--api-token-file", &token]);
+    let service = home.start();
+    let asks = |token: &str| {
+        let header = format!("Authorization: Bearer {token}");
+        let answer = http::request(home.port(), "GET", "/api/v1/pipelines", &[&header], "");
+        answer.unwrap().status
+    };
+    let hooked = || service.hook("push", "1", &serde_json::json!({})).0;
+    assert_eq!(asks("old-token"), 200);
+    assert_ne!(hooked(), 401);
+    home.write("api-token", "");
+    home.write("secret", "another-secret");
+    wait_for("a complaint", || {
+        let log = service.log();
+        let said = log.contains("stay as they were");
+        if said { Ok(()) } else { Err(log) }
+    });
+    assert_eq!(asks("old-token"), 200);
+    assert_ne!(hooked(), 401);
+    home.write("api-token", "new-token");
+    wait_for("the new token", || match asks("new-token") {
+        200 => Ok(()),
+        status => Err(status.to_string()),
+    });
+    assert_eq!(asks("old-token"), 401);
+    assert_eq!(hooked(), 401, "the old secret of webhooks");
+    assert!(service.stop().success());
+}
+
 /// A home whose service follows `main` of a repository of this machine.
 fn follow(name: &str, source: &Repository) -> Home {
     let home = Home::new(name);

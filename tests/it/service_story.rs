@@ -1,13 +1,12 @@
 //! The whole story on real servers: a push to Gitea, its webhook, the generated branch, Flux on one WEC and Argo CD for another,
 //! what they say of it, and the statuses on the commit that was pushed.
 //!
-//! Flux's notification-controller and Argo CD's notifications are not built. Flux's controllers send the events that it would
-//! forward, and the test signs them as its `generic-hmac` provider does; of the Application the test posts what the template in
-//! `argocd/notifications.yaml` takes from it, whenever that changes.
+//! Both tell the service themselves: Flux by notification-controller, Argo CD by its notifications controller, as `flux/notifications.yaml`
+//! and `argocd/notifications.yaml` have it.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::{
     servers::start_wec,
@@ -15,11 +14,9 @@ use crate::{
     service_gitea::{expect_statuses, home, hook, shown},
     support::{
         applied::expect_applied,
-        example,
-        forge::{Double, Reply},
-        http, need,
-        servers::{ApiServer, ArgoCd, Flux},
-        service::{Home, SECRET, forward_flux},
+        example, need,
+        servers::{ApiServer, ArgoCd, Flux, FluxNotifier},
+        service::{Home, SECRET},
         wait_for,
     },
 };
@@ -37,31 +34,35 @@ fn what_flux_and_argo_cd_say_of_a_push_comes_back_as_statuses_of_its_commit() {
     service.expect(&first, "published");
 
     let by_flux = Arc::new(need!(start_wec("fra1")));
-    let events = relay(home.port());
-    let flux = need!(Flux::start(&by_flux, Some(&events.url())));
+    let notifier = need!(FluxNotifier::start(&by_flux));
+    let flux = need!(Flux::start(&by_flux, Some(&notifier.url())));
+    by_flux.apply(&flux_notifications(&shop, &home));
     let soon = [shop.in_examples(), vec![("timeout: 5m", "timeout: 10s")]].concat();
     by_flux.apply(&example("flux/directories.yaml", &soon));
     let argo_home = Arc::new(need!(ApiServer::start("argocd")));
-    let argocd = need!(ArgoCd::start(&argo_home));
+    let mut argocd = need!(ArgoCd::start(&argo_home));
+    argo_home.apply(&argocd_notifications(&home));
+    need!(argocd.notify());
     let by_argo = need!(start_wec("fra2"));
     argocd.register("fra2", &by_argo, &[]);
     argo_home.apply(&example("argocd/project.yaml", &shop.in_project()));
-    let fra2 = [shop.in_examples_without_wec(), vec![("wec1", "fra2")]].concat();
+    let fra2 = [
+        vec![("stellate.stellate: shop", "stellate.stellate: THE-PIPELINE")],
+        shop.in_examples_without_wec(),
+        vec![("wec1", "fra2"), ("THE-PIPELINE", "shop")],
+    ]
+    .concat();
     argo_home.apply(&example("argocd/application.yaml", &fra2));
-    let reporter = Reporter {
-        argo: &argo_home,
-        home: &home,
-        application: format!("{}-fra2", shop.name),
-        last: Mutex::default(),
-    };
+    let application = format!("{}-fra2", shop.name);
 
     // It works.
     for (cluster, wec) in [(&*by_flux, "fra1"), (&by_argo, "fra2")] {
         expect_applied(cluster, &shop.of(wec));
         cluster.roll_out(shop.name, "web");
     }
-    reporter.until(&shop, &first, |statuses| {
-        statuses == "stellate/shop success 2 WECs healthy\nstellate/shop/fra1 success healthy\nstellate/shop/fra2 success healthy"
+    until(&shop, &first, |statuses| {
+        statuses
+            == "stellate/shop success 2 WECs healthy\nstellate/shop/fra1 success healthy\nstellate/shop/fra2 success healthy"
     });
 
     // It does not: a Deployment that does not come up, by its name.
@@ -69,12 +70,12 @@ fn what_flux_and_argo_cd_say_of_a_push_comes_back_as_statuses_of_its_commit() {
     let broken = shop.commit("a broken image");
     service.expect(&broken, "published");
     flux.look_now("gitrepository", shop.name);
-    argocd.look_now(&reporter.application);
+    argocd.look_now(&application);
     for (cluster, wec) in [(&*by_flux, "fra1"), (&by_argo, "fra2")] {
         expect_applied(cluster, &shop.of(wec));
         get_stuck(cluster, shop.name, "web");
     }
-    reporter.until(&shop, &broken, |statuses| {
+    until(&shop, &broken, |statuses| {
         let lines: Vec<&str> = statuses.lines().collect();
         lines.len() == 3
             && lines[0].starts_with("stellate/shop failure 2/2 failing: fra1, fra2 (")
@@ -88,12 +89,12 @@ fn what_flux_and_argo_cd_say_of_a_push_comes_back_as_statuses_of_its_commit() {
     let mended = shop.commit("a better image");
     service.expect(&mended, "published");
     flux.look_now("gitrepository", shop.name);
-    argocd.look_now(&reporter.application);
+    argocd.look_now(&application);
     for (cluster, wec) in [(&*by_flux, "fra1"), (&by_argo, "fra2")] {
         expect_applied(cluster, &shop.of(wec));
         cluster.roll_out(shop.name, "web");
     }
-    reporter.until(&shop, &mended, |statuses| {
+    until(&shop, &mended, |statuses| {
         statuses.starts_with("stellate/shop success 2 WECs healthy")
     });
     assert_eq!(shown(&shop, &broken)["stellate/shop"].0, "failure");
@@ -113,8 +114,8 @@ fn what_flux_and_argo_cd_say_of_a_push_comes_back_as_statuses_of_its_commit() {
     let overtaken = colour("red");
     let last = colour("grey");
     flux.look_now("gitrepository", shop.name);
-    argocd.look_now(&reporter.application);
-    reporter.until(&shop, &last, |statuses| {
+    argocd.look_now(&application);
+    until(&shop, &last, |statuses| {
         statuses.starts_with("stellate/shop success 2 WECs healthy")
     });
     let by = format!("superseded by {}", &last[..10]);
@@ -148,74 +149,50 @@ fn get_stuck(cluster: &ApiServer, namespace: &str, deployment: &str) {
     cluster.kubectl_ok(&[&["patch", "deployment", deployment], &arguments[..]].concat());
 }
 
-/// Takes the events of Flux's controllers and hands them on with a signature.
-fn relay(port: u16) -> Double {
-    Double::start(move |asked| {
-        let answer = forward_flux(port, "shop/fra1", asked.body.to_string().as_bytes());
-        let status = answer.map_or(503, |(status, _)| status);
-        Reply::json(status, &Value::Null)
-    })
+/// `flux/notifications.yaml` for a service and what its Kustomization is called here.
+fn flux_notifications(shop: &Pipeline, home: &Home) -> String {
+    let address = format!("http://127.0.0.1:{}/hooks/flux/THE-PIPELINE", home.port());
+    example(
+        "flux/notifications.yaml",
+        &[
+            ("https://stellate.example.com/hooks/flux/shop", &address),
+            ("name: shop", &format!("name: {}", shop.name)),
+            ("wec1", "fra1"),
+            ("CHANGE-ME", SECRET),
+            ("THE-PIPELINE", "shop"),
+        ],
+    )
 }
 
-/// Tells the service what an Application says of itself.
-struct Reporter<'a> {
-    argo: &'a ApiServer,
-    home: &'a Home,
-    application: String,
-    last: Mutex<String>,
+/// `argocd/notifications.yaml` for a service.
+fn argocd_notifications(home: &Home) -> String {
+    let address = format!("http://127.0.0.1:{}", home.port());
+    let in_place = |name: &str| format!("name: {name}\n  namespace: argocd\n");
+    example(
+        "argocd/notifications.yaml",
+        &[
+            ("https://stellate.example.com", &address),
+            ("CHANGE-ME", SECRET),
+            (
+                "name: argocd-notifications-cm\n",
+                &in_place("argocd-notifications-cm"),
+            ),
+            (
+                "name: argocd-notifications-secret\n",
+                &in_place("argocd-notifications-secret"),
+            ),
+        ],
+    )
 }
 
-impl Reporter<'_> {
-    /// Goes on telling until a commit's statuses are as wanted; they are given as lines of name, state and words.
-    fn until(&self, shop: &Pipeline, commit: &str, is_so: impl Fn(&str) -> bool) {
-        wait_for(&format!("the statuses of {commit}"), || {
-            self.tell();
-            let lines: Vec<String> = shown(shop, commit)
-                .into_iter()
-                .map(|(context, (state, words))| format!("{context} {state} {words}"))
-                .collect();
-            let text = lines.join("\n");
-            if is_so(&text) { Ok(()) } else { Err(text) }
-        });
-    }
-
-    fn tell(&self) {
-        let found = self.argo.get("application", "argocd", &self.application);
-        let Some(body) = found.as_ref().map(notification) else {
-            return;
-        };
-        let body = body.to_string();
-        let mut last = self.last.lock().unwrap();
-        if *last == body {
-            return;
-        }
-        let token = format!("Authorization: Bearer {SECRET}");
-        let headers = ["Content-Type: application/json", &token];
-        let path = "/hooks/argocd/shop";
-        let answer = http::request(self.home.port(), "POST", path, &headers, &body).unwrap();
-        assert!(answer.status < 300, "{} {}", answer.status, answer.body);
-        *last = body;
-    }
-}
-
-/// What our template takes from an Application.
-fn notification(application: &Value) -> Value {
-    let status = &application["status"];
-    let operation = &status["operationState"];
-    json!({
-        "namespace": application["metadata"]["namespace"],
-        "name": application["metadata"]["name"],
-        "path": application["spec"]["source"]["path"],
-        "revision": status["sync"]["revision"],
-        "sync": status["sync"]["status"],
-        "health": status["health"]["status"],
-        "operation": {
-            "phase": operation["phase"],
-            "message": operation["message"],
-            "revision": operation["syncResult"]["revision"],
-        },
-        "conditions": status["conditions"],
-        "resources": status["resources"],
-        "at": status["reconciledAt"],
-    })
+/// Waits until a commit's statuses are as wanted; they are given as lines of name, state and words.
+fn until(shop: &Pipeline, commit: &str, is_so: impl Fn(&str) -> bool) {
+    wait_for(&format!("the statuses of {commit}"), || {
+        let lines: Vec<String> = shown(shop, commit)
+            .into_iter()
+            .map(|(context, (state, words))| format!("{context} {state} {words}"))
+            .collect();
+        let text = lines.join("\n");
+        if is_so(&text) { Ok(()) } else { Err(text) }
+    });
 }

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
+use super::credentials::Lookout;
 use super::{Service, lock};
 
 /// How long changes are collected before they are told.
@@ -17,6 +18,7 @@ pub(super) struct Clerk {
     journal: PathBuf,
     notes: Mutex<Notes>,
     changed: Condvar,
+    telling: Mutex<()>,
 }
 
 #[derive(Default)]
@@ -31,6 +33,7 @@ impl Clerk {
             journal,
             notes: Mutex::default(),
             changed: Condvar::new(),
+            telling: Mutex::default(),
         }
     }
 
@@ -40,6 +43,11 @@ impl Clerk {
             .commits
             .insert((pipeline.to_owned(), commit.to_owned()));
         self.changed.notify_all();
+    }
+
+    /// Waits until nobody else tells; it is ours until dropped.
+    pub(super) fn turn(&self) -> MutexGuard<'_, ()> {
+        lock(&self.telling)
     }
 
     /// Takes what is to be told.
@@ -76,12 +84,14 @@ impl Clerk {
 pub(super) fn start(service: &Arc<Service>) {
     let weak = Arc::downgrade(service);
     std::thread::spawn(move || {
+        let mut lookout = Lookout::default();
         while let Some(service) = weak.upgrade() {
             if !service.clerk.wait() {
                 return;
             }
             std::thread::sleep(PAUSE);
             service.tell();
+            service.look_at_credentials(&mut lookout);
         }
     });
 }

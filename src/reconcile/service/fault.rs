@@ -1,5 +1,7 @@
 //! What keeps a run of a pipeline from its end.
 
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 
 use super::access::AccessError;
@@ -28,6 +30,8 @@ pub(super) enum RunError {
     Post(#[from] PostError),
     #[error("the lease was lost: another replica may deliver")]
     LeaseLost,
+    #[error("the run panicked: {message}")]
+    Panicked { message: String },
     #[error("cannot make {}: {}", path.display(), source.message())]
     Relay { path: PathBuf, source: git2::Error },
 }
@@ -43,7 +47,16 @@ impl RunError {
             Self::Deliver(error) => error.reason(),
             Self::Post(error) => error.reason(),
             Self::LeaseLost => "LeaseLost",
+            Self::Panicked { .. } => "Panicked",
             Self::Relay { .. } => "CacheUnwritable",
+        }
+    }
+
+    /// How the run ended, for metrics.
+    pub(super) fn outcome(&self) -> &'static str {
+        match self {
+            Self::Panicked { .. } => "panicked",
+            _ => "failed",
         }
     }
 
@@ -57,7 +70,25 @@ impl RunError {
             Self::Deliver(error) => error.help(),
             Self::Post(error) => Some(error.help()),
             Self::LeaseLost => None,
+            Self::Panicked { .. } => Some(
+                "this is a defect of Stellate: please report it, with the log; the pipeline forgets what it remembered and tries again"
+                    .to_owned(),
+            ),
             Self::Relay { .. } => Some("choose another folder with --cache-dir".to_owned()),
         }
     }
+}
+
+/// Takes a step; a panic in it becomes an error. Whatever the step may have left half-done is the caller's to throw away.
+pub(super) fn caught<T>(step: impl FnOnce() -> T) -> Result<T, RunError> {
+    catch_unwind(AssertUnwindSafe(step)).map_err(|payload| RunError::Panicked {
+        message: words(&*payload),
+    })
+}
+
+/// What was said to `panic!`.
+fn words(payload: &(dyn Any + Send)) -> String {
+    let text = payload.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| payload.downcast_ref::<&str>().copied());
+    text.unwrap_or("without a word").to_owned()
 }

@@ -256,8 +256,10 @@ impl Steward {
         if plans != self.running {
             self.running.clone_from(&plans);
             let service = Arc::clone(&self.service);
+            let known = self.roster.names();
             // It waits for workers to end.
-            let applied = tokio::task::spawn_blocking(move || service.run_under(plans, &leases));
+            let applied =
+                tokio::task::spawn_blocking(move || service.run_under(plans, &leases, &known));
             if applied.await.is_err() {
                 tracing::error!("the pipelines could not be taken up");
             }

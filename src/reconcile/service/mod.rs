@@ -33,7 +33,9 @@ use crate::status::{CommitStatus, Report};
 
 mod access;
 mod clerk;
+mod credentials;
 mod destination;
+mod ending;
 mod fault;
 mod hub;
 mod journal;
@@ -51,7 +53,7 @@ mod tests;
 mod worker;
 
 pub use hub::{Hub, HubOptions, Leases};
-pub use plan::Plan;
+pub use plan::{Plan, findings};
 pub use previews::{Preview, PullRequest};
 pub use queue::{Orders, Wake};
 pub use sinks::Sinks;
@@ -69,6 +71,8 @@ pub trait Sink: Send + Sync {
     fn comment(&self, pull: u64, marker: &str, markdown: String);
     /// Closes what was left pending on a commit that nothing is known of any more.
     fn close(&self, commit: &str, style: &Style, text: &str);
+    /// Tries again at once what failed: a credential was changed.
+    fn retry(&self) {}
     /// Why nobody is told, as long as that is so.
     fn problem(&self, _now: Timestamp) -> Option<Problem> {
         None
@@ -83,6 +87,8 @@ pub struct Service {
     board: Mutex<Board>,
     version: watch::Sender<u64>,
     running: Mutex<BTreeMap<String, Running>>,
+    /// Workers of pipelines that are gone, which had not ended when the others went on.
+    strays: Mutex<BTreeMap<String, JoinHandle<()>>>,
     clerk: clerk::Clerk,
     metrics: Metrics,
     keys: access::Keys,
@@ -139,6 +145,7 @@ impl Service {
             board: Mutex::new(Board::default()),
             version: watch::Sender::new(0),
             running: Mutex::new(BTreeMap::new()),
+            strays: Mutex::default(),
             clerk: clerk::Clerk::new(options.cache.join("journal")),
             metrics: Metrics::default(),
             keys: access::Keys::new(options.runtime.clone()),
@@ -150,41 +157,65 @@ impl Service {
 
     /// Runs exactly these pipelines from now on: new ones start, changed ones start again, others stop.
     pub fn run(self: &Arc<Self>, plans: Vec<Plan>) {
-        self.run_under(plans, &BTreeMap::new());
+        self.run_under(plans, &BTreeMap::new(), &BTreeSet::new());
     }
 
     /// As [`Self::run`], each pipeline under its lease, where it has one: what a worker delivers it delivers only while that is held.
-    pub fn run_under(self: &Arc<Self>, plans: Vec<Plan>, leases: &BTreeMap<String, Guard>) {
+    /// Those named as `elsewhere` are there still, whether they run here or not; what others were waiting for is closed.
+    pub fn run_under(
+        self: &Arc<Self>,
+        plans: Vec<Plan>,
+        leases: &BTreeMap<String, Guard>,
+        elsewhere: &BTreeSet<String>,
+    ) {
         let wanted: BTreeMap<String, Plan> = plans
             .into_iter()
             .map(|plan| (plan.resolved.name.clone(), plan))
             .collect();
-        let names: Vec<String> = lock(&self.running).keys().cloned().collect();
-        for name in names {
-            let unchanged = wanted.get(&name).is_some_and(|plan| {
-                let running = lock(&self.running);
-                running.get(&name).is_some_and(|known| *known.plan == *plan)
-            });
-            if !unchanged {
-                self.stop_pipeline(&name);
-                // What it left to be written down is read again when it starts anew.
-                self.tell();
-            }
-            if !wanted.contains_key(&name) {
-                lock(&self.board).pipelines.remove(&name);
-                tracing::info!(pipeline = name, "stopped: it is not to run here any more");
-            }
+        let ending: Vec<String> = lock(&self.running)
+            .iter()
+            .filter(|(name, running)| wanted.get(*name) != Some(&*running.plan))
+            .map(|(name, _)| name.clone())
+            .collect();
+        let mut slow = self.end(&ending);
+        let (gone, left): (Vec<String>, Vec<String>) = ending
+            .into_iter()
+            .partition(|name| !wanted.contains_key(name) && !elsewhere.contains(name));
+        // Whoever has them now speaks of them: what is left to be written down is read again by a pipeline that starts anew.
+        lock(&self.running).retain(|name, _| !left.contains(name));
+        for name in &gone {
+            self.withdraw(name);
+        }
+        self.tell();
+        lock(&self.running).retain(|name, _| !gone.contains(name));
+        for name in left
+            .iter()
+            .chain(&gone)
+            .filter(|name| !wanted.contains_key(*name))
+        {
+            lock(&self.board).pipelines.remove(name);
+            tracing::info!(pipeline = name, "stopped: it is not to run here any more");
         }
         for (name, plan) in wanted {
             if !lock(&self.running).contains_key(&name) {
                 let lease = leases.get(&name).cloned();
-                self.start_pipeline(&name, plan, lease);
+                let stray = || lock(&self.strays).remove(&name);
+                let before = slow.remove(&name).or_else(stray);
+                self.start_pipeline(&name, plan, lease, before);
             }
         }
+        lock(&self.strays).extend(slow);
         self.changed();
     }
 
-    fn start_pipeline(self: &Arc<Self>, name: &str, plan: Plan, lease: Option<Guard>) {
+    /// Starts a pipeline; `before` is the worker that had its name, when that has not ended yet.
+    fn start_pipeline(
+        self: &Arc<Self>,
+        name: &str,
+        plan: Plan,
+        lease: Option<Guard>,
+        before: Option<JoinHandle<()>>,
+    ) {
         tracing::info!(pipeline = name, source = plan.source(), "starting");
         let mut board = PipelineBoard {
             source: plan.source(),
@@ -209,7 +240,7 @@ impl Service {
         let sinks = (self.options.sinks)(&plan);
         let feed = self.watch_inventory(name, &plan, &wake);
         let inventory = feed.as_ref().map(|feed| feed.receiver.clone());
-        let thread = worker::start(self, &plan, &wake, &memory, inventory, lease);
+        let thread = worker::start(self, &plan, &wake, &memory, inventory, lease, before);
         let running = Running {
             plan,
             wake,
@@ -278,38 +309,6 @@ impl Service {
         for commit in commits {
             self.clerk.note(pipeline, &commit);
         }
-    }
-
-    fn stop_pipeline(&self, name: &str) {
-        let Some(mut running) = lock(&self.running).remove(name) else {
-            return;
-        };
-        running.wake.ask(|orders| orders.stop = true);
-        if let Some(thread) = running.thread.take()
-            && thread.join().is_err()
-        {
-            tracing::error!(pipeline = name, "its worker had panicked");
-        }
-    }
-
-    /// Stops all pipelines, each after the push it is in, and writes down what is known.
-    pub fn stop(&self) {
-        let names: Vec<String> = lock(&self.running).keys().cloned().collect();
-        for running in lock(&self.running).values() {
-            running.wake.ask(|orders| orders.stop = true);
-        }
-        // What is still to be told needs the pipelines' sinks: they go last.
-        for name in &names {
-            let thread = lock(&self.running)
-                .get_mut(name)
-                .and_then(|running| running.thread.take());
-            if thread.is_some_and(|thread| thread.join().is_err()) {
-                tracing::error!(pipeline = name, "its worker had panicked");
-            }
-        }
-        self.tell();
-        self.clerk.stop();
-        lock(&self.running).clear();
     }
 
     /// Gives what is known at this moment. Cheap: commits are shared.
@@ -493,6 +492,8 @@ impl Service {
 
     /// Takes what is to be told from the clerk, and hands it to sinks and journal. Called by the clerk's thread, and at the end.
     fn tell(&self) {
+        // One at a time: an older word must not come after a newer one.
+        let _telling = self.clerk.turn();
         let now = Timestamp::now();
         self.run_out(now);
         self.listen(now);

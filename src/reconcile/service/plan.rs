@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use crate::config::{Place, Resolved, ResolvedOutput};
+use crate::config::{self, Place, Resolved, ResolvedOutput};
 use crate::git::{RemoteUrl, Scheme};
+use crate::model::Diagnostic;
 use crate::model::api::pipeline::Reports;
 use crate::status::summarise::Style;
 
@@ -30,6 +31,25 @@ pub struct Plan {
     pub previews: bool,
     /// The label by which WECs share a status when there are too many.
     pub group_by: Option<String>,
+}
+
+/// What is wrong with a configuration as the service sees it: it uses what commands do not, and must have a source to follow.
+pub fn findings(resolved: &Resolved, found: Vec<Diagnostic>) -> Vec<Diagnostic> {
+    let (unused, mut found): (Vec<Diagnostic>, _) = found
+        .into_iter()
+        .partition(|found| found.reason == config::NOT_USED);
+    if resolved.place.is_none() {
+        let message = format!(
+            "pipeline {} has a WDS as its source, and a WDS cannot be followed",
+            resolved.name
+        );
+        let mut refused = Diagnostic::error("UnsupportedSource", message).help(
+            "name the repository from which the WDS gets its objects: `source.git`, or a folder: `source.folder`",
+        );
+        refused.location = unused.into_iter().find_map(|found| found.location);
+        found.push(refused);
+    }
+    found
 }
 
 impl Plan {

@@ -2,6 +2,7 @@
 //!
 //! A pull request is rendered like a commit and compared with what was published last; nothing of it is published.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -250,6 +251,17 @@ impl Service {
             .previews
             .get(&number)
             .cloned()
+    }
+
+    /// What pull requests would change, by number; those that were rendered last.
+    pub fn previews(&self, pipeline: &str) -> Vec<Preview> {
+        let running = lock(&self.running);
+        let previews = running.get(pipeline).map(|running| &running.previews);
+        previews
+            .into_iter()
+            .flat_map(BTreeMap::values)
+            .cloned()
+            .collect()
     }
 
     /// Keeps a preview, and tells the sinks.

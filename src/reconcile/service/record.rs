@@ -10,7 +10,7 @@ use crate::output::branch::change::Change;
 use crate::reconcile::deliver::mailbox::MailboxDelivery;
 use crate::reconcile::{Delivery, Outcome, Rendering};
 use crate::status::board::{ChangeCounts, CommitBoard, PipelineBoard};
-use crate::status::state::{ClusterState, Observation};
+use crate::status::state::{Bytes, ClusterState, Observation};
 
 /// Begins a commit's entry, or goes on with the one that is there.
 pub(super) fn begin(
@@ -32,9 +32,11 @@ pub(super) fn begin(
         clusters: BTreeMap::new(),
         groups: BTreeMap::new(),
         diagnostics: Vec::new(),
+        releasable: Vec::new(),
         timings: Vec::new(),
     });
     commit.observe_all(&Observation::Begun, now);
+    commit.releasable.clear();
     Some(commit)
 }
 
@@ -141,7 +143,7 @@ pub(super) fn delivered(
     let revision = whole.unwrap_or_default();
     let own = Observation::Published {
         revision: revision.clone(),
-        same_as: Some(Box::new(commit.whole.clone())),
+        bytes: Bytes::Same(Box::new(commit.whole.clone())),
     };
     commit.whole.observe(own, now);
     for (name, state) in &mut commit.clusters {
@@ -152,11 +154,12 @@ pub(super) fn delivered(
             .iter()
             .find(|(reference, _, _)| reference.ends_with(&suffix));
         let revision = own.map_or_else(|| revision.clone(), |(_, id, _)| id.to_string());
-        let same = (!touched.contains(name)).then(|| same_bytes(state, name, before));
-        let observation = Observation::Published {
-            revision,
-            same_as: same.flatten().map(Box::new),
+        let bytes = if touched.contains(name) {
+            Bytes::New
+        } else {
+            same_bytes(state, name, before)
         };
+        let observation = Observation::Published { revision, bytes };
         state.observe(observation, now);
     }
 }
@@ -176,17 +179,14 @@ fn counts(change: &Change) -> ChangeCounts {
     }
 }
 
-/// The state that holds for bytes which the WEC has already: its own when it was published before, else that of the commit before.
-fn same_bytes(
-    state: &ClusterState,
-    name: &ClusterName,
-    before: Option<&CommitBoard>,
-) -> Option<ClusterState> {
-    if state.revision().is_some() {
-        return Some(state.clone());
-    }
-    let earlier = before?.clusters.get(name)?;
-    earlier.revision().is_some().then(|| earlier.clone())
+/// What holds for bytes that the WEC has already: its own state when it was published before, else that of the commit before.
+fn same_bytes(state: &ClusterState, name: &ClusterName, before: Option<&CommitBoard>) -> Bytes {
+    let earlier = || before?.clusters.get(name);
+    let states = [Some(state), earlier()].into_iter().flatten();
+    let mut published = states.filter(|state| state.revision().is_some());
+    published
+        .next()
+        .map_or(Bytes::Old, |state| Bytes::Same(Box::new(state.clone())))
 }
 
 /// Writes down what became of a delivery into mailboxes. `first` tells whether nothing else was delivered before it in this run.
@@ -207,7 +207,7 @@ pub(super) fn posted(
     }
     let whole = Observation::Published {
         revision: commit.id.clone(),
-        same_as: Some(Box::new(commit.whole.clone())),
+        bytes: Bytes::Same(Box::new(commit.whole.clone())),
     };
     commit.whole.observe(whole, now);
     for (name, state) in &mut commit.clusters {
@@ -223,16 +223,16 @@ pub(super) fn posted(
             state.observe(Observation::Failed { reason, message }, now);
         } else if let Some(given) = delivery.clusters.get(name) {
             state.expect_report();
-            let same = if first && touched.contains(name) {
-                None
+            let bytes = if first && touched.contains(name) {
+                Bytes::New
             } else if first {
                 same_bytes(state, name, before)
             } else {
-                Some(state.clone())
+                Bytes::Same(Box::new(state.clone()))
             };
             let observation = Observation::Published {
                 revision: given.revision.clone(),
-                same_as: same.map(Box::new),
+                bytes,
             };
             state.observe(observation, now);
         }
@@ -246,6 +246,27 @@ pub(super) fn supersede(board: &mut PipelineBoard, by: &str, now: Timestamp) -> 
         if commit.id != by && !commit.is_over() && Arc::make_mut(commit).supersede(by, now) {
             touched.push(commit.id.clone());
         }
+    }
+    touched
+}
+
+/// What has not come to an end does so now: nobody is left to say more of it. Gives the ids of the commits that this concerns.
+pub(super) fn withdraw(board: &mut PipelineBoard, now: Timestamp) -> Vec<String> {
+    let removed = Observation::Failed {
+        reason: "PipelineRemoved".to_owned(),
+        message: "the pipeline was removed; what was delivered stays".to_owned(),
+    };
+    let mut touched = Vec::new();
+    for commit in &mut board.commits {
+        if commit.is_over() {
+            continue;
+        }
+        let commit = Arc::make_mut(commit);
+        let states = std::iter::once(&mut commit.whole).chain(commit.clusters.values_mut());
+        for state in states.filter(|state| !state.is_over()) {
+            state.observe(removed.clone(), now);
+        }
+        touched.push(commit.id.clone());
     }
     touched
 }
@@ -266,6 +287,7 @@ pub(super) fn overtaken(id: &str, by: &str, now: Timestamp) -> CommitBoard {
         clusters: BTreeMap::new(),
         groups: BTreeMap::new(),
         diagnostics: Vec::new(),
+        releasable: Vec::new(),
         timings: Vec::new(),
     }
 }

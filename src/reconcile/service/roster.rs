@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use super::Plan;
+use super::{Plan, findings};
 use crate::config::{self, Written};
 use crate::model::{Diagnostic, Severity};
 use crate::reconcile::hub::Hosted;
@@ -109,7 +109,7 @@ fn plan(written: &Written, address: Option<&str>) -> Result<Plan, Box<Diagnostic
     let (resolved, found) = config::resolve(written, Path::new(""), &path, b"");
     let status = resolved.status.iter();
     let problems = status.flat_map(|status| status.problems.iter().cloned());
-    let mut errors = found
+    let mut errors = findings(&resolved, found)
         .into_iter()
         .chain(problems)
         .filter(|found| found.severity == Severity::Error);
@@ -173,6 +173,27 @@ mod tests {
         roster.host(&[hosted("shop", "2", &reads("/c"))], None);
         assert_eq!(running(&roster), runs(&[("shop", "/c")]));
         assert_eq!(refused(&roster), []);
+    }
+
+    #[test]
+    fn a_pipeline_on_a_wds_does_not_run_and_is_told_what_does() {
+        let mut roster = Roster::default();
+        let on_wds = json!({"source": {"wds": {"context": "wds1"}}});
+        roster.host(&[hosted("shop", "1", &on_wds)], None);
+        assert_eq!(running(&roster), []);
+        let found = roster.objects().find_map(|(_, found)| found);
+        let found = found.expect("a refusal");
+        assert_eq!(found.reason, "UnsupportedSource");
+        assert!(
+            found.message.contains("a WDS cannot be followed"),
+            "{found:?}"
+        );
+        assert!(
+            found
+                .help
+                .as_deref()
+                .is_some_and(|help| help.contains("source.git"))
+        );
     }
 
     #[test]

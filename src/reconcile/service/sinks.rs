@@ -140,6 +140,10 @@ impl Sink for forge::Sink {
         Self::close(self, commit, move |context| style.owns(context), text);
     }
 
+    fn retry(&self) {
+        Self::retry(self);
+    }
+
     fn problem(&self, now: Timestamp) -> Option<Problem> {
         Self::problem(self).map(|error| Problem {
             reason: error.reason().to_owned(),

@@ -9,10 +9,13 @@ use std::time::{Duration, Instant};
 use git2::Repository;
 use jiff::Timestamp;
 use tokio::sync::watch::Receiver;
+use tracing::Span;
+use tracing::field::Empty;
 
 use super::access::AccessError;
 use super::destination::{self, destination};
-use super::fault::RunError;
+use super::ending::join;
+use super::fault::{RunError, caught};
 use super::post::{Parties, Post};
 use super::previews::{Previewer, PullRequest};
 use super::queue::{Orders, Wake};
@@ -29,17 +32,17 @@ use crate::reconcile::{
     Request,
 };
 use crate::source::folder;
-use crate::status::board::{Activity, Problem};
+use crate::status::board::{Activity, COMMITS, Problem};
 use crate::status::state::{Observation, short};
 
 /// How often in a row work may be given up for a newer commit before one is finished.
 const GIVEN_UP: u32 = 3;
-/// How many commits before the head are asked about when nothing is known of them.
-const FORGOTTEN: usize = 10;
+/// How many commits before the head are asked about when nothing is known of them: as many as would have been remembered.
+const FORGOTTEN: usize = COMMITS;
 /// How often a folder is looked at where changes are not told.
 const POLL: Duration = Duration::from_secs(2);
 
-/// Starts a pipeline's thread.
+/// Starts a pipeline's thread. It waits for the worker that had its name `before`, so that there is one at a time.
 pub(super) fn start(
     service: &Arc<Service>,
     plan: &Arc<Plan>,
@@ -47,6 +50,7 @@ pub(super) fn start(
     memory: &Arc<Mutex<Pipeline>>,
     inventory: Option<Receiver<its::Known>>,
     lease: Option<Guard>,
+    before: Option<JoinHandle<()>>,
 ) -> JoinHandle<()> {
     let mut worker = Worker {
         service: Arc::clone(service),
@@ -59,6 +63,7 @@ pub(super) fn start(
         posts: destination::posts(plan),
         released: None,
         lease,
+        begun: None,
         failures: 0,
         looks: 0,
         given_up: 0,
@@ -66,8 +71,11 @@ pub(super) fn start(
         failed: BTreeSet::new(),
     };
     std::thread::spawn(move || {
-        let span = tracing::info_span!("run", pipeline = worker.name);
+        let span = tracing::info_span!("worker", pipeline = worker.name);
         let _entered = span.enter();
+        if let Some(before) = before {
+            join(&worker.name, before);
+        }
         worker.watch_folder();
         worker.work();
     })
@@ -88,6 +96,8 @@ struct Worker {
     lease: Option<Guard>,
     /// The commit whose removals were released by hand; a run that fails does not use it up.
     released: Option<String>,
+    /// The commit that this run works on.
+    begun: Option<String>,
     /// Runs that failed in a row.
     failures: u32,
     /// Runs in a row that left works waiting for a WEC.
@@ -110,15 +120,20 @@ struct Sent {
 }
 
 impl Sent {
-    /// Why outputs hold it back; empty when none does.
-    fn held(&self) -> Vec<String> {
-        let outcomes = self.branches.iter().map(|delivery| &delivery.outcome);
-        let posted = self.mailboxes.iter().map(|delivery| &delivery.outcome);
-        let reasons = outcomes.chain(posted).filter_map(|outcome| match outcome {
-            Outcome::Held(reasons) => Some(reasons.clone()),
-            _ => None,
-        });
-        reasons.flatten().collect()
+    /// Why outputs hold it back, and whether a release lifts that; empty when none does.
+    fn held(&self) -> Vec<(String, bool)> {
+        let branches = self.branches.iter();
+        let mailboxes = self.mailboxes.iter();
+        let outcomes = branches
+            .map(|delivery| (&delivery.outcome, delivery.releasable))
+            .chain(mailboxes.map(|delivery| (&delivery.outcome, delivery.releasable)));
+        let mut held = Vec::new();
+        for (outcome, releasable) in outcomes {
+            if let Outcome::Held(reasons) = outcome {
+                held.extend(reasons.iter().map(|reason| (reason.clone(), releasable)));
+            }
+        }
+        held
     }
 
     /// Tells whether anything happened that is worth writing down.
@@ -161,11 +176,30 @@ enum End {
 struct Stages<'a> {
     service: &'a Service,
     pipeline: &'a str,
+    run: Span,
+    /// The span of the stage that it is in.
+    stage: Mutex<Span>,
+}
+
+impl<'a> Stages<'a> {
+    fn new(service: &'a Service, pipeline: &'a str) -> Self {
+        Self {
+            service,
+            pipeline,
+            run: Span::current(),
+            stage: Mutex::new(Span::none()),
+        }
+    }
 }
 
 impl Progress for Stages<'_> {
     fn stage(&self, name: &'static str) {
         tracing::debug!(stage = name);
+        let mut open = lock(&self.stage);
+        // The one before ends before this one begins.
+        *open = Span::none();
+        *open = tracing::info_span!(parent: &self.run, "stage", otel.name = name);
+        drop(open);
         self.service.update(self.pipeline, |board| {
             board.activity = Activity::Working {
                 stage: name.to_owned(),
@@ -182,7 +216,7 @@ impl Worker {
             ..Orders::default()
         };
         while !orders.stop {
-            let end = self.run(&mut orders);
+            let end = self.attempt(&mut orders);
             self.failures = match end {
                 End::Failed => self.failures.saturating_add(1),
                 End::Done | End::Waiting | End::Overtaken => 0,
@@ -193,7 +227,11 @@ impl Worker {
                 continue;
             }
             for pull in std::mem::take(&mut orders.previews).into_values() {
-                self.preview(&pull);
+                if let Err(error) = caught(|| self.preview(&pull)) {
+                    self.forget();
+                    self.failed(None, &error);
+                    self.failures = self.failures.max(1);
+                }
             }
             let mut wait = schedule::wait(self.plan.interval, self.failures, schedule::random());
             if matches!(end, End::Waiting) {
@@ -205,6 +243,26 @@ impl Worker {
             self.rest(wait);
             orders = self.wake.wait(Instant::now() + wait);
         }
+    }
+
+    /// One run. After a panic nothing that it remembers is relied on.
+    fn attempt(&mut self, orders: &mut Orders) -> End {
+        self.begun = None;
+        // The thread's own span never ends, so each run is one of its own.
+        let span = tracing::info_span!(parent: None, "run", pipeline = self.name, commit = Empty);
+        let _entered = span.enter();
+        caught(|| self.run(orders)).unwrap_or_else(|error| {
+            self.forget();
+            self.failed(self.begun.as_deref(), &error)
+        })
+    }
+
+    /// Throws away what can be found again.
+    fn forget(&mut self) {
+        *lock(&self.memory) = Pipeline::new(Some(self.service.options.cache.clone()));
+        self.previewer = Previewer::default();
+        self.posts = destination::posts(&self.plan);
+        self.last = None;
     }
 
     /// Tells a pull request what it would change, against what was published last.
@@ -273,6 +331,8 @@ impl Worker {
         }
         self.given_up = 0;
         let known = self.is_known(&rendering, commit.as_deref());
+        self.begun.clone_from(&commit);
+        Span::current().record("commit", commit.as_deref());
         if !known {
             self.begin(&rendering);
         }
@@ -367,10 +427,7 @@ impl Worker {
     }
 
     fn stages(&self) -> Stages<'_> {
-        Stages {
-            service: &self.service,
-            pipeline: &self.name,
-        }
+        Stages::new(&self.service, &self.name)
     }
 
     /// Tells whether this very rendering of this commit went out before.
@@ -451,12 +508,8 @@ impl Worker {
             )?);
         }
         for post in &mut self.posts {
-            self.service.update(&self.name, |board| {
-                board.activity = Activity::Working {
-                    stage: "mailboxes".to_owned(),
-                    since: Timestamp::now(),
-                };
-            });
+            let stages = Stages::new(&self.service, &self.name);
+            stages.stage("mailboxes");
             let parties = Parties {
                 service: &self.service,
                 wake: &self.wake,
@@ -511,11 +564,14 @@ impl Worker {
             }
             let mut held = sent.held();
             if deliveries.is_empty() && sent.mailboxes.is_empty() {
-                held.push("the pipeline has no output".to_owned());
+                held.push(("the pipeline has no output".to_owned(), false));
             }
             // What one output holds is held, whatever became of the others.
             if !held.is_empty() {
-                commit.observe_all(&Observation::Held(held), now);
+                let lifted = held.iter().filter(|(_, releasable)| *releasable);
+                commit.releasable = lifted.map(|(reason, _)| reason.clone()).collect();
+                let reasons = held.into_iter().map(|(reason, _)| reason).collect();
+                commit.observe_all(&Observation::Held(reasons), now);
             }
             commit.timings = timings;
             let phase = commit.phase();
@@ -585,7 +641,7 @@ impl Worker {
                         .position(|commit| commit.id == head)
                         .map_or(0, |at| at + 1);
                     board.commits.insert(at, Arc::new(entry));
-                    board.commits.truncate(crate::status::board::COMMITS);
+                    board.commits.truncate(COMMITS);
                 }
                 unknown
             });
@@ -631,7 +687,7 @@ impl Worker {
         let now = Timestamp::now();
         let help = error.help();
         let message = error.to_string();
-        self.service.metrics().run(&self.name, "failed");
+        self.service.metrics().run(&self.name, error.outcome());
         if let RunError::Deliver(DeliverError::Push(_) | DeliverError::Contended(_)) = error {
             self.service.metrics().push(&self.name, error.reason());
         }

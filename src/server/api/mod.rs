@@ -196,6 +196,12 @@ fn routes() -> Vec<Route> {
             &[LIMIT, CONTINUE],
             get(clusters::diff),
         ),
+        read::<Page<pulls::PullItem>>(
+            "/pipelines/{pipeline}/pulls",
+            "The pull requests that were rendered last, the newest first",
+            &[LIMIT, CONTINUE],
+            get(pulls::list),
+        ),
         read::<pulls::PullView>(
             "/pipelines/{pipeline}/pulls/{number}",
             "What a pull request would change, as it was rendered last",

@@ -116,12 +116,18 @@ pub(super) async fn release(
         return Err(Problem::new(StatusCode::CONFLICT, "NotNewest", detail)
             .help("release the newest commit, if it is held too"));
     }
+    if !commit.is_releasable() {
+        let detail =
+            "what holds the commit is no limit on removals, and a release lifts nothing else";
+        return Err(Problem::new(StatusCode::CONFLICT, "NotReleasable", detail)
+            .help("mend what the commit says of itself"));
+    }
     if !backend.release(&pipeline, &commit.id) {
         return Err(stopping());
     }
     let released = Released {
         commit: commit.id.clone(),
-        why: CommitItem::new(commit).why,
+        why: commit.releasable.join("; "),
         pipeline,
     };
     Ok((StatusCode::ACCEPTED, Json(released)))

@@ -2,6 +2,7 @@
 //!
 //! Bounded, and nothing of a Secret's is given out.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use axum::Json;
@@ -11,7 +12,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::find;
-use super::pipelines::Shown;
+use super::list::{Page, Part};
+use super::pipelines::{Asking, Shown, asked};
 use crate::model::{ClusterName, ObjectKey};
 use crate::reconcile::browse::Text;
 use crate::reconcile::compare::{Changes, Kind, ObjectChange};
@@ -47,6 +49,23 @@ pub struct PullView {
     /// What would change; left out when it could not be rendered at all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub changes: Option<PullChanges>,
+}
+
+/// A pull request, in a list.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PullItem {
+    /// Its number.
+    pub number: u64,
+    /// The commit at its head that was rendered.
+    pub head: String,
+    /// When that was.
+    #[schemars(with = "String", extend("format" = "date-time"))]
+    pub seen: Timestamp,
+    /// What it would change, in one line.
+    pub summary: String,
+    /// How many errors it has.
+    pub errors_total: usize,
 }
 
 /// What would change on which WECs.
@@ -98,6 +117,24 @@ pub enum Fate {
     Kept,
 }
 
+pub(super) async fn list(
+    State(backend): State<Arc<dyn Backend>>,
+    Path(pipeline): Path<String>,
+    part: Asking<Part>,
+) -> Shown<Page<PullItem>> {
+    find::pipeline(&backend.board(), &pipeline)?;
+    let mut all = backend.previews(&pipeline);
+    all.reverse();
+    let page = asked(part)?.take(
+        &all,
+        false,
+        |preview| preview.number.to_string(),
+        |preview| Ok::<_, Infallible>(PullItem::new(preview)),
+    );
+    let Ok(page) = page;
+    Ok(Json(page))
+}
+
 pub(super) async fn one(
     State(backend): State<Arc<dyn Backend>>,
     Path((pipeline, number)): Path<(String, String)>,
@@ -111,6 +148,19 @@ pub(super) async fn one(
             .help("the forge's webhook asks for it; push to the pull request again when it is open")
     })?;
     Ok(Json(PullView::new(&preview)))
+}
+
+impl PullItem {
+    /// Puts what was rendered into one line of a list.
+    pub fn new(preview: &Preview) -> Self {
+        Self {
+            number: preview.number,
+            head: preview.head.clone(),
+            seen: preview.seen,
+            summary: preview.summary.clone(),
+            errors_total: preview.errors.len(),
+        }
+    }
 }
 
 impl PullView {

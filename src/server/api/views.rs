@@ -102,8 +102,10 @@ pub struct CommitView {
     /// What its list says of it.
     #[serde(flatten)]
     pub item: CommitItem,
-    /// Whether it can be released: it is held, and no newer commit took its place.
+    /// Whether a release would let something go: the guard's limits on removals hold it, and no newer commit took its place.
     pub releasable: bool,
+    /// What a release would lift, of all that holds it.
+    pub lifted_by_release: Vec<String>,
     /// What was found while rendering, the gravest first; at most 200.
     pub diagnostics: Vec<Diagnostic>,
     /// How much was found in all.
@@ -337,7 +339,8 @@ impl CommitView {
         diagnostics.truncate(DIAGNOSTICS);
         Self {
             item: CommitItem::new(board),
-            releasable: board.phase() == Phase::Held && find::is_newest(pipeline, board),
+            releasable: board.is_releasable() && find::is_newest(pipeline, board),
+            lifted_by_release: board.releasable.clone(),
             diagnostics: diagnostics.into_iter().cloned().collect(),
             diagnostics_total: board.diagnostics.len(),
             timings: board.timings.iter().map(timing).collect(),

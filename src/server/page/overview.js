@@ -55,6 +55,12 @@ function trouble({ problem }) {
     problem.help && h("p", { class: "fine" }, problem.help));
 }
 
+function pullLine(pipeline, { number, head, seen, summary }) {
+  return h("li", null,
+    h("a", { href: `#/pipelines/${encodeURIComponent(pipeline)}/pulls/${number}`, "data-key": `pull-${number}` }, `#${number}`), " ", summary, " ",
+    h("span", { class: "fine" }, h("code", null, short(head)), ", ", ago(seen)));
+}
+
 /** The view of one pipeline. */
 export function pipelineView(name) {
   const chosen = new Set();
@@ -65,6 +71,7 @@ export function pipelineView(name) {
   const more = h("button", { type: "button", hidden: true, onclick: () => { rows = 50; refresh(); } }, "Older commits");
   const area = h("div", { class: "grid-area" });
   const cells = new CommitGrid(area, name);
+  const pulls = h("section", { hidden: true });
   const search = h("input", { type: "search", id: "wec-filter", placeholder: "part of a name", spellcheck: "false", oninput: debounce(80, draw) });
   const by = h("select", { id: "wec-order", onchange: draw }, h("option", { value: "name" }, "name"), h("option", { value: "phase" }, "what needs attention"));
   const sync = h("button", { type: "button", onclick: async () => {
@@ -89,11 +96,14 @@ export function pipelineView(name) {
   }
 
   async function refresh(signal) {
-    const [pipeline, next] = await Promise.all([
+    const [pipeline, next, previews] = await Promise.all([
       get(path("pipelines", name), signal),
       get(query(path("pipelines", name, "grid"), { limit: rows }), signal),
+      get(path("pipelines", name, "pulls"), signal),
     ]);
     update(head, facts(pipeline), trouble(pipeline));
+    pulls.hidden = !previews.items.length;
+    update(pulls, h("h2", null, "Pull requests"), h("ul", null, previews.items.map((pull) => pullLine(name, pull))));
     more.hidden = pipeline.commits <= next.rows.length;
     const text = JSON.stringify(next);
     if (text === refresh.last) return;
@@ -114,7 +124,7 @@ export function pipelineView(name) {
         h("label", { for: "wec-filter" }, "WECs ", search),
         h("label", { for: "wec-order" }, "Order by ", by),
         shown),
-      legend, area, more,
+      legend, area, more, pulls,
       h("p", { class: "fine keys" }, "Arrow keys move in the grid, Page Up and Page Down between commits, Enter opens."),
       explainForm(name)),
     refresh,

@@ -40,11 +40,11 @@ export function releaseControl(pipeline, id) {
   return {
     button,
     dialog,
-    show({ releasable, why }) {
+    show({ releasable, liftedByRelease }) {
       if (!releasable && dialog.open) dialog.close();
       if (!releasable && document.activeElement === button) document.getElementById("main").focus({ preventScroll: true });
       button.hidden = !releasable;
-      reason.textContent = why;
+      reason.textContent = liftedByRelease.join("; ");
     },
   };
 }

@@ -1,7 +1,7 @@
 //! What stays between requests: who may send, what was delivered, how much memory is left, and where work goes.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, RwLock},
     time::Duration,
 };
 
@@ -125,11 +125,26 @@ impl HooksError {
     }
 }
 
+/// One for each kind of address.
+struct Guards {
+    git: Option<Arc<Guard>>,
+    flux: Option<Arc<Guard>>,
+    argocd: Option<Arc<Guard>>,
+}
+
+impl Guards {
+    fn new(doors: &Doors) -> Result<Self, HooksError> {
+        Ok(Self {
+            git: guard("/hooks/git", &doors.git)?.map(Arc::new),
+            flux: guard("/hooks/flux", &doors.flux)?.map(Arc::new),
+            argocd: guard("/hooks/argocd", &doors.argocd)?.map(Arc::new),
+        })
+    }
+}
+
 /// Everything that requests share.
 pub struct Hooks {
-    pub(super) git: Option<Guard>,
-    pub(super) flux: Option<Guard>,
-    pub(super) argocd: Option<Guard>,
+    guards: RwLock<Guards>,
     pub(super) inbox: Box<dyn Inbox + Send + Sync>,
     pub(super) limits: Limits,
     pub(super) budget: Arc<Budget>,
@@ -146,15 +161,30 @@ impl Hooks {
     ) -> Result<Self, HooksError> {
         let (most, lifetime) = DELIVERIES;
         Ok(Self {
-            git: guard("/hooks/git", &doors.git)?,
-            flux: guard("/hooks/flux", &doors.flux)?,
-            argocd: guard("/hooks/argocd", &doors.argocd)?,
+            guards: RwLock::new(Guards::new(doors)?),
             inbox,
             limits,
             budget: Budget::new(limits.budget),
             deliveries: Mutex::new(Deliveries::new(most, lifetime)),
             counters: Counters::default(),
         })
+    }
+
+    /// Lets others in from now on: secrets were rotated.
+    pub fn replace(&self, doors: &Doors) -> Result<(), HooksError> {
+        let guards = Guards::new(doors)?;
+        *self.guards.write().unwrap_or_else(PoisonError::into_inner) = guards;
+        Ok(())
+    }
+
+    /// Who looks at what a sender sends; none where nobody may send.
+    pub(super) fn guard(&self, sender: Sender) -> Option<Arc<Guard>> {
+        let guards = self.guards.read().unwrap_or_else(PoisonError::into_inner);
+        match sender {
+            Sender::Forge(_) => guards.git.clone(),
+            Sender::Flux => guards.flux.clone(),
+            Sender::ArgoCd => guards.argocd.clone(),
+        }
     }
 
     /// What became of all requests so far.

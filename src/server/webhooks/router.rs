@@ -13,7 +13,7 @@ use axum::{
 use jiff::Timestamp;
 
 use super::{
-    Event, Forge, Guard, Hooks, Outcome, Sender, Taken,
+    Event, Forge, Hooks, Outcome, Sender, Taken,
     body::Held,
     parse::{self, Malformed},
     reports::{self, Said},
@@ -51,7 +51,7 @@ struct Answer {
 }
 
 async fn git(State(hooks): State<Arc<Hooks>>, headers: HeaderMap, body: Body) -> Response {
-    if hooks.git.is_none() {
+    if hooks.guard(Sender::Forge(Forge::Gitea)).is_none() {
         return respond(&hooks, None, None, Outcome::NotFound.into());
     }
     let Some(forge) = Forge::of(&headers) else {
@@ -117,16 +117,6 @@ impl Arrival {
     fn memory(&self) -> Option<String> {
         let delivery = self.delivery.as_ref()?;
         Some(format!("{} {delivery}", self.sender.word()))
-    }
-}
-
-impl Hooks {
-    fn guard(&self, sender: Sender) -> Option<&Guard> {
-        match sender {
-            Sender::Forge(_) => self.git.as_ref(),
-            Sender::Flux => self.flux.as_ref(),
-            Sender::ArgoCd => self.argocd.as_ref(),
-        }
     }
 }
 

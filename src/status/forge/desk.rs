@@ -157,6 +157,20 @@ impl Desk {
         commit.run_closers();
     }
 
+    /// Tries again at once what failed or was refused: a credential was changed.
+    pub fn retry(&mut self) {
+        self.failures = 0;
+        self.quiet_until = Clock::ZERO;
+        for commit in self.commits.values_mut() {
+            if commit.failures > 0 || !commit.refused.is_empty() {
+                commit.failures = 0;
+                commit.quiet_until = Clock::ZERO;
+                commit.refused.clear();
+                commit.settled = false;
+            }
+        }
+    }
+
     /// Says what to do next.
     pub fn next(&mut self, now: Clock, budget: &Budget) -> Next {
         let mut first: Option<(Order, Job)> = None;

@@ -286,6 +286,20 @@ fn what_the_host_takes_no_more_of_is_left_alone_and_nothing_else_waits_for_it() 
 }
 
 #[test]
+fn after_a_credential_was_changed_nothing_waits_for_the_next_try() {
+    let mut world = World::new(Limits::NONE);
+    world.want(&[("s/shop", StatusState::Success)]);
+    while matches!(world.desk.next(world.now, &world.budget), Next::Do(_)) {
+        world.step(&Answer::Fails(broken()));
+    }
+    let before = world.now;
+    world.desk.retry();
+    world.settle();
+    assert_eq!(world.shows(SHA)["s/shop"].state, StatusState::Success);
+    assert_eq!(world.now, before, "nothing has waited");
+}
+
+#[test]
 fn a_commit_that_the_host_does_not_have_holds_up_no_other_and_is_given_up() {
     let mut world = World::new(Limits::NONE);
     world.want(&[("s/shop", StatusState::Success)]);

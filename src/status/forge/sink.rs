@@ -115,6 +115,11 @@ impl Sink {
             .change(|desk| desk.close(sha, Box::new(owns), text));
     }
 
+    /// Tries again at once what failed: a credential was changed.
+    pub fn retry(&self) {
+        self.shared.change(Desk::retry);
+    }
+
     /// Waits until nothing is left to do; tells whether that came to pass in time.
     pub async fn idle(&self, timeout: Duration) -> bool {
         let mut idle = self.shared.idle.subscribe();

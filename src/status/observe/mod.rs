@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::{Health, ObjectReport, Progress, Report, health};
+use super::{Evidence, Health, ObjectReport, Progress, Report, health};
 use crate::model::api::manifest_work::{ManifestStatus, WorkCondition};
 use crate::model::api::{ManifestWork, WorkStatus};
 use crate::model::{ClusterName, ObjectKey};
@@ -137,6 +137,7 @@ impl Mailboxes {
             health: Health::Healthy,
             message: String::new(),
             objects: Vec::new(),
+            evidence: Evidence::Action,
             at: None,
         };
         for (name, work) in &mailbox.works {

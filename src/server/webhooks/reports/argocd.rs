@@ -12,7 +12,7 @@ use super::{MOST_OBJECTS, Said, cluster, commit, sorted};
 use crate::{
     model::ObjectKey,
     server::webhooks::parse::{Malformed, brief, read},
-    status::{Health, ObjectReport, Progress, Report},
+    status::{Evidence, Health, ObjectReport, Progress, Report},
 };
 
 #[derive(Deserialize)]
@@ -90,6 +90,9 @@ pub fn argocd(body: &[u8]) -> Result<Said, Malformed> {
         Health::Healthy if progress == Progress::Applied => String::new(),
         _ => application.message(progress),
     };
+    let evidence = Evidence::Comparison {
+        applied: application.applied(),
+    };
     Ok(Said::Reports(vec![Report {
         cluster,
         reporter: brief(&format!(
@@ -101,6 +104,7 @@ pub fn argocd(body: &[u8]) -> Result<Said, Malformed> {
         health,
         message,
         objects: sorted(application.resources.0),
+        evidence,
         at: application.at,
     }]))
 }
@@ -129,6 +133,17 @@ impl Application {
             (Some("Running"), Health::Healthy) => (progress, Health::Progressing),
             _ => (progress, health),
         }
+    }
+
+    /// The commit that it applied last, when that came to a good end.
+    fn applied(&self) -> Option<String> {
+        let operation = self.operation.as_ref()?;
+        let succeeded = operation.phase.as_deref() == Some("Succeeded");
+        operation
+            .revision
+            .as_deref()
+            .filter(|_| succeeded)
+            .and_then(commit)
     }
 
     /// The condition that keeps it from syncing.

@@ -13,7 +13,7 @@ use super::{MOST_OBJECTS, Said, cluster, commit, sorted};
 use crate::{
     model::{ClusterName, ObjectKey, kinds::Kinds},
     server::webhooks::parse::{Malformed, brief, read},
-    status::{Health, ObjectReport, Progress, Report},
+    status::{Evidence, Health, ObjectReport, Progress, Report},
 };
 
 /// Annotations of the object itself travel under this group.
@@ -117,6 +117,7 @@ impl Event {
                 "error" => objects(&self.message),
                 _ => Vec::new(),
             },
+            evidence: Evidence::Action,
             at: self.timestamp,
         })
     }

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::{
     model::ObjectKey,
-    status::{Health, Progress},
+    status::{Evidence, Health, Progress},
 };
 
 const COMMIT: &str = "2222222222222222222222222222222222222222";
@@ -291,6 +291,22 @@ fn an_application_reports_its_commit_and_the_objects_that_do_not_work() {
     );
     let healthy = from_argocd(&application("Synced", "Healthy"));
     assert_eq!((healthy.message.as_str(), healthy.objects.len()), ("", 0));
+}
+
+#[test]
+fn an_application_says_which_commit_it_applied_to_a_good_end() {
+    let applied = |phase: &str, revision: Value| {
+        let mut body = application("Synced", "Healthy");
+        body["operation"] = json!({"phase": phase, "revision": revision});
+        match from_argocd(&body).evidence {
+            Evidence::Comparison { applied } => applied,
+            Evidence::Action => panic!("Argo CD compares"),
+        }
+    };
+    assert_eq!(applied("Succeeded", json!(COMMIT)).as_deref(), Some(COMMIT));
+    assert_eq!(applied("Failed", json!(COMMIT)), None);
+    assert_eq!(applied("Running", json!(COMMIT)), None);
+    assert_eq!(applied("Succeeded", json!(null)), None);
 }
 
 #[test]

@@ -1,10 +1,10 @@
 //! Argo CD: application controller, repository server and `ApplicationSet` controller, living in one [`ApiServer`] and delivering
-//! to others that are registered with it. No user interface, no SSO, no notifications.
+//! to others that are registered with it; at will its notifications controller. No user interface, no SSO.
 
 use std::{
     fs,
     os::unix::fs::{PermissionsExt as _, symlink},
-    path::Path,
+    path::{Path, PathBuf},
     process::Command,
     sync::Arc,
 };
@@ -19,6 +19,8 @@ use crate::support::{git::hermetic, http};
 pub(crate) struct ArgoCd {
     processes: Vec<Server>,
     home: Arc<ApiServer>,
+    folder: PathBuf,
+    repository_server: String,
 }
 
 const SERVER: &str = "Argo CD";
@@ -111,6 +113,23 @@ impl ArgoCd {
         Ok(Self {
             processes: servers,
             home: Arc::clone(home),
+            folder,
+            repository_server,
+        })
+    }
+
+    /// Starts the notifications controller too. What it is to do stands in its ConfigMap and its Secret, which must be there.
+    pub(crate) fn notify(&mut self) -> Result<(), Missing> {
+        let metrics = free_port();
+        let mut notifications = component(&self.folder, "argocd-notifications");
+        notifications
+            .args(["--namespace=argocd", "--argocd-repo-server-plaintext"])
+            .arg(format!("--argocd-repo-server={}", self.repository_server))
+            .arg(format!("--metrics-port={metrics}"));
+        let server = Server::start("notifications-controller", &self.folder, &notifications);
+        self.processes.push(server);
+        until_ready(SERVER, &mut self.processes, || {
+            http::ready(metrics, "/metrics")
         })
     }
 
@@ -171,6 +190,7 @@ fn prepare(folder: &Path, home: &ApiServer) {
         "repo-server",
         "application-controller",
         "applicationset-controller",
+        "notifications",
     ] {
         symlink(
             program("argocd"),

@@ -1,6 +1,7 @@
-//! Flux for one WEC: source-controller and kustomize-controller, working on an [`ApiServer`] as they would inside of it.
+//! Flux for one WEC: source-controller and kustomize-controller, and at will notification-controller, working on an [`ApiServer`] as they would inside of it.
 
 use std::{
+    path::Path,
     process::Command,
     sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
@@ -8,6 +9,38 @@ use std::{
 
 use super::{ApiServer, Missing, Server, free_port, program, require, until_ready};
 use crate::support::{http, wait_for};
+
+/// A running notification-controller: where the others send their events, and who tells Providers. Dropping it ends it.
+#[derive(Debug)]
+pub(crate) struct FluxNotifier {
+    _process: Vec<Server>,
+    events: u16,
+}
+
+impl FluxNotifier {
+    /// It on `cluster`, with Flux's CRDs and the namespace `flux-system`.
+    pub(crate) fn start(cluster: &Arc<ApiServer>) -> Result<Self, Missing> {
+        Flux::available()?;
+        let folder = crate::support::folder(&format!("flux-notifier-{}", cluster.name()));
+        prepare(cluster);
+        let (health, events) = (free_port(), free_port());
+        let mut command = controller("notification-controller", cluster, &folder, health);
+        command
+            .arg(format!("--events-addr=127.0.0.1:{events}"))
+            .arg(format!("--receiverAddr=127.0.0.1:{}", free_port()));
+        let mut servers = vec![Server::start("notification-controller", &folder, &command)];
+        until_ready(SERVER, &mut servers, || http::ready(health, "/readyz"))?;
+        Ok(Self {
+            _process: servers,
+            events,
+        })
+    }
+
+    /// Where the other controllers are to send their events.
+    pub(crate) fn url(&self) -> String {
+        format!("http://127.0.0.1:{}/", self.events)
+    }
+}
 
 /// Running controllers. Dropping it ends them.
 #[derive(Debug)]
@@ -31,18 +64,10 @@ impl Flux {
     ) -> Result<Self, Missing> {
         Self::available()?;
         let folder = crate::support::folder(&format!("flux-{}", cluster.name()));
-        cluster.apply_crds("flux");
-        cluster.namespace("flux-system");
+        prepare(cluster);
         let controller = |name: &str, health: u16| {
-            let mut command = Command::new(program(name));
-            command
-                .env("KUBECONFIG", cluster.kubeconfig())
-                .env("RUNTIME_NAMESPACE", "flux-system")
-                .env("HOME", &folder)
-                .args(["--enable-leader-election=false", "--log-level=info"])
-                .arg(format!("--events-addr={}", events_url.unwrap_or_default()))
-                .arg(format!("--health-addr=127.0.0.1:{health}"))
-                .arg(format!("--metrics-addr=127.0.0.1:{}", free_port()));
+            let mut command = controller(name, cluster, &folder, health);
+            command.arg(format!("--events-addr={}", events_url.unwrap_or_default()));
             command
         };
         let (source_health, kustomize_health) = (free_port(), free_port());
@@ -98,4 +123,23 @@ impl Flux {
             }
         });
     }
+}
+
+/// What Flux's installation puts into a cluster, as far as the controllers read it.
+fn prepare(cluster: &ApiServer) {
+    cluster.apply_crds("flux");
+    cluster.namespace("flux-system");
+}
+
+/// A controller with what all of them want to be told.
+fn controller(name: &str, cluster: &ApiServer, folder: &Path, health: u16) -> Command {
+    let mut command = Command::new(program(name));
+    command
+        .env("KUBECONFIG", cluster.kubeconfig())
+        .env("RUNTIME_NAMESPACE", "flux-system")
+        .env("HOME", folder)
+        .args(["--enable-leader-election=false", "--log-level=info"])
+        .arg(format!("--health-addr=127.0.0.1:{health}"))
+        .arg(format!("--metrics-addr=127.0.0.1:{}", free_port()));
+    command
 }

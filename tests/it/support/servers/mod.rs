@@ -26,7 +26,7 @@ mod work_agent;
 pub(crate) use api_server::ApiServer;
 pub(crate) use argocd::ArgoCd;
 pub(crate) use audit::{Asked, Audit};
-pub(crate) use flux::Flux;
+pub(crate) use flux::{Flux, FluxNotifier};
 pub(crate) use gitea::Gitea;
 pub(crate) use github::GithubApi;
 pub(crate) use kubestellar::KubeStellar;

@@ -7,7 +7,10 @@ use git2::Signature;
 
 use super::*;
 use crate::config::{self, Place};
-use crate::status::{Health, Phase, Progress, StatusState};
+use crate::status::{Evidence, Health, Phase, Progress, StatusState};
+
+mod endings;
+mod mending;
 
 const POLICY: &str = "\
 apiVersion: control.kubestellar.io/v1alpha1
@@ -195,6 +198,7 @@ fn report(cluster: &str, revision: &str, health: Health) -> Report {
         health,
         message: "Deployment shop/web: ImagePullBackOff".into(),
         objects: Vec::new(),
+        evidence: Evidence::Action,
         at: None,
     }
 }
@@ -384,10 +388,29 @@ fn too_much_removal_is_held_until_somebody_releases_it() {
             .line(&second, "stellate/shop")
             .starts_with("Failure held: 16 of 20 objects")
     });
+    let board = service.board();
+    let commit = board.pipelines["shop"].commit(&second).expect("a commit");
+    assert!(commit.is_releasable());
+    assert!(commit.releasable[0].starts_with("16 of 20 objects"));
     service.release("shop", &second);
     eventually("published", || {
         phase(&service, &second) == Some(Phase::Published)
     });
+    service.stop();
+}
+
+#[test]
+fn what_no_release_lifts_is_not_called_releasable() {
+    let scene = Scene::new();
+    let first = scene.commit("Open the shop");
+    let mut plan = scene.plan("");
+    plan.resolved.outputs.clear();
+    let service = scene.service();
+    service.run(vec![plan]);
+    eventually("held", || phase(&service, &first) == Some(Phase::Held));
+    let board = service.board();
+    let commit = board.pipelines["shop"].commit(&first).expect("a commit");
+    assert!(!commit.is_releasable(), "{:?}", commit.releasable);
     service.stop();
 }
 
