@@ -16,7 +16,7 @@ use crate::api_server::Connection;
 use crate::git::AppLogin;
 use crate::model::api::pipeline::{
     ApiServer, BranchOutput, GitCredentials, Interval, Inventory, Layout, MailboxOutput, Output,
-    Pipeline, SecretReference, Source,
+    Pipeline, SecretReference, Source, Wave,
 };
 use crate::model::api::{ApiObject as _, ReadError, read};
 use crate::model::{Diagnostic, Location, PathPart, RepoPath};
@@ -64,6 +64,8 @@ pub struct Resolved {
     pub outputs: Vec<ResolvedOutput>,
     /// Who is told what became of each commit; a command tells nobody.
     pub status: Option<ResolvedStatus>,
+    /// The order in which WECs get a change; only a service knows when one is healthy.
+    pub waves: Vec<Wave>,
 }
 
 /// Where a source is.
@@ -336,6 +338,7 @@ impl Resolver<'_> {
                 .collect(),
             status,
             interval,
+            waves: spec.waves.clone(),
         }
     }
 

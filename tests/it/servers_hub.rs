@@ -90,6 +90,7 @@ fn an_api_server_takes_the_pipelines_that_we_take_and_refuses_those_that_we_refu
             .extend(rest.as_object().unwrap().clone());
         json!({"source": {"git": git}})
     };
+    let waves = |waves: &Value| json!({"source": git(&json!({}))["source"], "waves": waves});
     let good = [
         json!({"source": folder}),
         git(
@@ -104,6 +105,10 @@ fn an_api_server_takes_the_pipelines_that_we_take_and_refuses_those_that_we_refu
             "hydrate": [{"helm": {"path": "charts/web"}}],
             "strict": true,
         }),
+        json!({"source": git(&json!({}))["source"], "waves": [
+            {"name": "canary", "clusterSelectors": [{"matchLabels": {"stage": "canary"}}], "minSuccessTime": "10m"},
+            {"name": "rest", "clusterSelectors": [{}], "progressDeadline": "1h", "paused": true},
+        ]}),
     ];
     for spec in &good {
         let object = pipeline(spec);
@@ -127,6 +132,19 @@ fn an_api_server_takes_the_pipelines_that_we_take_and_refuses_those_that_we_refu
         git(&json!({"interval": "soon"})),
         git(&json!({"credentials": {"token": "ghp_0123"}})),
         git(&json!({"credentials": {"token": {"env": "A", "file": "b"}}})),
+        waves(&json!([])),
+        waves(&json!([{"name": "a"}])),
+        waves(&json!([{"name": "A", "clusterSelectors": [{}]}])),
+        waves(&json!([{"name": "remaining", "clusterSelectors": [{}]}])),
+        waves(
+            &json!([{"name": "a", "clusterSelectors": [{}]}, {"name": "a", "clusterSelectors": [{}]}]),
+        ),
+        waves(&json!([{"name": "a", "clusterSelectors": [{}], "minSuccessTime": "soon"}])),
+        waves(
+            &json!([{"name": "a", "clusterSelectors": [{"matchExpressions": [{"key": "k", "operator": "Like"}]}]}]),
+        ),
+        json!({"source": folder, "waves": [{"name": "a", "clusterSelectors": [{}]}]}),
+        json!({"source": git(&json!({}))["source"], "status": {"reports": "none"}, "waves": [{"name": "a", "clusterSelectors": [{}]}]}),
     ];
     for spec in &wrong {
         let object = pipeline(spec);

@@ -31,6 +31,7 @@ pub struct LabelSelectorRequirement {
     /// The label that is looked at.
     pub key: String,
     /// `In`, `NotIn`, `Exists` or `DoesNotExist`.
+    #[schemars(extend("enum" = ["In", "NotIn", "Exists", "DoesNotExist"]))]
     pub operator: String,
     /// The values for `In` and `NotIn`; nothing for the other two.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

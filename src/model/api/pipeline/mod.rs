@@ -20,6 +20,7 @@ mod output;
 mod quantity;
 mod source;
 mod status;
+mod waves;
 
 pub use credentials::{
     BasicCredentials, GitCredentials, GitHubApp, SecretReference, SshCredentials,
@@ -33,6 +34,7 @@ pub use source::{ApiServer, FileInventory, FolderSource, GitSource, Inventory, S
 pub use status::{
     BitbucketStatus, ForgeKind, ForgeStatus, GitHubCredentials, GitHubStatus, Reports, Status,
 };
+pub use waves::{REMAINING, Wave};
 
 /// One source, one inventory, its outputs and its status sinks.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -53,6 +55,13 @@ pub use status::{
     doc = "One source, one inventory, its outputs and its status sinks."
 )]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(extend("x-kubernetes-validations" = [{
+    "rule": "!has(self.waves) || !has(self.status) || !has(self.status.reports) || self.status.reports != 'none'",
+    "message": "waves go by what WECs report, and status.reports: none says that none does",
+}, {
+    "rule": "!has(self.waves) || !has(self.source.folder)",
+    "message": "waves go by commits, and a folder has none",
+}]))]
 pub struct PipelineSpec {
     /// Where policies and workloads are read.
     pub source: Source,
@@ -65,6 +74,17 @@ pub struct PipelineSpec {
     /// Who is told what became of each commit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<Status>,
+    /// The order in which WECs get a change; left out: all at once.
+    #[serde(
+        default,
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "some_items"
+    )]
+    #[schemars(
+        length(min = 1, max = 64),
+        extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"])
+    )]
+    pub waves: Vec<Wave>,
     /// What is held back until somebody releases it.
     #[serde(default)]
     pub guard: Guard,
@@ -141,6 +161,22 @@ impl PipelineSpec {
             .map_err(|error| error.under_key("guard"))?;
         if let Some(status) = &self.status {
             status.check().map_err(|error| error.under_key("status"))?;
+        }
+        waves::check(&self.waves).map_err(|error| error.under_key("waves"))?;
+        let status = self.status.as_ref();
+        let nobody = status.is_some_and(|status| status.reports == Reports::None);
+        if !self.waves.is_empty() && nobody {
+            let message =
+                "waves go by what WECs report, and `status.reports: none` says that none does";
+            return Err(ReadError::new("InvalidValue", message)
+                .help("leave out one of the two")
+                .under_key("waves"));
+        }
+        if !self.waves.is_empty() && matches!(self.source, Source::Folder(_)) {
+            let message = "waves go by commits, and a folder has none";
+            return Err(ReadError::new("InvalidValue", message)
+                .help("read the source with `git`")
+                .under_key("waves"));
         }
         for (index, kind) in self.kinds.iter().enumerate() {
             kind.check()

@@ -204,3 +204,78 @@ fn amounts_are_what_they_say() {
     assert_eq!(Limit::Percent(25).of(10), 2);
     assert_eq!(Limit::Percent(100).of(usize::MAX), usize::MAX);
 }
+
+#[test]
+fn waves_are_read_in_their_order() {
+    let spec = pipeline(&json!({
+        "source": {"git": {"url": "https://git.example.com/acme/shop"}},
+        "waves": [
+            {"name": "canary", "clusterSelectors": [{"matchLabels": {"stage": "canary"}}], "minSuccessTime": "10m", "progressDeadline": "1h"},
+            {"name": "rest", "clusterSelectors": [{}], "paused": true},
+        ],
+    }))
+    .unwrap()
+    .spec;
+    let waves: Vec<(&str, bool)> = spec
+        .waves
+        .iter()
+        .map(|wave| (wave.name.as_str(), wave.paused))
+        .collect();
+    assert_eq!(waves, [("canary", false), ("rest", true)]);
+    assert_eq!(
+        spec.waves[0].min_success_time,
+        Some(Interval(Duration::from_secs(600)))
+    );
+    let written = serde_json::to_value(&spec).unwrap();
+    assert_eq!(pipeline(&written).unwrap().spec, spec);
+}
+
+#[test]
+fn waves_that_cannot_be_meant_are_refused_with_their_place() {
+    let with = |waves: Value| {
+        let source = json!({"git": {"url": "https://git.example.com/acme/shop"}});
+        wrong(&json!({"source": source, "waves": waves}))
+    };
+    let wave = |name: &str| json!({"name": name, "clusterSelectors": [{}]});
+    assert_eq!(
+        with(json!([wave("a"), wave("a")])),
+        "spec.waves[1].name: a second wave has the name `a`"
+    );
+    assert_eq!(
+        with(json!([wave("Canary")])),
+        "spec.waves[0].name: `Canary` is no name of a wave"
+    );
+    assert_eq!(
+        with(json!([wave("remaining")])),
+        "spec.waves[0].name: `remaining` is the wave of the WECs that no wave selects"
+    );
+    assert_eq!(
+        with(json!([{"name": "a", "clusterSelectors": []}])),
+        "spec.waves[0].clusterSelectors: a wave needs a selector"
+    );
+    let odd = json!({"matchExpressions": [{"key": "a", "operator": "Like", "values": ["b"]}]});
+    let said = with(json!([{"name": "a", "clusterSelectors": [odd]}]));
+    assert!(
+        said.starts_with("spec.waves[0].clusterSelectors[0].matchExpressions[0].operator: "),
+        "{said}"
+    );
+    let mut hasty = wave("a");
+    hasty["minSuccessTime"] = json!("soon");
+    assert!(with(json!([hasty])).starts_with("spec.waves[0].minSuccessTime: "));
+}
+
+#[test]
+fn waves_need_commits_and_reports() {
+    let waves = json!([{"name": "a", "clusterSelectors": [{}]}]);
+    let folder = wrong(&json!({"source": {"folder": {"path": "."}}, "waves": waves}));
+    assert_eq!(
+        folder,
+        "spec.waves: waves go by commits, and a folder has none"
+    );
+    let git = json!({"git": {"url": "https://git.example.com/acme/shop"}});
+    let silent = wrong(&json!({"source": git, "waves": waves, "status": {"reports": "none"}}));
+    assert!(
+        silent.starts_with("spec.waves: waves go by what WECs report"),
+        "{silent}"
+    );
+}
