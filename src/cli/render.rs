@@ -61,6 +61,9 @@ pub(super) struct Arguments {
     /// Let this change remove as much as it does
     #[arg(long)]
     allow_removals: bool,
+    /// Deliver to all clusters at once, whatever waves the configuration has
+    #[arg(long)]
+    all_waves: bool,
     /// Hold everything when there is one error
     #[arg(long)]
     strict: bool,
@@ -98,6 +101,7 @@ pub(super) fn run(arguments: &Arguments, terminal: &Terminal) -> Result<Ending, 
     arguments.refuse_partial_delivery()?;
     let mut scene = arguments.source.scene()?;
     scene.check(terminal)?;
+    arguments.refuse_waves(&scene)?;
     // Lives as long as branches may be pushed through it.
     let scratch = tempfile::tempdir()
         .map_err(|error| CliError::new(error).context("cannot make a temporary folder"))?;
@@ -178,6 +182,20 @@ impl Arguments {
             "--wec with {destination} would take everything away from all other WECs: what is delivered always holds all of them"
         ))
         .hint("leave out --wec; or look at one WEC alone: stellate render --wec NAME"))
+    }
+
+    /// Refuses to overtake the waves of a configuration: a command does not know which clusters are healthy.
+    fn refuse_waves(&self, scene: &Scene) -> Result<(), CliError> {
+        let resolved = scene.configured.as_ref();
+        let has_waves = resolved.is_some_and(|resolved| !resolved.waves.is_empty());
+        let delivers = self.deliver || self.branch.is_some();
+        if !has_waves || !delivers || self.all_waves {
+            return Ok(());
+        }
+        Err(CliError::message(
+            "the configuration has waves, and a command does not know which WECs are healthy",
+        )
+        .hint("let `stellate run` deliver; or deliver to all WECs at once with --all-waves"))
     }
 
     /// Decides where the results go; nowhere means standard output.
@@ -308,6 +326,7 @@ impl Arguments {
                 committer: Committer::default(),
                 signing_key: self.signing_key.clone(),
                 access: target.access.clone(),
+                staged: None,
             };
             let line = Line::new(terminal);
             let delivered = pipeline.deliver(&rendering, &target.destination, &options, &line)?;

@@ -65,6 +65,7 @@ pub(super) fn run(arguments: &Arguments, terminal: &Terminal) -> Result<Ending, 
         "matches": matches,
         "files": verified.files,
         "kept": verified.kept,
+        "held": verified.held,
         "differences": verified.differences,
         "source": {
             "repository": verified.trailers.repository,
@@ -114,6 +115,13 @@ pub(super) fn run(arguments: &Arguments, terminal: &Terminal) -> Result<Ending, 
                 text,
                 "{} were kept from before an error, and are taken as given\n",
                 count(verified.kept, "file")
+            );
+        }
+        if verified.held > 0 {
+            put!(
+                text,
+                "{} waited for their wave, and are as in the earlier generated commits that stellate.lock names\n",
+                count(verified.held, "WEC")
             );
         }
         terminal.show(&text)?;

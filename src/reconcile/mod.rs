@@ -25,7 +25,7 @@ pub mod service;
 pub mod settings;
 pub mod verify;
 
-pub use deliver::{DeliverError, Delivery, DeliveryOptions, Destination, Outcome};
+pub use deliver::{DeliverError, Delivery, DeliveryOptions, Destination, Outcome, Staged, Survey};
 pub use pipeline::Pipeline;
 pub use rendering::{ClusterSummary, Rendering, Summary};
 pub use request::{InventorySource, Progress, RenderError, Request, Settings, Silent};

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::deliver::Surveyed;
 use super::deliver::stored::StoredStates;
 use super::rendering::{Rendering, unselected_note};
 use super::request::{InventorySource, Progress, RenderError, Request, Settings};
@@ -14,7 +15,7 @@ use crate::inventory::{self, Inventory};
 use crate::model::api::pipeline::Hydrate;
 use crate::model::kinds::{Kinds, made_by_the_server, never_downsynced};
 use crate::model::{ClusterName, ClusterSet, Diagnostic, Object, ObjectKey, RepoPath, Severity};
-use crate::output::branch::build::{BranchState, KeptFile};
+use crate::output::branch::build::{BranchState, HeldFolder, KeptFile};
 use crate::output::branch::hash::{ObjectId, hex, sha256};
 use crate::output::path;
 use crate::placement::{Explanation, ObjectFacts, Placer, Plan, Policy};
@@ -48,6 +49,8 @@ pub struct Pipeline {
     last: Option<(InventorySource, Rendering)>,
     /// What was built last for each destination.
     pub(super) built: HashMap<String, LastBuilt>,
+    /// What was found at each destination before a delivery in parts.
+    pub(super) surveyed: HashMap<String, Surveyed>,
     /// The same on disk, for the next process.
     pub(super) stored: StoredStates,
 }
@@ -63,6 +66,8 @@ pub(super) struct LastBuilt {
     pub(super) rendered: Arc<Rendered>,
     /// What was kept beside it.
     pub(super) kept: Vec<KeptFile>,
+    /// The folders that stayed as they were.
+    pub(super) held: Vec<HeldFolder>,
     /// What it was built into.
     pub(super) state: BranchState,
 }

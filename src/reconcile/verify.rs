@@ -2,7 +2,7 @@
 //!
 //! Nothing is written. What the commit keeps from before an error is taken as given, and counted.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -13,7 +13,8 @@ use super::pipeline::{Clock, Input, Pipeline};
 use super::request::{InventorySource, Progress, RenderError, Request};
 use super::{facts, settings};
 use crate::git::Access;
-use crate::output::branch::build::{self, KeptFile};
+use crate::model::Revision;
+use crate::output::branch::build::{self, HeldFolder, KeptFile};
 use crate::output::branch::change::{FileChange, change};
 use crate::output::branch::hash::{ObjectId, ObjectKind, object_id};
 use crate::output::branch::lock::{Lock, LockError};
@@ -36,6 +37,8 @@ pub struct Verification {
     pub files: u64,
     /// Files that were kept from before an error, and are taken as given.
     pub kept: usize,
+    /// WECs that waited for their wave: their folders were compared with the earlier generated commits that they were kept from.
+    pub held: usize,
 }
 
 /// Why a commit cannot be verified.
@@ -127,8 +130,12 @@ pub fn verify(
             })
         })
         .collect();
-    let built = build::build(&rendering.rendered, &kept, None, &HashSet::new())?;
     let mut differences = Vec::new();
+    let held = held(&opened, commit, &lock, &position, &mut differences)?;
+    let part = rendering
+        .rendered
+        .without(&held.iter().map(|held| held.cluster).collect());
+    let built = build::build_beside(&part, &kept, &held, None, &HashSet::new())?;
     if tip.clusters != Some(built.tree) {
         let mut read = |id| branch.tree(id);
         let mut standing = StandingTree::new(tip.clusters, &mut read);
@@ -189,7 +196,72 @@ pub fn verify(
         differences,
         files: built.statistics.files,
         kept: kept.len(),
+        held: held.len(),
     })
+}
+
+/// Finds the folders of WECs that waited for their wave in the generated commits that they were kept from.
+fn held(
+    repository: &Repository,
+    commit: ObjectId,
+    lock: &Lock,
+    position: &BTreeMap<&str, usize>,
+    differences: &mut Vec<String>,
+) -> Result<Vec<HeldFolder>, VerifyError> {
+    let mut folders = Vec::new();
+    let mut earlier: BTreeMap<Revision, Option<ObjectId>> = BTreeMap::new();
+    for held in &lock.held {
+        let Some(&cluster) = position.get(held.cluster.as_str()) else {
+            differences.push(format!(
+                "stellate.lock holds {}, which is no WEC of it",
+                held.cluster
+            ));
+            continue;
+        };
+        let mut folder = HeldFolder {
+            cluster,
+            root: None,
+            files: 0,
+        };
+        if let Some(from) = held.generated {
+            let clusters = match earlier.get(&from) {
+                Some(clusters) => *clusters,
+                None => written_before(repository, commit, from)?,
+            };
+            earlier.insert(from, clusters);
+            let branch = BranchRepository::new(repository);
+            let mut read = |id| branch.tree(id);
+            let mut tree = StandingTree::new(clusters, &mut read);
+            folder.root = tree.clusters()?.get(&held.cluster).copied();
+            match folder.root {
+                Some(root) => folder.files = tree.count(root, &HashMap::new())?,
+                None => differences.push(format!(
+                    "clusters/{}/ is not in {from}, an earlier generated commit that it is said to be kept from",
+                    held.cluster
+                )),
+            }
+        }
+        folders.push(folder);
+    }
+    folders.sort_by_key(|folder| folder.cluster);
+    folders.dedup_by_key(|folder| folder.cluster);
+    Ok(folders)
+}
+
+/// Gives the `clusters/` tree of an earlier commit by Stellate; none when there is no such commit.
+fn written_before(
+    repository: &Repository,
+    commit: ObjectId,
+    earlier: Revision,
+) -> Result<Option<ObjectId>, VerifyError> {
+    let oid = |id: &[u8; 20]| git2::Oid::from_bytes(id);
+    let (here, there) = (oid(&commit.0)?, oid(&earlier.0)?);
+    let is_before = repository.graph_descendant_of(here, there);
+    if !is_before.unwrap_or(false) {
+        return Ok(None);
+    }
+    let tip = BranchRepository::new(repository).tip(ObjectId(earlier.0), None)?;
+    Ok(tip.clusters.filter(|_| tip.trailers.is_some()))
 }
 
 impl Pipeline {

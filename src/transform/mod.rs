@@ -14,6 +14,7 @@ pub mod clean;
 pub mod compile;
 pub mod jsonpath;
 pub mod parameters;
+mod part;
 mod partition;
 pub mod prepared;
 mod problems;

@@ -40,6 +40,17 @@ pub struct KeptFile {
     pub id: ObjectId,
 }
 
+/// The folder of a WEC that stays as it is, whatever was rendered for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeldFolder {
+    /// The WEC, by position in `Rendered::clusters`.
+    pub cluster: usize,
+    /// Its tree, present in the repository; none for a WEC that has no folder, and gets none.
+    pub root: Option<ObjectId>,
+    /// How many files of objects are in it.
+    pub files: u64,
+}
+
 /// What is built: the root of `clusters/`, and the objects that the repository lacks.
 pub struct Built {
     /// The tree that holds a folder for each WEC.
@@ -79,8 +90,10 @@ pub struct BranchState {
     folders: BTreeMap<String, Arc<Folder>>,
     /// What each WEC has of `folders`; none for a WEC without objects.
     pub(super) trees: Option<Spread>,
-    /// The folder of each WEC.
-    roots: Arc<[ObjectId]>,
+    /// The folder of each WEC; none for one that is held and has none.
+    roots: Arc<[Option<ObjectId>]>,
+    /// The WECs whose folders stay as they are, by position; nothing of them is in `folders`.
+    pub(super) held: Vec<HeldFolder>,
     pub(super) top: Option<ObjectId>,
 }
 
@@ -103,10 +116,11 @@ impl BranchState {
         clusters: Arc<[ClusterName]>,
         folders: BTreeMap<String, Arc<Folder>>,
         trees: Option<Spread>,
+        held: Vec<HeldFolder>,
         top: Option<ObjectId>,
     ) -> Option<Self> {
         let roots = match &trees {
-            Some(trees) => roots(clusters.len(), trees, keep_tree().ok()?.1),
+            Some(trees) => roots(clusters.len(), trees, &held, keep_tree().ok()?.1),
             None => Arc::default(),
         };
         let built = top_tree(&clusters, &roots).ok()?.1;
@@ -117,13 +131,28 @@ impl BranchState {
             folders,
             trees,
             roots,
+            held,
             top,
         })
     }
 
     /// Gives the id of a WEC's folder.
     pub fn root(&self, cluster: &str) -> Option<ObjectId> {
-        self.roots.get(self.position(cluster)?).copied()
+        *self.roots.get(self.position(cluster)?)?
+    }
+
+    /// Gives a WEC's folder when it stays as it is.
+    pub fn held(&self, cluster: &str) -> Option<&HeldFolder> {
+        let position = self.position(cluster)?;
+        let found = self
+            .held
+            .binary_search_by_key(&position, |held| held.cluster);
+        found.ok().map(|found| &self.held[found])
+    }
+
+    /// Tells whether some WEC's folder stays as it is: then this state does not know what is in all of them.
+    pub fn is_partial(&self) -> bool {
+        !self.held.is_empty()
     }
 
     /// Walks the WECs by name.
@@ -133,6 +162,9 @@ impl BranchState {
 
     /// Counts the files of objects in a WEC's folder.
     pub fn files_on(&self, cluster: &str) -> usize {
+        if let Some(held) = self.held(cluster) {
+            return usize::try_from(held.files).unwrap_or(usize::MAX);
+        }
         let position = self.position(cluster);
         position.map_or(0, |position| {
             let folders = self.folders.values();
@@ -142,6 +174,9 @@ impl BranchState {
 
     /// Tells whether a WEC gets any object.
     pub fn has_files(&self, cluster: &str) -> bool {
+        if let Some(held) = self.held(cluster) {
+            return held.files > 0;
+        }
         let Some(position) = self.position(cluster) else {
             return false;
         };
@@ -154,7 +189,7 @@ impl BranchState {
         self.clusters == other.clusters
     }
 
-    /// Lists a WEC's folders: each one's tree, and its files with their blobs.
+    /// Lists a WEC's folders: each one's tree, and its files with their blobs. Of one that is held, nothing is known.
     pub fn listing(
         &self,
         cluster: &str,
@@ -223,7 +258,8 @@ impl BranchState {
                 number.iter().filter(|&&number| number == NONE).count()
             }
         };
-        folders + kept as u64
+        let held: u64 = self.held.iter().map(|held| held.files).sum();
+        folders + held + kept.saturating_sub(self.held.len()) as u64
     }
 }
 
@@ -275,12 +311,30 @@ pub fn build(
     last: Option<&BranchState>,
     known: &HashSet<ObjectId>,
 ) -> Result<Built, TreeError> {
-    let built = Build::new(rendered, last, &Ledger::hopeful(known)).run(rendered, kept)?;
+    build_beside(rendered, kept, &[], last, known)
+}
+
+/// As [`build`], but the folders of some WECs, sorted by position, stay as they are; nothing may be rendered or kept for these.
+///
+/// # Errors
+/// As [`build`].
+#[expect(
+    clippy::implicit_hasher,
+    reason = "one kind of set, and it is most often empty"
+)]
+pub fn build_beside(
+    rendered: &Rendered,
+    kept: &[KeptFile],
+    held: &[HeldFolder],
+    last: Option<&BranchState>,
+    known: &HashSet<ObjectId>,
+) -> Result<Built, TreeError> {
+    let built = Build::new(rendered, last, &Ledger::hopeful(known)).run(rendered, kept, held)?;
     if !built.1.may_repeat() {
         return Ok(built.0.with(built.1));
     }
     // Different objects have different texts, so this hardly ever happens; but a pack with an object twice is refused.
-    let built = Build::new(rendered, last, &Ledger::strict(known)).run(rendered, kept)?;
+    let built = Build::new(rendered, last, &Ledger::strict(known)).run(rendered, kept, held)?;
     Ok(built.0.with(built.1))
 }
 
@@ -295,6 +349,9 @@ impl BranchState {
         }
     }
 }
+
+/// The folder of each WEC, the one above them, and what is new of it.
+type Top = (Arc<[Option<ObjectId>]>, ObjectId, Harvest);
 
 /// What all parts of one build share.
 struct Build<'a> {
@@ -328,6 +385,7 @@ impl<'a> Build<'a> {
         self,
         rendered: &Rendered,
         kept: &[KeptFile],
+        held: &[HeldFolder],
     ) -> Result<(BranchState, Harvest), TreeError> {
         let wanted = sort_into_folders(rendered, kept);
         let folders: Vec<(String, Arc<Folder>, Harvest)> = wanted
@@ -351,7 +409,7 @@ impl<'a> Build<'a> {
         }
         let (trees, part) = self.trees(&by_name)?;
         harvest.absorb(part);
-        let (roots, top, part) = self.top(&trees)?;
+        let (roots, top, part) = self.top(&trees, held)?;
         harvest.absorb(part);
         let state = BranchState {
             clusters: self.clusters,
@@ -359,6 +417,7 @@ impl<'a> Build<'a> {
             folders: by_name,
             trees: Some(trees),
             roots,
+            held: held.to_vec(),
             top: Some(top),
         };
         Ok((state, harvest))
@@ -434,9 +493,9 @@ impl<'a> Build<'a> {
     }
 
     /// Gives the folder of each WEC, builds the one of WECs without objects, and the folder above them all.
-    fn top(&self, trees: &Spread) -> Result<(Arc<[ObjectId]>, ObjectId, Harvest), TreeError> {
+    fn top(&self, trees: &Spread, held: &[HeldFolder]) -> Result<Top, TreeError> {
         let (keep, keep_id) = keep_tree()?;
-        let roots = roots(self.clusters.len(), trees, keep_id);
+        let roots = roots(self.clusters.len(), trees, held, keep_id);
         let (top, top_id) = top_tree(&self.clusters, &roots)?;
 
         let (mut harvest, mut segment) = (Harvest::default(), PackSegment::new());
@@ -446,7 +505,11 @@ impl<'a> Build<'a> {
                 harvest.count(kind, bytes.len());
             }
         };
-        if roots.contains(&keep_id) && !self.last.is_some_and(|last| last.roots.contains(&keep_id))
+        let keep_root = Some(keep_id);
+        if roots.contains(&keep_root)
+            && !self
+                .last
+                .is_some_and(|last| last.roots.contains(&keep_root))
         {
             write(ObjectKind::Blob, object_id(ObjectKind::Blob, &[]), &[]);
             write(ObjectKind::Tree, keep_id, keep.as_bytes());
@@ -478,20 +541,34 @@ fn keep_tree() -> Result<(Tree, ObjectId), TreeError> {
 }
 
 /// Gives the folder of each WEC.
-fn roots(clusters: usize, trees: &Spread, keep: ObjectId) -> Arc<[ObjectId]> {
-    (0..clusters)
-        .map(|cluster| trees.id(cluster).unwrap_or(keep))
-        .collect()
+fn roots(
+    clusters: usize,
+    trees: &Spread,
+    held: &[HeldFolder],
+    keep: ObjectId,
+) -> Arc<[Option<ObjectId>]> {
+    let mut roots: Vec<Option<ObjectId>> = (0..clusters)
+        .map(|cluster| Some(trees.id(cluster).unwrap_or(keep)))
+        .collect();
+    for folder in held {
+        roots[folder.cluster] = folder.root;
+    }
+    roots.into()
 }
 
 /// Gives the folder above those of the WECs.
-fn top_tree(clusters: &[ClusterName], roots: &[ObjectId]) -> Result<(Tree, ObjectId), TreeError> {
+fn top_tree(
+    clusters: &[ClusterName],
+    roots: &[Option<ObjectId>],
+) -> Result<(Tree, ObjectId), TreeError> {
     let entries = clusters.iter().zip(roots);
     let mut entries: Vec<TreeEntry<'_>> = entries
-        .map(|(cluster, id)| TreeEntry {
-            mode: EntryMode::FOLDER,
-            name: cluster.as_str().as_bytes(),
-            id: *id,
+        .filter_map(|(cluster, id)| {
+            Some(TreeEntry {
+                mode: EntryMode::FOLDER,
+                name: cluster.as_str().as_bytes(),
+                id: (*id)?,
+            })
         })
         .collect();
     Ok(named(Tree::new(&mut entries)?))

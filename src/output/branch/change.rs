@@ -1,6 +1,6 @@
 //! What a build changes: the tree that stands on the branch and a [`BranchState`] → files added, removed, changed, by WEC.
 //!
-//! [`change_between`] does the same for two states and reads nothing.
+//! [`change_between`] does the same for two whole states, in which no WEC is held, and reads nothing.
 //! WECs whose folders change in the same way share one list. Equal folders are never opened.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -87,9 +87,14 @@ pub fn change<E>(standing: &mut StandingTree<'_, E>, after: &BranchState) -> Res
             change.add_fresh(name, after);
             continue;
         }
-        let files = match shared.get(&pair) {
-            Some(files) => Arc::clone(files),
-            None => Arc::new(compare(standing, pair.0, &after.listing(name))?),
+        let files = if let Some(files) = shared.get(&pair) {
+            Arc::clone(files)
+        } else {
+            let listed = match after.held(name) {
+                Some(held) => listing(standing, held.root)?,
+                None => after.listing(name),
+            };
+            Arc::new(compare(standing, pair.0, &listed)?)
         };
         shared.insert(pair, Arc::clone(&files));
         if !files.is_empty() {
@@ -218,10 +223,26 @@ fn compare_built(
     changes
 }
 
+/// A WEC's folders, as [`BranchState::listing`] gives them.
+type Listing = BTreeMap<String, (ObjectId, BTreeMap<String, ObjectId>)>;
+
+/// Reads what is in the folder of a WEC that keeps it.
+fn listing<E>(standing: &mut StandingTree<'_, E>, root: Option<ObjectId>) -> Result<Listing, E> {
+    let mut listing = Listing::new();
+    let Some(root) = root else {
+        return Ok(listing);
+    };
+    for (folder, &tree) in standing.folders(root)?.iter() {
+        let files = BTreeMap::clone(&*standing.files(tree)?);
+        listing.insert(folder.clone(), (tree, files));
+    }
+    Ok(listing)
+}
+
 fn compare<E>(
     standing: &mut StandingTree<'_, E>,
     root: Option<ObjectId>,
-    after: &BTreeMap<String, (ObjectId, BTreeMap<String, ObjectId>)>,
+    after: &Listing,
 ) -> Result<FileChanges, E> {
     let before = root
         .map(|root| standing.folders(root))

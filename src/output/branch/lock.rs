@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::hash::{hex, sha256};
-use crate::model::BlobId;
+use crate::model::{BlobId, Revision};
 use crate::yaml;
 
 /// The form of the file that this version writes and reads.
@@ -27,6 +27,9 @@ pub struct Lock {
     /// Files that were not rendered but stay as they were, because their object could not be rendered.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub kept: Vec<LockedFile>,
+    /// WECs whose folders stay as they are, because their wave is not open.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub held: Vec<LockedFolder>,
 }
 
 /// Options that change what is rendered.
@@ -73,6 +76,22 @@ pub struct LockedFile {
     pub blob: BlobId,
 }
 
+/// The folder of a WEC that stays as it was.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct LockedFolder {
+    /// The WEC.
+    pub cluster: String,
+    /// The wave that it belongs to.
+    pub wave: String,
+    /// The source commit that it still has; none when it has nothing yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<Revision>,
+    /// The generated commit that wrote it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generated: Option<Revision>,
+}
+
 /// Why a lock could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
@@ -93,13 +112,16 @@ impl Lock {
         options: LockedOptions,
         clusters: BTreeMap<String, LockedCluster>,
         mut kept: Vec<LockedFile>,
+        mut held: Vec<LockedFolder>,
     ) -> Self {
         kept.sort();
+        held.sort();
         Self {
             version: VERSION,
             options,
             clusters,
             kept,
+            held,
         }
     }
 
@@ -109,6 +131,7 @@ impl Lock {
         let mut part = self.clone();
         part.clusters.retain(|name, _| name == cluster);
         part.kept.retain(|file| file.cluster == cluster);
+        part.held.retain(|folder| folder.cluster == cluster);
         part
     }
 
@@ -169,7 +192,18 @@ mod tests {
             paths: vec!["apps".into()],
             ..LockedOptions::default()
         };
-        let lock = Lock::new(options, [("c1".to_owned(), facts)].into(), vec![kept]);
+        let held = LockedFolder {
+            cluster: "d".into(),
+            wave: "late".into(),
+            source: Some(Revision([4; 20])),
+            generated: None,
+        };
+        let lock = Lock::new(
+            options,
+            [("c1".to_owned(), facts)].into(),
+            vec![kept],
+            vec![held],
+        );
         let read = Lock::from_bytes(&lock.to_bytes()).expect("our own file");
         assert_eq!(read, lock);
         assert_eq!(read.inventory_digest(), lock.inventory_digest());

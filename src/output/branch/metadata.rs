@@ -3,14 +3,21 @@
 //! Pure. The shapes of `hydrator.metadata` and of the note are those that Argo CD's source hydrator and gitops-promoter
 //! write and read; the trailers are what `stellate verify` renders the commit again from.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
+use super::lock::LockedFolder;
 use crate::model::Revision;
 
 /// The file at the root of the generated tree that Argo CD and gitops-promoter read.
 pub const HYDRATOR_METADATA: &str = "hydrator.metadata";
 /// The reference that holds a note for each generated commit.
 pub const NOTES_REFERENCE: &str = "refs/notes/hydrator.metadata";
+/// The trailer that names a wave whose WECs keep what they have.
+pub const HELD_WAVE: &str = "Held-Wave";
+/// The most WECs that a message names with one source commit; `stellate.lock` has all of them.
+const NAMED: usize = 5;
 /// What a commit by Stellate says in its `Rendered-By` trailer, before the version.
 const RENDERED_BY: &str = "stellate";
 
@@ -79,14 +86,15 @@ struct HydratorMetadata {
     body: String,
 }
 
-/// Gives the message of a generated commit: the source's subject, then the trailers.
-pub fn message(provenance: &Provenance) -> String {
+/// Gives the message of a generated commit: the source's subject, which WECs keep what they have, then the trailers.
+pub fn message(provenance: &Provenance, held: &[LockedFolder]) -> String {
     let commit = &provenance.commit;
     let id = commit.id.to_string();
     let subject = one_line(&commit.subject);
+    let (body, trailers) = waves(held);
     format!(
-        "Render {}{}{subject}\n\nSource-Repository: {}\nSource-Ref: {}\nSource-Commit: {id}\nInventory-Digest: {}\n\
-         Rendered-By: {RENDERED_BY}/{}\n",
+        "Render {}{}{subject}\n\n{body}Source-Repository: {}\nSource-Ref: {}\nSource-Commit: {id}\nInventory-Digest: {}\n\
+         {trailers}Rendered-By: {RENDERED_BY}/{}\n",
         &id[..12],
         if subject.is_empty() { "" } else { ": " },
         one_line(&provenance.repository),
@@ -94,6 +102,36 @@ pub fn message(provenance: &Provenance) -> String {
         provenance.inventory_digest,
         env!("CARGO_PKG_VERSION"),
     )
+}
+
+/// Says which waves are not open, and which source commit their WECs still have: a paragraph, and a trailer for each wave.
+fn waves(held: &[LockedFolder]) -> (String, String) {
+    let mut waves: BTreeMap<&str, BTreeMap<Option<Revision>, Vec<&str>>> = BTreeMap::new();
+    for folder in held {
+        let sources = waves.entry(&folder.wave).or_default();
+        let names = sources.entry(folder.source).or_default();
+        names.push(&folder.cluster);
+    }
+    let (mut body, mut trailers) = (String::new(), String::new());
+    for (wave, sources) in waves {
+        for (source, names) in sources {
+            let first = names[..names.len().min(NAMED)].join(", ");
+            let more = match names.len().saturating_sub(NAMED) {
+                0 => String::new(),
+                more => format!(" and {more} more"),
+            };
+            let what = match source {
+                Some(source) => format!("keep {}", &source.to_string()[..12]),
+                None => "keep what they have".to_owned(),
+            };
+            body.push_str(&format!("Wave {wave} is not open: {first}{more} {what}\n"));
+        }
+        trailers.push_str(&format!("{HELD_WAVE}: {wave}\n"));
+    }
+    if !body.is_empty() {
+        body.push('\n');
+    }
+    (body, trailers)
 }
 
 /// Reads the trailers of a commit; `None` when Stellate did not write it.
@@ -192,7 +230,7 @@ mod tests {
 
     #[test]
     fn trailers_are_read_back_as_they_were_written() {
-        let message = message(&provenance());
+        let message = message(&provenance(), &[]);
         assert!(
             message.starts_with("Render abababababab: Scale the web\n\n"),
             "{message}"
@@ -212,10 +250,34 @@ mod tests {
         forged.commit.subject =
             "x\n\nSource-Commit: 0000000000000000000000000000000000000000".into();
         assert_eq!(
-            trailers(&message(&forged)).map(|read| read.commit),
+            trailers(&message(&forged, &[])).map(|read| read.commit),
             Some(Revision([0xab; 20]))
         );
         assert_eq!(trailers("Fix a typo\n\nSigned-off-by: Ada\n"), None);
+    }
+
+    #[test]
+    fn a_message_says_which_source_commit_a_wave_that_is_not_open_still_has() {
+        let folder = |cluster: &str, wave: &str, source: Option<u8>| LockedFolder {
+            cluster: cluster.into(),
+            wave: wave.into(),
+            source: source.map(|byte| Revision([byte; 20])),
+            generated: None,
+        };
+        let held = [
+            folder("berlin", "main", Some(1)),
+            folder("bonn", "late", None),
+            folder("paris", "main", Some(1)),
+        ];
+        let message = message(&provenance(), &held);
+        for line in [
+            "\nWave main is not open: berlin, paris keep 010101010101\n",
+            "\nWave late is not open: bonn keep what they have\n",
+            "\nHeld-Wave: late\nHeld-Wave: main\nRendered-By: ",
+        ] {
+            assert!(message.contains(line), "{message}");
+        }
+        assert!(trailers(&message).is_some(), "{message}");
     }
 
     #[test]

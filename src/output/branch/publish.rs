@@ -92,7 +92,8 @@ pub fn commit(
             .filter(|tip| tip.clusters == Some(target.clusters) && tip.trailers.is_some());
         if let Some(tip) = standing {
             commits.results.push((tip.commit, false));
-            if tip.source != Some(provenance.commit.id) {
+            // While WECs wait for their wave, it does not stand for the commit that they wait for.
+            if tip.source != Some(provenance.commit.id) && target.lock.held.is_empty() {
                 noted.push((tip.commit, metadata::note(provenance.commit.id)));
             }
             continue;
@@ -163,10 +164,11 @@ fn new_commit(
     let tree_id = objects.add(ObjectKind::Tree, tree.as_bytes());
     let parents: Vec<ObjectId> = target.tip.iter().map(|tip| tip.commit).collect();
     // The lock of one WEC's branch holds that WEC's facts only, and so does its digest.
-    let message = metadata::message(&Provenance {
+    let provenance = &Provenance {
         inventory_digest: target.lock.inventory_digest(),
         ..provenance.clone()
-    });
+    };
+    let message = metadata::message(provenance, &target.lock.held);
     let mut commit = Commit {
         tree: tree_id,
         parents: &parents,

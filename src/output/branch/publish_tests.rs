@@ -131,6 +131,7 @@ fn mk_lock() -> Lock {
         LockedOptions::default(),
         [("wec-a".to_owned(), facts)].into(),
         Vec::new(),
+        Vec::new(),
     )
 }
 

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, OnceLock};
 
-use super::build::{BranchState, Folder};
+use super::build::{BranchState, Folder, HeldFolder};
 use super::column::{Column, NONE, Spread, VariantIds};
 use super::hash::{ObjectId, ObjectKind, object_id};
 use crate::model::packed::{PackedReader, write_length, write_string};
@@ -21,6 +21,7 @@ const ID: usize = 20;
 pub struct StateHead {
     clusters: Arc<[ClusterName]>,
     trees: Option<Spread>,
+    held: Vec<HeldFolder>,
     top: Option<ObjectId>,
     folders: Vec<(String, ObjectId)>,
 }
@@ -45,6 +46,7 @@ impl BranchState {
         if let Some(trees) = &self.trees {
             writer.spread(&mut head, trees);
         }
+        write_held(&mut head, &self.held);
         write_length(&mut head, usize::from(self.top.is_some()));
         head.extend(self.top.iter().flat_map(|top| top.0));
         write_length(&mut head, self.folders().len());
@@ -82,6 +84,7 @@ impl StateHead {
             0 => None,
             _ => Some(reader.spread()?),
         };
+        let held = reader.held()?;
         let top = match reader.packed.length()? {
             0 => None,
             _ => Some(reader.id()?),
@@ -94,6 +97,7 @@ impl StateHead {
         reader.packed.is_at_end().then(|| Self {
             clusters: clusters.into(),
             trees,
+            held,
             top,
             folders,
         })
@@ -124,12 +128,22 @@ impl StateHead {
             Some((name, Arc::clone(&folder.0)))
         });
         let folders = folders.collect::<Option<BTreeMap<_, _>>>()?;
-        BranchState::from_parts(self.clusters, folders, self.trees, self.top)
+        BranchState::from_parts(self.clusters, folders, self.trees, self.held, self.top)
     }
 }
 
 /// A folder that was read back.
 pub struct ReadFolder(Arc<Folder>);
+
+fn write_held(bytes: &mut Vec<u8>, held: &[HeldFolder]) {
+    write_length(bytes, held.len());
+    for folder in held {
+        write_length(bytes, folder.cluster);
+        bytes.extend_from_slice(&folder.files.to_le_bytes());
+        write_length(bytes, usize::from(folder.root.is_some()));
+        bytes.extend(folder.root.iter().flat_map(|root| root.0));
+    }
+}
 
 fn write_folder(folder: &Folder) -> Vec<u8> {
     let mut bytes = Vec::new();
@@ -285,6 +299,29 @@ impl<'b> Reader<'b> {
             numbers: Vec::new(),
             ids: Vec::new(),
         }
+    }
+
+    fn held(&mut self) -> Option<Vec<HeldFolder>> {
+        let count = self.packed.length()?;
+        let mut held: Vec<HeldFolder> = Vec::with_capacity(count.min(self.clusters));
+        for _ in 0..count {
+            let cluster = self.packed.length()?;
+            let files = u64::from_le_bytes(self.packed.array()?);
+            let root = match self.packed.length()? {
+                0 => None,
+                _ => Some(self.id()?),
+            };
+            let follows = held.last().is_none_or(|last| last.cluster < cluster);
+            if cluster >= self.clusters || !follows {
+                return None;
+            }
+            held.push(HeldFolder {
+                cluster,
+                root,
+                files,
+            });
+        }
+        Some(held)
     }
 
     fn folder(&mut self, record: ObjectId) -> Option<Folder> {

@@ -8,6 +8,8 @@ use std::sync::Arc;
 use git2::Repository;
 
 use super::keep::kept_files;
+use super::survey::{Survey, Surveyed};
+use super::waiting::Held;
 use super::{
     ATTEMPTS, DeliverError, Delivery, DeliveryOptions, Outcome, hold, is_strict, lock, provenance,
     source_commit,
@@ -17,7 +19,7 @@ use crate::model::api::pipeline::Layout;
 use crate::model::{Diagnostic, Revision};
 use crate::output::branch::build::{self, BranchState, Built, KeptFile, Statistics};
 use crate::output::branch::change::{Change, change, change_between};
-use crate::output::branch::hash::{ObjectId, ObjectKind};
+use crate::output::branch::hash::{ObjectId, ObjectKind, object_id};
 use crate::output::branch::lock::Lock;
 use crate::output::branch::metadata::NOTES_REFERENCE;
 use crate::output::branch::object::{EntryMode, Tree, TreeEntry, TreeError};
@@ -66,6 +68,8 @@ struct Stand {
     clusters: Option<ObjectId>,
     /// What Stellate itself wrote last: only that counts as good.
     good: Option<ObjectId>,
+    /// The commit that holds it, where there is one for all WECs.
+    written: Option<Tip>,
 }
 
 /// Delivers; starts over when somebody else moves the branch meanwhile.
@@ -118,16 +122,26 @@ fn attempt(
     let mut read_good = |id| repository.tree(id);
     let mut good = StandingTree::new(stand.good, &mut read_good);
     let (kept, mut reasons) = kept_files(rendering, &mut good)?;
-    if let Some(commit) = standing(pipeline, rendering, branch, &stand, &kept)
+    let held = Held::new(rendering, branch.options, &mut good, stand.written.as_ref())?;
+    let kept = held.without(kept);
+    let noted = |tip: &Tip| tip.source == Some(revision) || !held.folders.is_empty();
+    if let Some(commit) = standing(pipeline, rendering, branch, &stand, &kept, &held)
         && reasons.is_empty()
-        && stand.tips.values().all(|tip| tip.source == Some(revision))
+        && stand.tips.values().all(noted)
     {
         let mut delivery = Delivery::new(Change::default(), Statistics::default());
         let reference = branch.reference(None);
         delivery.commits.push((reference, commit, false));
         return Ok(delivery);
     }
-    let (built, change) = build_on(pipeline, rendering, branch, &stand, &kept, &mut tree)?;
+    let (built, change) = build_on(
+        pipeline,
+        rendering,
+        branch,
+        &stand,
+        (&kept, &held),
+        &mut tree,
+    )?;
     let mut delivery = Delivery::new(change, built.statistics);
     delivery.diagnostics.extend(foreign(branch, &stand));
     delivery.releasable = reasons.is_empty() && !is_strict(rendering, branch.options);
@@ -137,7 +151,7 @@ fn attempt(
         return Ok(delivery);
     }
     clock.stage("commit");
-    let lock = lock(rendering, &kept);
+    let lock = lock(rendering, &kept, held.locked);
     let provenance = provenance(rendering, commit, &lock);
     let Built {
         segments,
@@ -176,6 +190,7 @@ fn attempt(
             commit: *id,
             rendered,
             kept,
+            held: held.folders,
             state,
         };
         pipeline.built.insert(branch.key(), last);
@@ -190,12 +205,14 @@ fn standing(
     branch: &Branch<'_>,
     stand: &Stand,
     kept: &[KeptFile],
+    held: &Held,
 ) -> Option<ObjectId> {
     let last = pipeline.built.get(&branch.key())?;
     let tip = stand.tips.get(&branch.reference(None))?;
     let same = last.commit == tip.commit
         && Arc::ptr_eq(&last.rendered, &rendering.rendered)
-        && last.kept == kept;
+        && last.kept == kept
+        && last.held == held.folders;
     same.then_some(last.commit)
 }
 
@@ -206,7 +223,7 @@ fn build_on(
     rendering: &Rendering,
     branch: &Branch<'_>,
     stand: &Stand,
-    kept: &[KeptFile],
+    (kept, held): (&[KeptFile], &Held),
     tree: &mut StandingTree<'_, RepositoryError>,
 ) -> Result<(Built, Change), DeliverError> {
     let repository = BranchRepository::new(branch.repository);
@@ -225,12 +242,60 @@ fn build_on(
         (None, Some(clusters)) => repository.reachable(clusters)?,
         _ => HashSet::new(),
     };
-    let built = build::build(&rendering.rendered, kept, last, &known)?;
+    let built = if held.folders.is_empty() {
+        build::build(&rendering.rendered, kept, last, &known)?
+    } else {
+        let part = rendering.rendered.without(&held.clusters);
+        build::build_beside(&part, kept, &held.folders, last, &known)?
+    };
     let change = match last {
-        Some(last) => change_between(last, &built.state),
-        None => change(tree, &built.state)?,
+        Some(last) if !last.is_partial() && !built.state.is_partial() => {
+            change_between(last, &built.state)
+        }
+        _ => change(tree, &built.state)?,
     };
     Ok((built, change))
+}
+
+/// Looks at what a delivery to all WECs would change. What did not change since the last look is not looked at again.
+pub(super) fn survey(
+    pipeline: &mut Pipeline,
+    rendering: &Rendering,
+    branch: &Branch<'_>,
+) -> Result<Survey, DeliverError> {
+    let repository = BranchRepository::new(branch.repository);
+    let stand = branch.stand(&repository)?;
+    let mut read = |id| repository.tree(id);
+    let mut tree = StandingTree::new(stand.clusters, &mut read);
+    let mut read_good = |id| repository.tree(id);
+    let mut good = StandingTree::new(stand.good, &mut read_good);
+    let (kept, _) = kept_files(rendering, &mut good)?;
+    let known = pipeline.surveyed.get(&branch.key()).filter(|known| {
+        known.clusters == stand.clusters
+            && Arc::ptr_eq(&known.rendered, &rendering.rendered)
+            && known.kept == kept
+    });
+    if let Some(known) = known {
+        return Ok(known.survey.clone());
+    }
+    let all = Held::default();
+    let (built, change) = build_on(
+        pipeline,
+        rendering,
+        branch,
+        &stand,
+        (&kept, &all),
+        &mut tree,
+    )?;
+    let surveyed = Surveyed {
+        clusters: stand.clusters,
+        rendered: Arc::clone(&rendering.rendered),
+        kept,
+        survey: Survey::new(&mut tree, &built.state, change)?,
+    };
+    let survey = surveyed.survey.clone();
+    pipeline.surveyed.insert(branch.key(), surveyed);
+    Ok(survey)
 }
 
 impl Branch<'_> {
@@ -286,17 +351,18 @@ impl Branch<'_> {
             Layout::Directories => tips.values().next().and_then(|tip| tip.clusters),
             Layout::Branches => Self::united(repository, &tips)?,
         };
-        let good = match self.layout {
-            Layout::Directories => good.map(|id| repository.tip(id, None)).transpose()?,
+        let written = match self.layout {
+            Layout::Directories => good.map(|id| repository.tip(id, notes)).transpose()?,
             Layout::Branches => None,
         };
-        let good = good.map_or(clusters, |tip| tip.clusters);
+        let good = written.as_ref().map_or(clusters, |tip| tip.clusters);
         Ok(Stand {
             tips,
             from,
             notes,
             clusters,
             good,
+            written,
         })
     }
 
@@ -393,16 +459,21 @@ impl Branch<'_> {
         let mut objects = ObjectWriter::default();
         let mut targets = Vec::new();
         for name in state.cluster_names() {
-            let Some(folder) = state.root(name) else {
+            let Some(folder) = state.root(name).filter(|_| state.held(name).is_none()) else {
                 continue;
             };
             let tree = clusters_tree(std::iter::once((name.as_bytes(), folder)))?;
             let reference = self.reference(Some(name));
+            // Where it is the only WEC that has a folder, the tree is what was built, and a pack has no object twice.
+            let clusters = match object_id(ObjectKind::Tree, &[tree.as_bytes()]) {
+                id if id == root => id,
+                _ => objects.add(ObjectKind::Tree, tree.as_bytes()),
+            };
             targets.push(Target {
                 from: stand.from.get(&reference).copied(),
                 tip: stand.tips.get(&reference).cloned(),
                 reference,
-                clusters: objects.add(ObjectKind::Tree, tree.as_bytes()),
+                clusters,
                 lock: lock.of(name),
             });
         }

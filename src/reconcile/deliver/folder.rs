@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::path::Path;
 
 use super::keep::kept_files;
+use super::waiting::Held;
 use super::{
     DeliverError, Delivery, DeliveryOptions, Outcome, hold, is_strict, lock, provenance,
     source_commit,
@@ -20,6 +21,7 @@ use crate::output::path;
 use crate::reconcile::Rendering;
 use crate::reconcile::pipeline::Clock;
 use crate::reconcile::request::Progress;
+use crate::transform::Rendered;
 
 /// Makes the folder hold exactly the generated tree.
 pub(super) fn deliver(
@@ -34,9 +36,13 @@ pub(super) fn deliver(
     let mut read = |id| Ok::<Tree, FolderError>(standing.trees[&id].clone());
     let mut tree = StandingTree::new(standing.clusters, &mut read);
     let (kept, mut reasons) = kept_files(rendering, &mut tree)?;
-    let built = build::build(&rendering.rendered, &kept, None, &HashSet::new())?;
+    let held = Held::new(rendering, options, &mut tree, None)?;
+    let kept = held.without(kept);
+    let rendered = rendering.rendered.without(&held.clusters);
+    let built = build::build_beside(&rendered, &kept, &held.folders, None, &HashSet::new())?;
     let change = change(&mut tree, &built.state)?;
-    let lock = lock(rendering, &kept).to_bytes();
+    let stays = files_of(rendering, &held, &mut tree)?;
+    let lock = lock(rendering, &kept, held.locked).to_bytes();
     let mut delivery = Delivery::new(change, built.statistics);
     delivery.releasable = reasons.is_empty() && !is_strict(rendering, options);
     reasons.extend(hold(rendering, &delivery.change, options));
@@ -44,7 +50,13 @@ pub(super) fn deliver(
         delivery.outcome = Outcome::Held(reasons);
     } else if !delivery.change.is_empty() || standing.clusters != Some(built.tree) {
         clock.stage("write");
-        write_files(rendering, path, &built.state, &kept, &lock)?;
+        write_files(
+            (rendering, &rendered),
+            path,
+            &built.state,
+            (&kept, stays),
+            &lock,
+        )?;
         delivery.outcome = Outcome::Written;
     }
     clock.stop();
@@ -52,19 +64,55 @@ pub(super) fn deliver(
     Ok(delivery)
 }
 
+/// The files of WECs that keep what they have, by their paths.
+fn files_of(
+    rendering: &Rendering,
+    held: &Held,
+    standing: &mut StandingTree<'_, FolderError>,
+) -> Result<Vec<folder::File>, FolderError> {
+    let mut files = Vec::new();
+    for folder in &held.folders {
+        let Some(root) = folder.root else {
+            continue;
+        };
+        let below = format!(
+            "{}/{}",
+            path::CLUSTERS,
+            rendering.rendered.clusters[folder.cluster]
+        );
+        let mut names = Vec::new();
+        for (inner, &tree) in standing.folders(root)?.iter() {
+            names.extend(
+                standing
+                    .files(tree)?
+                    .keys()
+                    .map(|file| format!("{inner}/{file}")),
+            );
+        }
+        if names.is_empty() {
+            names.push(path::KEEP.to_owned());
+        }
+        files.extend(names.into_iter().map(|name| folder::File {
+            path: format!("{below}/{name}"),
+            content: None,
+        }));
+    }
+    Ok(files)
+}
+
 /// Writes the whole tree; files that stay equal are linked, not written.
 fn write_files(
-    rendering: &Rendering,
+    (rendering, rendered): (&Rendering, &Rendered),
     target: &Path,
     state: &BranchState,
-    kept: &[KeptFile],
+    (kept, stays): (&[KeptFile], Vec<folder::File>),
     lock: &[u8],
 ) -> Result<(), FolderError> {
-    let rendered = &rendering.rendered;
-    let mut files = vec![folder::File {
+    let mut files = stays;
+    files.push(folder::File {
         path: LOCK.to_owned(),
         content: Some(lock.to_vec()),
-    }];
+    });
     let metadata = source_commit(rendering).map(|commit| {
         let lock = Lock::default();
         metadata::hydrator_metadata(&provenance(rendering, commit, &lock))
@@ -87,7 +135,7 @@ fn write_files(
         });
     }
     for (cluster, name) in rendered.clusters.iter().enumerate() {
-        if state.files_on(name.as_str()) == 0 {
+        if state.files_on(name.as_str()) == 0 && state.held(name.as_str()).is_none() {
             files.push(folder::File {
                 path: below(cluster, path::KEEP),
                 content: Some(Vec::new()),

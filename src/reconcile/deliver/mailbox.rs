@@ -17,7 +17,7 @@ use kube::Client;
 use tokio::sync::OnceCell;
 
 use super::contest::Contests;
-use super::{DeliveryOptions, Outcome, hold, is_strict};
+use super::{DeliveryOptions, Outcome, Survey, hold, is_strict};
 use crate::model::{ClusterName, Diagnostic, ObjectKey};
 use crate::output::branch::change::Change;
 use crate::output::mailbox::client::{Mailboxes, REQUESTS};
@@ -141,19 +141,9 @@ impl Mailbox {
         rendering: &Rendering,
         options: &DeliveryOptions,
     ) -> Result<MailboxDelivery, MailboxError> {
-        let standing = match self.standing.take() {
-            Some(standing) => standing,
-            None => self.mailboxes.list().await?,
-        };
-        let scene = Scene {
-            rendering: rendering.clone(),
-            settings: self.settings,
-            standing: Arc::new(standing),
-            last: self.last.clone(),
-        };
-        let memory = std::mem::take(&mut self.memory);
-        let (mut decided, memory) = self.decide(&scene, memory).await?;
-        self.memory = memory;
+        let staged = options.staged.as_ref();
+        let held = staged.map(|staged| staged.held.keys().cloned().collect());
+        let (scene, mut decided) = self.look(rendering, held.unwrap_or_default()).await?;
         let layout = Arc::new(decided.layout);
         let mut delivery = MailboxDelivery {
             outcome: Outcome::Unchanged,
@@ -168,7 +158,11 @@ impl Mailbox {
         };
         let mut reasons = decided.reasons;
         reasons.extend(hold(rendering, &delivery.change, options));
-        let Scene { standing, .. } = scene;
+        let Scene {
+            standing,
+            held: scene_held,
+            ..
+        } = scene;
         let mut standing = Arc::unwrap_or_clone(standing);
         if !reasons.is_empty() {
             delivery.outcome = Outcome::Held(reasons);
@@ -176,6 +170,7 @@ impl Mailbox {
             return Ok(delivery);
         }
         let mut given = given(&layout, self.owner());
+        given.retain(|name, _| !scene_held.contains(name));
         let now = Timestamp::now();
         for found in self.contests.rest(&mut decided.plans, self.owner(), now) {
             delivery.fail(found, &mut given);
@@ -195,6 +190,48 @@ impl Mailbox {
         self.standing = Some(standing);
         self.last = Some(layout);
         Ok(delivery)
+    }
+
+    /// Looks at what a delivery to all WECs would change.
+    ///
+    /// # Errors
+    /// As [`Self::deliver`].
+    pub async fn survey(&mut self, rendering: &Rendering) -> Result<Survey, MailboxError> {
+        let (scene, decided) = self.look(rendering, BTreeSet::new()).await?;
+        self.standing = Some(Arc::unwrap_or_clone(scene.standing));
+        let known = decided
+            .plans
+            .into_iter()
+            .filter(|plan| plan.position.is_some());
+        let given = given(&decided.layout, self.owner()).into_iter();
+        Ok(Survey {
+            pending: known.map(|plan| plan.cluster).collect(),
+            contents: given.map(|(name, given)| (name, given.revision)).collect(),
+            change: decided.change,
+        })
+    }
+
+    /// Asks what stands, where that is not known, and decides what is to be done for all WECs but those that are held.
+    async fn look(
+        &mut self,
+        rendering: &Rendering,
+        held: BTreeSet<ClusterName>,
+    ) -> Result<(Scene, Decision), MailboxError> {
+        let standing = match self.standing.take() {
+            Some(standing) => standing,
+            None => self.mailboxes.list().await?,
+        };
+        let scene = Scene {
+            rendering: rendering.clone(),
+            settings: self.settings,
+            standing: Arc::new(standing),
+            last: self.last.clone(),
+            held: Arc::new(held),
+        };
+        let memory = std::mem::take(&mut self.memory);
+        let (decided, memory) = self.decide(&scene, memory).await?;
+        self.memory = memory;
+        Ok((scene, decided))
     }
 
     /// Decides what is to be done; reads the works that must be known for it.
@@ -406,6 +443,8 @@ struct Scene {
     settings: Settings,
     standing: Arc<Standing>,
     last: Option<Arc<Layout>>,
+    /// The WECs whose works are left alone, because their wave is not open.
+    held: Arc<BTreeSet<ClusterName>>,
 }
 
 /// What is to be done.
@@ -484,7 +523,8 @@ impl Scene {
             standing,
             &self.settings,
         );
-        let plans = plan::plan(&layout, &self.standing);
+        let mut plans = plan::plan(&layout, &self.standing);
+        plans.retain(|plan| !self.held.contains(&plan.cluster));
         let known = Known {
             next: Some(&layout),
             ..known
@@ -509,7 +549,8 @@ impl Scene {
             changed.extend(differing.iter().cloned());
             return Round::Read(reads, changed);
         }
-        let change = plan::change(&layout, &self.standing, &plans, &known);
+        let mut change = plan::change(&layout, &self.standing, &plans, &known);
+        change.emptied.retain(|name| !self.held.contains(name));
         Round::Decided(Box::new(Decision {
             reasons: self.reasons(),
             layout,

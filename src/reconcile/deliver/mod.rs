@@ -6,6 +6,7 @@
 //!
 //! A refused push starts over on the new tip; text is never merged. Somebody else's commit stays reachable as a parent.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use git2::Repository;
@@ -15,11 +16,11 @@ use super::request::Progress;
 use super::{Rendering, facts, guard, settings};
 use crate::git::{Access, GitError, PushError, RemoteUrl, plain};
 use crate::model::api::pipeline::{Guard, Layout};
-use crate::model::{BlobId, Diagnostic, Severity};
+use crate::model::{BlobId, ClusterName, Diagnostic, Severity};
 use crate::output::branch::build::{KeptFile, Statistics};
 use crate::output::branch::change::Change;
 use crate::output::branch::hash::ObjectId;
-use crate::output::branch::lock::{Lock, LockedFile, LockedOptions};
+use crate::output::branch::lock::{Lock, LockedFile, LockedFolder, LockedOptions};
 use crate::output::branch::metadata::{Provenance, SourceCommit};
 use crate::output::branch::object::TreeError;
 use crate::output::branch::publish::{Committer, PublishError};
@@ -32,6 +33,11 @@ mod folder;
 mod keep;
 pub mod mailbox;
 pub(super) mod stored;
+mod survey;
+mod waiting;
+
+pub use survey::Survey;
+pub(super) use survey::Surveyed;
 
 /// How often a refused push starts over.
 const ATTEMPTS: usize = 5;
@@ -54,6 +60,16 @@ pub enum Destination {
     },
 }
 
+impl Destination {
+    /// The remote that is pushed to.
+    pub fn remote(&self) -> Option<&RemoteUrl> {
+        match self {
+            Self::Branch { push, .. } => push.as_ref(),
+            Self::Folder(_) => None,
+        }
+    }
+}
+
 /// How to deliver.
 #[derive(Clone, Debug, Default)]
 pub struct DeliveryOptions {
@@ -69,6 +85,17 @@ pub struct DeliveryOptions {
     pub signing_key: Option<PathBuf>,
     /// How remotes are reached.
     pub access: Access,
+    /// What is delivered now and what later; none to deliver everything.
+    pub staged: Option<Staged>,
+}
+
+/// A part of a change that goes out before the rest.
+#[derive(Clone, Debug, Default)]
+pub struct Staged {
+    /// The WECs that keep what they have, with the wave that each belongs to.
+    pub held: BTreeMap<ClusterName, String>,
+    /// What changes in the end, for all WECs: the guard judges that, so that no change passes it piece by piece.
+    pub whole: Change,
 }
 
 /// What came of it.
@@ -259,13 +286,17 @@ fn hold(rendering: &Rendering, change: &Change, options: &DeliveryOptions) -> Ve
             guard::is_released(&format!("{}\n\n{}", commit.subject, commit.body))
         });
     if !released {
-        reasons.extend(guard::judge(change, &options.guard));
+        let judged = options
+            .staged
+            .as_ref()
+            .map_or(change, |staged| &staged.whole);
+        reasons.extend(guard::judge(judged, &options.guard));
     }
     reasons
 }
 
 /// Gives the facts that a rendering used.
-pub(super) fn lock(rendering: &Rendering, kept: &[KeptFile]) -> Lock {
+fn lock(rendering: &Rendering, kept: &[KeptFile], held: Vec<LockedFolder>) -> Lock {
     let clusters = &rendering.rendered.clusters;
     let kept = kept.iter().map(|file| LockedFile {
         cluster: clusters[file.cluster].to_string(),
@@ -278,7 +309,7 @@ pub(super) fn lock(rendering: &Rendering, kept: &[KeptFile]) -> Lock {
         root: rendering.source.prefix.clone(),
         settings: settings::locked(&rendering.settings),
     };
-    Lock::new(options, facts::used(rendering), kept.collect())
+    Lock::new(options, facts::used(rendering), kept.collect(), held)
 }
 
 /// Gives the commit that was rendered; none for a folder outside git.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use git2::{ObjectType, Oid, Repository};
 
-use super::build::{BranchState, Built, KeptFile, build};
+use super::build::{BranchState, Built, HeldFolder, KeptFile, build, build_beside};
 use super::change::{FileChange, change, change_between};
 use super::hash::{ObjectId, ObjectKind, object_id};
 use super::object::{EntryMode, Tree, TreeEntry};
@@ -18,6 +18,7 @@ use crate::model::{ClusterName, ClusterSet, ObjectKey};
 use crate::output::path;
 use crate::transform::{Content, Fillings, Prepared, Rendered, RenderedObject, Variant};
 
+mod held;
 mod properties;
 
 /// What an object says on one WEC.

@@ -15,7 +15,7 @@ fn any_name() -> impl Strategy<Value = Name> {
     (0_u8..4, 0_u8..4)
 }
 
-fn any_wish() -> impl Strategy<Value = Wish> {
+pub(super) fn any_wish() -> impl Strategy<Value = Wish> {
     let texts = prop::collection::btree_map(0_u8..8, any_text(), 0..8);
     let shared = (0_u8..3).prop_map(|number| {
         (0..8)
@@ -35,7 +35,7 @@ fn any_wish() -> impl Strategy<Value = Wish> {
 
 /// What a person or an inventory changes.
 #[derive(Clone, Debug)]
-enum Edit {
+pub(super) enum Edit {
     Cluster(u8),
     Object(Name),
     Everywhere(Name, Text),
@@ -44,7 +44,7 @@ enum Edit {
     Swap(u8, u8),
 }
 
-fn any_edit() -> impl Strategy<Value = Edit> {
+pub(super) fn any_edit() -> impl Strategy<Value = Edit> {
     prop_oneof![
         (0_u8..8).prop_map(Edit::Cluster),
         any_name().prop_map(Edit::Object),
@@ -57,7 +57,7 @@ fn any_edit() -> impl Strategy<Value = Edit> {
 }
 
 impl Wish {
-    fn edit(&mut self, edit: &Edit) {
+    pub(super) fn edit(&mut self, edit: &Edit) {
         match *edit {
             Edit::Cluster(cluster) => {
                 if !self.clusters.remove(&cluster) {
