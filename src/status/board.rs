@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Phase;
 use super::state::{ClusterState, Observation};
+use super::waves::{Rollout, Waiting};
 use crate::model::{ClusterName, Diagnostic};
 
 /// The most commits that a pipeline remembers.
@@ -46,6 +47,9 @@ pub struct PipelineBoard {
     /// Why a forge is not told; publishing goes on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status_problem: Option<Problem>,
+    /// Where the waves stand; none when all WECs get a change at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rollout: Option<Arc<Rollout>>,
     /// The WECs of the inventory that was used last.
     pub clusters: Vec<ClusterName>,
     /// The newest commits, the newest first; shared, so that a copy of the board is cheap.
@@ -210,14 +214,29 @@ impl CommitBoard {
         self.whole.is_over() && self.clusters.values().all(ClusterState::is_over)
     }
 
-    /// Another commit took its place: WECs that have not come to an end do so now, and the commit with them. Tells whether any did.
-    pub fn supersede(&mut self, by: &str, now: Timestamp) -> bool {
+    /// Another commit took its place, but for the WECs that still wait for that one: WECs that have not come to an end do so now,
+    /// and the commit with them. Tells whether any did.
+    pub fn supersede(
+        &mut self,
+        by: &str,
+        but: &BTreeMap<ClusterName, Waiting>,
+        now: Timestamp,
+    ) -> bool {
         if self.is_over() {
             return false;
         }
-        self.observe_all(&Observation::Superseded { by: by.to_owned() }, now);
-        self.whole.overtake(by, now);
-        true
+        let observation = Observation::Superseded { by: by.to_owned() };
+        let mut changed = self.whole.phase() != Phase::Superseded;
+        for (name, state) in &mut self.clusters {
+            // What such a WEC has is this commit's, or an older one's, and it still reports what becomes of that.
+            if !but.contains_key(name) || state.revision().is_none() {
+                changed |= state.observe(observation.clone(), now);
+            }
+        }
+        if changed {
+            self.whole.overtake(by, now);
+        }
+        changed
     }
 
     /// Takes in what concerns the commit and all its WECs.

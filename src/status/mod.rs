@@ -6,7 +6,7 @@
 //! the clock ───────────┘
 //! ```
 //!
-//! This file, [`health`], [`state`], [`trust`], [`board`] and [`summarise`] are pure: time comes in as a value. [`forge`] holds the adapters that post.
+//! This file, [`health`], [`state`], [`trust`], [`board`], [`waves`] and [`summarise`] are pure: time comes in as a value. [`forge`] holds the adapters that post.
 //! Unreported is never healthy, and no sequence of observations leaves a commit without an end.
 
 use jiff::Timestamp;
@@ -24,6 +24,7 @@ pub mod state;
 pub mod summarise;
 pub mod table;
 mod trust;
+pub mod waves;
 
 /// Where a commit stands on a WEC.
 #[derive(
@@ -35,6 +36,8 @@ pub enum Phase {
     Pending,
     /// Rendered, and not published yet.
     Rendered,
+    /// It is not published before other WECs are healthy: its wave is not open.
+    Waiting,
     /// Where the WEC will find it; nothing was heard from there.
     Published,
     /// The WEC has it, and has not applied it yet.
@@ -211,6 +214,7 @@ impl Phase {
         match self {
             Self::Pending => "pending",
             Self::Rendered => "rendered",
+            Self::Waiting => "waiting",
             Self::Published => "published",
             Self::Delivered => "delivered",
             Self::Applied => "applied",

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::trust::{Credited, credit};
+use super::waves::Waiting;
 use super::{Health, ObjectReport, Phase, Progress, Report};
 use crate::model::ObjectKey;
 
@@ -29,6 +30,8 @@ pub enum Observation {
     },
     /// The guard, or strictness, holds it back.
     Held(Vec<String>),
+    /// Its wave is not open: the WEC keeps what it has.
+    Waiting(Waiting),
     /// It is where the WEC will find it.
     Published {
         /// The generated commit, or the mailboxes' digest.
@@ -87,6 +90,15 @@ pub struct ClusterState {
     /// Why it is held.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     held: Vec<String>,
+    /// What has to come first.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    waiting: Option<Waiting>,
+    /// What tells the bytes that the WEC was given from others, where that was said.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    content: Option<String>,
+    /// Since when the WEC is healthy with these bytes.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    healthy: Option<Timestamp>,
     /// The generated commits that hold these bytes for the WEC; the newest last.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     revisions: Vec<String>,
@@ -120,6 +132,9 @@ impl ClusterState {
             objects: None,
             quarantined: BTreeMap::new(),
             held: Vec::new(),
+            waiting: None,
+            content: None,
+            healthy: None,
             revisions: Vec::new(),
             new: false,
             given: None,
@@ -144,6 +159,11 @@ impl ClusterState {
                 self.failed = None;
             }
             Observation::Held(reasons) => self.held = reasons,
+            Observation::Waiting(waiting) => {
+                self.held = Vec::new();
+                self.failed = None;
+                self.waiting = Some(waiting);
+            }
             Observation::Published { revision, bytes } => self.publish(revision, bytes, now),
             Observation::Failed { reason, message } => self.failed = Some((reason, message)),
             Observation::Reported(report) => self.report(report),
@@ -154,11 +174,62 @@ impl ClusterState {
                 }
             }
         }
+        self.settle(before.0, now);
+        (self.phase, self.why()) != before
+    }
+
+    fn settle(&mut self, before: Phase, now: Timestamp) {
         self.phase = self.derive();
-        if self.phase != before.0 {
+        if self.phase != before {
             self.since = now;
         }
-        (self.phase, self.why()) != before
+        let is_healthy = !self.revisions.is_empty() && self.reported() == Phase::Healthy;
+        self.healthy = is_healthy.then(|| self.healthy.unwrap_or(now));
+    }
+
+    /// Says what tells the bytes that the WEC has from others. What was said of other bytes counts no more.
+    pub fn hold(&mut self, content: &str, now: Timestamp) {
+        let known = self.content.replace(content.to_owned());
+        if known.is_some_and(|known| known != content) {
+            self.reports = BTreeMap::new();
+            self.new = true;
+            self.revisions
+                .drain(..self.revisions.len().saturating_sub(1));
+            self.given = Some(now);
+            self.settle(self.phase, now);
+        }
+    }
+
+    /// Tells whether these are the bytes that the WEC has, as far as anybody said.
+    pub fn holds(&self, content: Option<&str>) -> bool {
+        self.content.is_none() || self.content.as_deref() == content
+    }
+
+    /// Since when the WEC is healthy with what it has.
+    pub fn healthy(&self) -> Option<Timestamp> {
+        self.healthy
+    }
+
+    /// What has to come first, when its wave is not open.
+    pub fn waiting(&self) -> Option<&Waiting> {
+        self.waiting.as_ref()
+    }
+
+    /// Says how the WEC is with what it has, when it is not healthy.
+    pub fn ailment(&self) -> String {
+        let phase = match self.reported() {
+            Phase::Published if self.overdue.is_some() => Phase::Degraded,
+            phase => phase,
+        };
+        let why = match phase {
+            Phase::Published => "nobody has reported from there yet".to_owned(),
+            Phase::Degraded => self.worst(),
+            _ => self.message(),
+        };
+        match why.as_str() {
+            "" => phase.word().to_owned(),
+            why => format!("{}: {why}", phase.word()),
+        }
     }
 
     /// From now on a report is waited for.
@@ -177,6 +248,7 @@ impl ClusterState {
     fn begin(&mut self) {
         self.failed = None;
         self.held = Vec::new();
+        self.waiting = None;
         self.overdue = None;
         self.superseded = None;
     }
@@ -184,9 +256,12 @@ impl ClusterState {
     fn publish(&mut self, revision: String, bytes: Bytes, now: Timestamp) {
         self.held = Vec::new();
         self.failed = None;
+        self.waiting = None;
         let is_new = bytes == Bytes::New;
         match bytes {
             Bytes::Same(before) => {
+                self.content = before.content;
+                self.healthy = before.healthy;
                 self.revisions = before.revisions;
                 self.new = before.new;
                 self.given = before.given;
@@ -195,6 +270,7 @@ impl ClusterState {
             }
             Bytes::New | Bytes::Old if self.revisions.contains(&revision) => {}
             Bytes::New | Bytes::Old => {
+                self.content = None;
                 self.revisions = Vec::new();
                 self.new = is_new;
                 self.reports = BTreeMap::new();
@@ -230,6 +306,9 @@ impl ClusterState {
         }
         if !self.held.is_empty() {
             return Phase::Held;
+        }
+        if self.waiting.is_some() {
+            return Phase::Waiting;
         }
         if self.revisions.is_empty() {
             return match self.objects {
@@ -281,7 +360,11 @@ impl ClusterState {
     /// Tells whether it has come to an end: nothing more is waited for.
     pub fn is_over(&self) -> bool {
         match self.phase {
-            Phase::Pending | Phase::Rendered | Phase::Delivered | Phase::Applied => false,
+            Phase::Pending
+            | Phase::Rendered
+            | Phase::Waiting
+            | Phase::Delivered
+            | Phase::Applied => false,
             Phase::Published => !self.expects_report,
             Phase::Healthy
             | Phase::Degraded
@@ -305,6 +388,10 @@ impl ClusterState {
                 .map(|(_, message)| message.clone())
                 .unwrap_or_default(),
             Phase::Held => self.held.join("; "),
+            Phase::Waiting => {
+                let waiting = self.waiting.as_ref();
+                waiting.map_or_else(String::new, |waiting| waiting.why.clone())
+            }
             Phase::Quarantined => {
                 let Some((object, reason)) = self.quarantined.first_key_value() else {
                     return String::new();

@@ -74,9 +74,15 @@ fn of_cluster(state: &ClusterState) -> (StatusState, String) {
         Phase::Published if state.is_over() => StatusState::Success,
         Phase::Degraded | Phase::Held | Phase::Quarantined => StatusState::Failure,
         Phase::Failed => StatusState::Error,
-        Phase::Pending | Phase::Rendered | Phase::Published | Phase::Delivered | Phase::Applied => {
-            StatusState::Pending
+        Phase::Waiting if state.waiting().is_some_and(|waiting| waiting.overdue) => {
+            StatusState::Failure
         }
+        Phase::Pending
+        | Phase::Rendered
+        | Phase::Waiting
+        | Phase::Published
+        | Phase::Delivered
+        | Phase::Applied => StatusState::Pending,
     };
     let mut text = phase.word().to_owned();
     if let (Phase::Published, Some(revision)) = (phase, state.revision()) {
@@ -116,12 +122,30 @@ fn of_many(members: &[(&ClusterName, &ClusterState)]) -> (StatusState, String) {
         let names: Vec<&str> = bad.iter().map(|(name, _)| name.as_str()).collect();
         return (status, failing(&names, total, first));
     }
+    let waiting = in_phase(&[Phase::Waiting]);
+    let late = waiting
+        .iter()
+        .find_map(|(_, state)| state.waiting().filter(|waiting| waiting.overdue));
+    if let Some(late) = late {
+        return (
+            StatusState::Failure,
+            format!("{}; {} wait", late.why, wecs(waiting.len())),
+        );
+    }
     let healthy = in_phase(&[Phase::Healthy]).len();
     let open = members.iter().filter(|(_, state)| !state.is_over()).count();
     let silent = in_phase(&[Phase::Published])
         .iter()
         .filter(|(_, state)| state.is_over())
         .count();
+    if let Some(first) = waiting.first().and_then(|(_, state)| state.waiting()) {
+        let number = waiting.len();
+        let text = format!(
+            "{healthy}/{total} healthy, {number} not open yet: {}",
+            first.why
+        );
+        return (StatusState::Pending, text);
+    }
     if open > 0 {
         let text = format!("{healthy}/{total} healthy, waiting for {open}");
         return (StatusState::Pending, text);

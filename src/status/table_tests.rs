@@ -86,7 +86,7 @@ fn a_check_run_goes_on_while_a_wec_is_waited_for() {
     let waiting = commit(&[("berlin", None)]);
     assert_eq!(check_run(&waiting, &style()).conclusion, None);
     let mut overtaken = waiting;
-    overtaken.supersede("1", Timestamp::UNIX_EPOCH);
+    overtaken.supersede("1", &BTreeMap::new(), Timestamp::UNIX_EPOCH);
     assert_eq!(
         check_run(&overtaken, &style()).conclusion,
         Some(Conclusion::Neutral)
