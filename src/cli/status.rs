@@ -42,9 +42,14 @@ pub(super) fn run(arguments: &Arguments, terminal: &Terminal) -> Result<Ending, 
                 )
             }
         };
-    match data::text(&answer, arguments.output.output)? {
-        Some(text) => terminal.print(text)?,
-        None => terminal.show(&table(&answer, terminal.out()))?,
+    if let Some(text) = data::text(&answer, arguments.output.output)? {
+        terminal.print(text)?;
+    } else {
+        terminal.show(&table(&answer, terminal.out()))?;
+        if let (Some(pipeline), None) = (&arguments.pipeline, &arguments.commit) {
+            let known = client.get(&format!("/pipelines/{}", escape(pipeline)))?;
+            terminal.show(&waves(&known, terminal.out()))?;
+        }
     }
     let newest_only = arguments.pipeline.is_some() && arguments.commit.is_none();
     let items = items(&answer).take(if newest_only { 1 } else { usize::MAX });
@@ -57,7 +62,9 @@ pub(super) fn run(arguments: &Arguments, terminal: &Terminal) -> Result<Ending, 
 fn is_trouble(item: &Value) -> bool {
     let phase = item.pointer("/latest/phase").or_else(|| item.get("phase"));
     let bad = ["degraded", "failed", "held", "quarantined"];
+    let mut waves = item["waves"].as_array().into_iter().flatten();
     !item["problem"].is_null()
+        || waves.any(|wave| wave["state"] == "overdue")
         || phase
             .and_then(Value::as_str)
             .is_some_and(|phase| bad.contains(&phase))
@@ -108,20 +115,52 @@ fn commits(answer: &Value, styles: &Styles) -> String {
     table.text(styles)
 }
 
+/// The waves of a pipeline; nothing where it has none.
+fn waves(pipeline: &Value, styles: &Styles) -> String {
+    let Some(waves) = pipeline["waves"].as_array() else {
+        return String::new();
+    };
+    let mut table = Table::new(&[
+        "WAVE", "STATE", "WECS", "PENDING", "HEALTHY", "UNTIL", "WHY",
+    ])
+    .numbers(&[2, 3, 4]);
+    for wave in waves {
+        let cells = [
+            text(&wave["name"]),
+            text(&wave["state"]),
+            wave["clusters"].to_string(),
+            wave["pending"].to_string(),
+            wave["healthy"].to_string(),
+            time(&wave["until"]),
+            text(&wave["why"]),
+        ];
+        table.row(cells);
+    }
+    format!("\n{}", table.text(styles))
+}
+
 fn clusters(answer: &Value, styles: &Styles) -> String {
-    let mut table = Table::new(&["WEC", "PHASE", "OBJECTS", "SINCE", "WHY"]).numbers(&[2]);
+    let in_waves = items(answer).any(|item| !item["wave"].is_null());
+    let mut head = vec!["WEC", "PHASE", "OBJECTS", "SINCE", "WHY"];
+    if in_waves {
+        head.push("WAVE");
+    }
+    let mut table = Table::new(&head).numbers(&[2]);
     for item in items(answer) {
         let objects = item["objects"]
             .as_u64()
             .map(|number| number.to_string())
             .unwrap_or_default();
-        let cells = [
+        let mut cells = vec![
             text(&item["name"]),
             text(&item["phase"]),
             objects,
             time(&item["since"]),
             text(&item["why"]),
         ];
+        if in_waves {
+            cells.push(text(&item["wave"]));
+        }
         table.row(cells);
     }
     table.text(styles)
@@ -156,6 +195,11 @@ mod tests {
         assert!(is_trouble(&json!({"problem": {"message": "x"}})));
         assert!(is_trouble(&json!({"latest": {"phase": "held"}})));
         assert!(is_trouble(&json!({"phase": "degraded"})));
-        assert!(!is_trouble(&json!({"phase": "healthy"})));
+        assert!(is_trouble(
+            &json!({"waves": [{"state": "done"}, {"state": "overdue"}]})
+        ));
+        assert!(!is_trouble(
+            &json!({"phase": "healthy", "waves": [{"state": "held"}]})
+        ));
     }
 }

@@ -18,6 +18,7 @@ use prometheus_client::registry::{Registry, Unit};
 use crate::model::{ClusterName, Severity};
 use crate::status::Phase;
 use crate::status::board::{Board, CommitBoard};
+use crate::status::waves::{WaveBoard, WaveState};
 
 /// What [`Metrics::encode`] gives, as HTTP calls it.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -74,6 +75,19 @@ struct PipelineLabels {
 struct PhaseLabels {
     pipeline: String,
     phase: Word,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct WaveLabels {
+    pipeline: String,
+    wave: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct WaveStateLabels {
+    pipeline: String,
+    wave: String,
+    state: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -247,6 +261,8 @@ fn standing(board: &Board) -> Registry {
     let phases = Family::<PhaseLabels, Gauge>::default();
     let clusters = Family::<ClusterLabels, Gauge>::default();
     let diagnostics = Family::<ReasonLabels, Gauge>::default();
+    let waves = Family::<WaveStateLabels, Gauge>::default();
+    let waiting = Family::<WaveLabels, Gauge>::default();
     let mut each: Vec<(Phase, &str, &ClusterName)> = Vec::new();
     for (name, pipeline) in &board.pipelines {
         let labels = PipelineLabels {
@@ -257,6 +273,9 @@ fn standing(board: &Board) -> Registry {
             continue;
         }
         ready.get_or_create(&labels).set(i64::from(pipeline.ready));
+        for wave in pipeline.rollout.iter().flat_map(|rollout| &rollout.waves) {
+            count_wave(name, wave, &waves, &waiting);
+        }
         let Some(commit) = pipeline.commits.front() else {
             continue;
         };
@@ -304,7 +323,37 @@ fn standing(board: &Board) -> Registry {
         "What was found while rendering the newest commit",
         diagnostics,
     );
+    registry.register("wave_state", "Where a wave stands: 1 for its state", waves);
+    registry.register(
+        "wave_pending_clusters",
+        "WECs of a wave that are still to get something",
+        waiting,
+    );
     registry
+}
+
+/// Every state has a series, of which one is 1: so that the time in a state can be asked for.
+fn count_wave(
+    pipeline: &str,
+    wave: &WaveBoard,
+    states: &Family<WaveStateLabels, Gauge>,
+    waiting: &Family<WaveLabels, Gauge>,
+) {
+    for state in WaveState::ALL {
+        let labels = WaveStateLabels {
+            pipeline: pipeline.to_owned(),
+            wave: wave.name.clone(),
+            state: state.word(),
+        };
+        let is_it = i64::from(state == wave.state);
+        states.get_or_create(&labels).set(is_it);
+    }
+    let labels = WaveLabels {
+        pipeline: pipeline.to_owned(),
+        wave: wave.name.clone(),
+    };
+    let pending = i64::try_from(wave.pending).unwrap_or(i64::MAX);
+    waiting.get_or_create(&labels).set(pending);
 }
 
 fn count_diagnostics(name: &str, commit: &CommitBoard, family: &Family<ReasonLabels, Gauge>) {

@@ -66,6 +66,9 @@ pub trait Backend: Send + Sync + 'static {
     /// Asks for a run that lets a commit, by its whole id, remove as much as it does; tells whether there is such a pipeline.
     fn release(&self, pipeline: &str, commit: &str) -> bool;
 
+    /// Asks for a run that lets a wave have a commit, by its whole id, before its turn; tells whether there is such a pipeline.
+    fn open_wave(&self, pipeline: &str, commit: &str, wave: &str) -> bool;
+
     /// Asks for a run of a pipeline now, from scratch when `full`; tells whether there is such a pipeline.
     fn sync(&self, pipeline: &str, full: bool) -> bool;
 

@@ -49,6 +49,10 @@ impl Backend for Service {
         Self::release(self, pipeline, commit)
     }
 
+    fn open_wave(&self, pipeline: &str, commit: &str, wave: &str) -> bool {
+        Self::open_wave(self, pipeline, commit, wave)
+    }
+
     fn sync(&self, pipeline: &str, full: bool) -> bool {
         if full {
             self.wake_fully(pipeline)

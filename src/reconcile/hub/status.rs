@@ -11,13 +11,14 @@ use crate::status::summarise::{Style, statuses};
 use crate::status::{Phase, StatusState};
 
 /// The phases, the worst first.
-const WORST_FIRST: [Phase; 11] = [
+const WORST_FIRST: [Phase; 12] = [
     Phase::Failed,
     Phase::Degraded,
     Phase::Quarantined,
     Phase::Held,
     Phase::Pending,
     Phase::Rendered,
+    Phase::Waiting,
     Phase::Published,
     Phase::Delivered,
     Phase::Applied,

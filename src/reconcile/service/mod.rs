@@ -47,6 +47,7 @@ mod record;
 mod roster;
 mod schedule;
 mod sinks;
+mod staging;
 mod standby;
 #[cfg(test)]
 mod tests;
@@ -369,6 +370,15 @@ impl Service {
         })
     }
 
+    /// Lets a wave have a commit before the waves in front of it are healthy. A wave that is paused stays so.
+    pub fn open_wave(&self, pipeline: &str, commit: &str, wave: &str) -> bool {
+        tracing::warn!(pipeline, commit, wave, "the wave was opened by hand");
+        self.order(pipeline, |orders| {
+            orders.run = true;
+            orders.open.insert((commit.to_owned(), wave.to_owned()));
+        })
+    }
+
     fn order(&self, pipeline: &str, change: impl FnOnce(&mut Orders)) -> bool {
         let running = lock(&self.running);
         let found = running.get(pipeline);
@@ -393,7 +403,17 @@ impl Service {
             };
             for report in reports {
                 running.talkative.insert(report.cluster.clone());
+                let rollout = board.rollout.clone();
+                let is_healthy = |board: &PipelineBoard| {
+                    rollout.is_some() && staging::is_healthy(board, &report.cluster)
+                };
+                let before = is_healthy(board);
                 if let Some(commit) = deliver_report(board, &report, now) {
+                    let turned = before != is_healthy(board);
+                    let rollout = rollout.filter(|_| !commit.is_empty());
+                    if rollout.is_some_and(|rollout| rollout.awaits(&report.cluster, turned)) {
+                        running.wake.ask(|orders| orders.push(None));
+                    }
                     touched.extend(commit);
                 } else {
                     running.early.push_back(report);

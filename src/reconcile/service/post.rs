@@ -16,7 +16,7 @@ use crate::model::api::pipeline::MailboxOutput;
 use crate::output::mailbox::{MailboxError, Settings};
 use crate::reconcile::deliver::mailbox::{Mailbox, MailboxDelivery};
 use crate::reconcile::lease::Guard;
-use crate::reconcile::{DeliveryOptions, Rendering};
+use crate::reconcile::{DeliveryOptions, Rendering, Survey};
 use crate::status::observe::watch::{Sight, has_statuses, watch};
 
 /// How often a lease is looked at while works are written: far shorter than the time between the end of ours and another's beginning.
@@ -88,24 +88,48 @@ impl Post {
         options: &DeliveryOptions,
         parties: &Parties<'_>,
     ) -> Result<Option<MailboxDelivery>, PostError> {
+        self.with(pipeline, parties, async |mailbox| {
+            mailbox.deliver(rendering, options).await
+        })
+    }
+
+    /// Looks at what a delivery to all WECs would change; otherwise as [`Self::deliver`].
+    pub(super) fn survey(
+        &mut self,
+        pipeline: &str,
+        rendering: &Rendering,
+        parties: &Parties<'_>,
+    ) -> Result<Option<Survey>, PostError> {
+        self.with(pipeline, parties, async |mailbox| {
+            mailbox.survey(rendering).await
+        })
+    }
+
+    /// Does something with the mailboxes as long as the lease is ours.
+    fn with<T>(
+        &mut self,
+        pipeline: &str,
+        parties: &Parties<'_>,
+        work: impl AsyncFnOnce(&mut Mailbox) -> Result<T, MailboxError>,
+    ) -> Result<Option<T>, PostError> {
         let runtime = parties.service.options.runtime.clone();
         let open = match self.open.take() {
             Some(open) => open,
             None => self.connect(pipeline, parties.service, parties.wake, &runtime)?,
         };
-        let delivered = runtime.block_on(async {
+        let done = runtime.block_on(async {
             let mut mailbox = open.mailbox.lock().await;
             tokio::select! {
                 biased;
                 () = lost(parties.lease) => None,
-                delivered = mailbox.deliver(rendering, options) => Some(delivered),
+                done = work(&mut mailbox) => Some(done),
             }
         });
-        let Some(delivered) = delivered else {
+        let Some(done) = done else {
             return Ok(None);
         };
         self.open = Some(open);
-        Ok(Some(delivered?))
+        Ok(Some(done?))
     }
 
     fn connect(

@@ -1,6 +1,6 @@
 //! What a worker is asked to do, coalesced: however many pushes come while it works, one run to the newest commit follows.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Condvar, Mutex};
 use std::time::Instant;
 
@@ -26,6 +26,8 @@ pub struct Orders {
     pub previews: BTreeMap<u64, PullRequest>,
     /// The commit whose removals are released.
     pub release: Option<String>,
+    /// Commits, each with a wave that may have it before its turn.
+    pub open: BTreeSet<(String, String)>,
 }
 
 impl Orders {
@@ -52,6 +54,7 @@ impl Orders {
         self.full |= later.full;
         self.stop |= later.stop;
         self.release = later.release.or(self.release);
+        self.open.extend(later.open);
         self
     }
 

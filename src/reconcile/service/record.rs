@@ -11,6 +11,7 @@ use crate::reconcile::deliver::mailbox::MailboxDelivery;
 use crate::reconcile::{Delivery, Outcome, Rendering};
 use crate::status::board::{ChangeCounts, CommitBoard, PipelineBoard};
 use crate::status::state::{Bytes, ClusterState, Observation};
+use crate::status::waves::Waiting;
 
 /// Begins a commit's entry, or goes on with the one that is there.
 pub(super) fn begin(
@@ -120,11 +121,12 @@ fn groups(rendering: &Rendering, label: &str) -> BTreeMap<ClusterName, String> {
     grouped.collect()
 }
 
-/// Writes down what became of a delivery to a branch.
+/// Writes down what became of a delivery to a branch. WECs that are `held` have not got it.
 pub(super) fn delivered(
     commit: &mut CommitBoard,
-    before: Option<&CommitBoard>,
+    before: &[Arc<CommitBoard>],
     delivery: &Delivery,
+    held: &BTreeMap<ClusterName, Waiting>,
     now: Timestamp,
 ) {
     if let Outcome::Held(reasons) = &delivery.outcome {
@@ -134,7 +136,7 @@ pub(super) fn delivered(
     let touched = touched(&delivery.change);
     // A later run of the same commit that finds nothing to do does not undo what the first one did.
     if delivery.outcome == Outcome::Written || commit.change.is_none() {
-        commit.change = Some(counts(&delivery.change));
+        commit.change = Some(counts(commit, &delivery.change));
     }
     let whole = delivery.commits.first().map(|(_, id, _)| id.to_string());
     if let [(_, id, _)] = &delivery.commits[..] {
@@ -146,7 +148,11 @@ pub(super) fn delivered(
         bytes: Bytes::Same(Box::new(commit.whole.clone())),
     };
     commit.whole.observe(own, now);
-    for (name, state) in &mut commit.clusters {
+    let open = commit
+        .clusters
+        .iter_mut()
+        .filter(|(name, _)| !held.contains_key(*name));
+    for (name, state) in open {
         // With one branch for each WEC, its own commit counts.
         let suffix = format!("/{name}");
         let own = delivery
@@ -169,30 +175,77 @@ fn touched(change: &Change) -> BTreeSet<&ClusterName> {
     change.clusters.keys().chain(change.fresh.keys()).collect()
 }
 
-fn counts(change: &Change) -> ChangeCounts {
+/// Counts what a delivery changed. While WECs wait, it is the next part of what the commit changes.
+fn counts(commit: &CommitBoard, change: &Change) -> ChangeCounts {
     let (added, removed, changed) = change.counts();
+    let is_part = commit
+        .clusters
+        .values()
+        .any(|state| state.waiting().is_some());
+    let before = commit.change.filter(|_| is_part).unwrap_or_default();
     ChangeCounts {
-        added,
-        removed,
-        changed,
-        clusters: touched(change).len(),
+        added: before.added + added,
+        removed: before.removed + removed,
+        changed: before.changed + changed,
+        clusters: before.clusters + touched(change).len(),
     }
 }
 
-/// What holds for bytes that the WEC has already: its own state when it was published before, else that of the commit before.
-fn same_bytes(state: &ClusterState, name: &ClusterName, before: Option<&CommitBoard>) -> Bytes {
-    let earlier = || before?.clusters.get(name);
-    let states = [Some(state), earlier()].into_iter().flatten();
-    let mut published = states.filter(|state| state.revision().is_some());
-    published
-        .next()
-        .map_or(Bytes::Old, |state| Bytes::Same(Box::new(state.clone())))
+/// What holds for bytes that the WEC has already: its own state when it was published before, else that of the newest commit that was.
+fn same_bytes(state: &ClusterState, name: &ClusterName, before: &[Arc<CommitBoard>]) -> Bytes {
+    let earlier = before.iter().filter_map(|commit| commit.clusters.get(name));
+    let mut states = std::iter::once(state).chain(earlier);
+    let published = states.find(|state| state.revision().is_some());
+    published.map_or(Bytes::Old, |state| Bytes::Same(Box::new(state.clone())))
+}
+
+/// WECs whose wave is not open have in the new generated commit what they had before: what they say of it is about that.
+pub(super) fn stays(
+    board: &mut PipelineBoard,
+    held: &BTreeMap<ClusterName, Waiting>,
+    generated: &str,
+    now: Timestamp,
+) {
+    for name in held.keys() {
+        let mut stands = board.commits.iter_mut().filter(|commit| {
+            let state = commit.clusters.get(name);
+            state.is_some_and(|state| state.revision().is_some())
+        });
+        let Some(commit) = stands.next() else {
+            continue;
+        };
+        if let Some(state) = Arc::make_mut(commit).clusters.get_mut(name) {
+            let published = Observation::Published {
+                revision: generated.to_owned(),
+                bytes: Bytes::Same(Box::new(state.clone())),
+            };
+            state.observe(published, now);
+        }
+    }
+}
+
+/// Writes down what WECs have now, over all outputs, and which ones wait. Tells whether that is news.
+pub(super) fn staged(
+    commit: &mut CommitBoard,
+    contents: &BTreeMap<ClusterName, String>,
+    held: &BTreeMap<ClusterName, Waiting>,
+    now: Timestamp,
+) -> bool {
+    let mut news = false;
+    for (name, state) in &mut commit.clusters {
+        match (held.get(name), contents.get(name)) {
+            (Some(waiting), _) => news |= state.observe(Observation::Waiting(waiting.clone()), now),
+            (None, Some(content)) if state.revision().is_some() => state.hold(content, now),
+            _ => {}
+        }
+    }
+    news
 }
 
 /// Writes down what became of a delivery into mailboxes. `first` tells whether nothing else was delivered before it in this run.
 pub(super) fn posted(
     commit: &mut CommitBoard,
-    before: Option<&CommitBoard>,
+    before: &[Arc<CommitBoard>],
     delivery: &MailboxDelivery,
     first: bool,
     now: Timestamp,
@@ -203,7 +256,7 @@ pub(super) fn posted(
     }
     let touched = touched(&delivery.change);
     if first && (delivery.outcome == Outcome::Written || commit.change.is_none()) {
-        commit.change = Some(counts(&delivery.change));
+        commit.change = Some(counts(commit, &delivery.change));
     }
     let whole = Observation::Published {
         revision: commit.id.clone(),
@@ -239,11 +292,17 @@ pub(super) fn posted(
     }
 }
 
-/// Every older commit that has not come to an end is overtaken by the one that was published. Gives their ids.
-pub(super) fn supersede(board: &mut PipelineBoard, by: &str, now: Timestamp) -> Vec<String> {
+/// Every older commit that has not come to an end is overtaken by the one that was published, but for WECs that wait for that. Gives
+/// their ids.
+pub(super) fn supersede(
+    board: &mut PipelineBoard,
+    by: &str,
+    held: &BTreeMap<ClusterName, Waiting>,
+    now: Timestamp,
+) -> Vec<String> {
     let mut touched = Vec::new();
     for commit in &mut board.commits {
-        if commit.id != by && !commit.is_over() && Arc::make_mut(commit).supersede(by, now) {
+        if commit.id != by && !commit.is_over() && Arc::make_mut(commit).supersede(by, held, now) {
             touched.push(commit.id.clone());
         }
     }

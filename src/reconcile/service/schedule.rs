@@ -3,6 +3,8 @@
 use std::hash::{BuildHasher as _, RandomState};
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 /// The longest wait after failures.
 const LONGEST: Duration = Duration::from_secs(300);
 /// The wait after the first failure.
@@ -25,6 +27,12 @@ pub(super) fn wait(interval: Duration, failures: u32, random: f64) -> Duration {
 /// Gives the wait before works are looked at again that wait for a WEC, after so many looks in vain.
 pub(super) fn soon(looks: u32) -> Duration {
     FIRST.saturating_mul(1 << looks.min(16)).min(PATIENT)
+}
+
+/// Gives the wait until a moment; a little longer, so that it has come then.
+pub(super) fn until(moment: Timestamp, now: Timestamp) -> Duration {
+    let wait = Duration::try_from(moment.duration_since(now)).unwrap_or_default();
+    wait + Duration::from_millis(1)
 }
 
 /// Gives a number from 0 to 1.

@@ -19,21 +19,22 @@ use super::fault::{RunError, caught};
 use super::post::{Parties, Post};
 use super::previews::{Previewer, PullRequest};
 use super::queue::{Orders, Wake};
+use super::staging::{Facts, Staging};
 use super::{Plan, Service, lock, record, schedule};
 use crate::config::{Login, Place};
 use crate::git::{Access, RemoteUrl};
 use crate::inventory::its;
-use crate::model::ClusterName;
+use crate::model::{ClusterName, Severity};
 use crate::reconcile::deliver::mailbox::MailboxDelivery;
 use crate::reconcile::lease::Guard;
 use crate::reconcile::request::InventorySource;
 use crate::reconcile::{
-    DeliverError, Delivery, DeliveryOptions, Destination, Outcome, Pipeline, Progress, Rendering,
-    Request,
+    DeliverError, Delivery, DeliveryOptions, Outcome, Pipeline, Progress, Rendering, Request,
 };
 use crate::source::folder;
-use crate::status::board::{Activity, COMMITS, Problem};
+use crate::status::board::{Activity, COMMITS, PipelineBoard, Problem};
 use crate::status::state::{Observation, short};
+use crate::status::waves::Waves;
 
 /// How often in a row work may be given up for a newer commit before one is finished.
 const GIVEN_UP: u32 = 3;
@@ -62,6 +63,12 @@ pub(super) fn start(
         previewer: Previewer::default(),
         posts: destination::posts(plan),
         released: None,
+        waves: Some(&plan.resolved.waves)
+            .filter(|waves| !waves.is_empty())
+            .map(|waves| Waves::new(waves)),
+        opened: BTreeSet::new(),
+        start: Timestamp::now(),
+        next: None,
         lease,
         begun: None,
         failures: 0,
@@ -98,6 +105,14 @@ struct Worker {
     released: Option<String>,
     /// The commit that this run works on.
     begun: Option<String>,
+    /// The order of the WECs; none when all get a change at once.
+    waves: Option<Waves>,
+    /// Commits, each with a wave that may have it before its turn.
+    opened: BTreeSet<(String, String)>,
+    /// Since when the WECs are listened to.
+    start: Timestamp,
+    /// When a wave may open, or be late, by time alone.
+    next: Option<Timestamp>,
     /// Runs that failed in a row.
     failures: u32,
     /// Runs in a row that left works waiting for a WEC.
@@ -117,6 +132,8 @@ struct Sent {
     branches: Vec<Delivery>,
     /// Into mailboxes.
     mailboxes: Vec<MailboxDelivery>,
+    /// To which WECs; everything to all of them where there are no waves.
+    staging: Staging,
 }
 
 impl Sent {
@@ -153,6 +170,14 @@ impl Sent {
             .collect()
     }
 
+    /// The WECs that have not got all that they were to get.
+    fn unfinished(&self) -> BTreeSet<ClusterName> {
+        let waiting = self.mailboxes.iter().flat_map(|delivery| &delivery.waiting);
+        let waiting = waiting.map(|(cluster, _)| cluster.clone());
+        let failed = self.failed().into_iter().map(|(cluster, _)| cluster);
+        waiting.chain(failed).collect()
+    }
+
     /// Tells whether works are still to be written: when a WEC has applied others, or the ITS takes them.
     fn is_waiting(&self) -> bool {
         let mut posted = self.mailboxes.iter();
@@ -166,6 +191,8 @@ enum End {
     Done,
     /// Well, but works wait for a WEC: the next look is soon.
     Waiting,
+    /// Well, and a wave is open for which something waits: the next run is at once.
+    Opened,
     /// A newer commit is waiting.
     Overtaken,
     /// To be tried again.
@@ -219,7 +246,7 @@ impl Worker {
             let end = self.attempt(&mut orders);
             self.failures = match end {
                 End::Failed => self.failures.saturating_add(1),
-                End::Done | End::Waiting | End::Overtaken => 0,
+                End::Done | End::Waiting | End::Opened | End::Overtaken => 0,
             };
             if matches!(end, End::Overtaken) {
                 orders = orders.then(self.wake.wait(Instant::now()));
@@ -239,6 +266,11 @@ impl Worker {
                 self.looks = self.looks.saturating_add(1);
             } else {
                 self.looks = 0;
+            }
+            if matches!(end, End::Opened) {
+                wait = Duration::ZERO;
+            } else if let Some(next) = self.next {
+                wait = wait.min(schedule::until(next, Timestamp::now()));
             }
             self.rest(wait);
             orders = self.wake.wait(Instant::now() + wait);
@@ -298,9 +330,12 @@ impl Worker {
     /// One run, from the source to the board.
     fn run(&mut self, orders: &mut Orders) -> End {
         let started = Instant::now();
+        // A moment that has come must not shorten the wait after a failure.
+        self.next = None;
         if let Some(commit) = orders.release.take() {
             self.released = Some(commit);
         }
+        self.opened.append(&mut orders.open);
         if !self.is_ours() {
             return End::Done;
         }
@@ -339,7 +374,8 @@ impl Worker {
         match self.deliver(&rendering) {
             Ok(deliveries) => {
                 let failed = deliveries.failed();
-                let news = deliveries.is_news() || failed != self.failed;
+                let news =
+                    deliveries.is_news() || failed != self.failed || self.is_held_anew(&deliveries);
                 self.failed = failed;
                 if news || !known {
                     self.written(&rendering, &deliveries, started);
@@ -347,6 +383,7 @@ impl Worker {
                     tracing::debug!("nothing changed");
                 }
                 self.well();
+                let opened = self.show(&rendering, &deliveries);
                 if let Some(commit) = commit {
                     self.overtaken(orders, &commit);
                     if self.last.is_none() {
@@ -354,7 +391,9 @@ impl Worker {
                     }
                     self.last = Some((commit, rendering));
                 }
-                if deliveries.is_waiting() {
+                if opened {
+                    End::Opened
+                } else if deliveries.is_waiting() {
                     End::Waiting
                 } else {
                     End::Done
@@ -452,7 +491,7 @@ impl Worker {
         for found in rendering
             .diagnostics
             .iter()
-            .filter(|found| found.severity == crate::model::Severity::Error)
+            .filter(|found| found.severity == Severity::Error)
         {
             tracing::warn!(
                 commit = short(&commit.id),
@@ -483,22 +522,23 @@ impl Worker {
             ..DeliveryOptions::default()
         };
         let mut sent = Sent::default();
+        if let Some(commit) = &commit {
+            sent.staging = self.stage(rendering, commit)?;
+        }
         for output in &self.plan.resolved.outputs {
             let Some((destination, login)) =
                 destination(&self.plan, output, &self.service.options.cache)?
             else {
                 continue;
             };
-            let target = match &destination {
-                Destination::Branch {
-                    push: Some(target), ..
-                } => Some(target.clone()),
-                _ => None,
-            };
-            options.access = self.access(login, target.as_ref())?;
+            options.access = self.access(login, destination.remote())?;
             if !self.is_ours() {
                 return Err(RunError::LeaseLost);
             }
+            options.staged = self
+                .waves
+                .as_ref()
+                .map(|_| sent.staging.of(sent.branches.len()));
             let mut memory = lock(&self.memory);
             sent.branches.push(memory.deliver(
                 rendering,
@@ -515,10 +555,113 @@ impl Worker {
                 wake: &self.wake,
                 lease: self.lease.as_ref(),
             };
+            let output = sent.branches.len() + sent.mailboxes.len();
+            options.staged = self.waves.as_ref().map(|_| sent.staging.of(output));
             let delivered = post.deliver(&self.name, rendering, &options, &parties)?;
             sent.mailboxes.push(delivered.ok_or(RunError::LeaseLost)?);
         }
         Ok(sent)
+    }
+
+    /// Decides which WECs get a commit now: all of them where there are no waves.
+    fn stage(&mut self, rendering: &Rendering, commit: &str) -> Result<Staging, RunError> {
+        if self.waves.is_none() {
+            return Ok(Staging::default());
+        }
+        self.opened.retain(|(opened, _)| opened == commit);
+        let mut surveys = Vec::new();
+        for output in &self.plan.resolved.outputs {
+            let found = destination(&self.plan, output, &self.service.options.cache)?;
+            let Some((destination, login)) = found else {
+                continue;
+            };
+            let options = DeliveryOptions {
+                access: self.access(login, destination.remote())?,
+                ..DeliveryOptions::default()
+            };
+            surveys.push(lock(&self.memory).survey(rendering, &destination, &options)?);
+        }
+        for post in &mut self.posts {
+            let parties = Parties {
+                service: &self.service,
+                wake: &self.wake,
+                lease: self.lease.as_ref(),
+            };
+            let survey = post.survey(&self.name, rendering, &parties)?;
+            surveys.push(survey.ok_or(RunError::LeaseLost)?);
+        }
+        let board = self.service.board();
+        let board = board.pipelines.get(&self.name);
+        let staging = board.and_then(|board| {
+            self.weigh(rendering, commit, board, |facts| {
+                Staging::new(surveys, facts)
+            })
+        });
+        Ok(staging.unwrap_or_default())
+    }
+
+    /// Lets somebody look at all that waves go by; none where there are no waves.
+    fn weigh<T>(
+        &self,
+        rendering: &Rendering,
+        commit: &str,
+        board: &PipelineBoard,
+        look: impl FnOnce(&Facts<'_>) -> T,
+    ) -> Option<T> {
+        let waves = self.waves.as_ref()?;
+        let opened = self.opened.iter().filter(|(opened, _)| opened == commit);
+        let opened = opened.map(|(_, wave)| wave.clone()).collect();
+        Some(look(&Facts {
+            waves,
+            rendering,
+            board,
+            commit,
+            opened: &opened,
+            start: self.start,
+            now: Timestamp::now(),
+        }))
+    }
+
+    /// Tells whether other WECs are held than were before.
+    fn is_held_anew(&self, sent: &Sent) -> bool {
+        let board = self.service.board();
+        let pipeline = board.pipelines.get(&self.name);
+        let before = pipeline.and_then(|pipeline| pipeline.rollout.as_ref());
+        before.is_some_and(|before| !before.held.keys().eq(sent.staging.rollout.held.keys()))
+    }
+
+    /// Puts on the board where the waves stand now. Tells whether one is open for which something waits.
+    fn show(&mut self, rendering: &Rendering, sent: &Sent) -> bool {
+        let revision = rendering.source.revision.as_ref();
+        let Some(revision) = revision.filter(|_| self.waves.is_some()) else {
+            return false;
+        };
+        let id = revision.revision.to_string();
+        let (is_free, unfinished) = (sent.held().is_empty(), sent.unfinished());
+        let contents = sent.staging.contents();
+        // In one step: whoever reports in between would not know what its word changes.
+        let shown = self.service.update(&self.name, |board| {
+            let look = |facts: &Facts<'_>| sent.staging.afterwards(&unfinished, facts);
+            let after = if is_free {
+                self.weigh(rendering, &id, board, look)?
+            } else {
+                sent.staging.rollout.clone()
+            };
+            board.rollout = Some(Arc::new(after.clone()));
+            let commit = board.commit_mut(&id).filter(|_| is_free);
+            let news = commit.is_some_and(|commit| {
+                record::staged(commit, &contents, &after.held, Timestamp::now())
+            });
+            Some((after, news))
+        });
+        let Some((after, news)) = shown.flatten() else {
+            return false;
+        };
+        if news {
+            self.service.clerk.note(&self.name, &id);
+        }
+        self.next = after.next;
+        is_free && after.held.len() < sent.staging.rollout.held.len()
     }
 
     /// Writes down what became of the deliveries, and closes what they overtook.
@@ -541,23 +684,27 @@ impl Worker {
         self.count(rendering, deliveries);
         let touched = self.service.update(&self.name, |board| {
             let position = board.commits.iter().position(|commit| commit.id == id)?;
-            let before = board
-                .commits
-                .iter()
-                .skip(position + 1)
-                .find(|commit| commit.generated.is_some() || commit.whole.revision().is_some())
-                .cloned();
+            let older = board.commits.iter().skip(position + 1);
+            let published = older
+                .filter(|commit| commit.generated.is_some() || commit.whole.revision().is_some());
+            let before: Vec<_> = published.cloned().collect();
+            let held_back = &sent.staging.rollout.held;
+            if let Some([(_, generated, _)]) =
+                deliveries.first().map(|delivery| &delivery.commits[..])
+            {
+                record::stays(board, held_back, &generated.to_string(), now);
+            }
             let commit = board.commit_mut(&id)?;
             commit.diagnostics.clone_from(&rendering.diagnostics);
             for delivery in deliveries {
-                record::delivered(commit, before.as_deref(), delivery, now);
+                record::delivered(commit, &before, delivery, held_back, now);
                 commit
                     .diagnostics
                     .extend(delivery.diagnostics.iter().cloned());
             }
             for (number, delivery) in sent.mailboxes.iter().enumerate() {
                 let first = number == 0 && deliveries.is_empty();
-                record::posted(commit, before.as_deref(), delivery, first, now);
+                record::posted(commit, &before, delivery, first, now);
                 commit
                     .diagnostics
                     .extend(delivery.diagnostics.iter().cloned());
@@ -567,7 +714,9 @@ impl Worker {
                 held.push(("the pipeline has no output".to_owned(), false));
             }
             // What one output holds is held, whatever became of the others.
-            if !held.is_empty() {
+            if held.is_empty() {
+                record::staged(commit, &sent.staging.contents(), held_back, now);
+            } else {
                 let lifted = held.iter().filter(|(_, releasable)| *releasable);
                 commit.releasable = lifted.map(|(reason, _)| reason.clone()).collect();
                 let reasons = held.into_iter().map(|(reason, _)| reason).collect();
@@ -578,7 +727,7 @@ impl Worker {
             let generated = commit.generated.clone();
             let published = commit.whole.revision().is_some();
             let touched = if published {
-                record::supersede(board, &id, now)
+                record::supersede(board, &id, held_back, now)
             } else {
                 Vec::new()
             };

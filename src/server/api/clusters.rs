@@ -48,7 +48,8 @@ pub(super) async fn list(
 ) -> Shown<Page<ClusterItem>> {
     let filter = asked(filter)?;
     let board = backend.board();
-    let commit = find::commit(find::pipeline(&board, &pipeline)?, &id)?;
+    let known = find::pipeline(&board, &pipeline)?;
+    let commit = find::commit(known, &id)?;
     let wanted = |(name, state): &(&ClusterName, &ClusterState)| {
         let phases = filter.phase.as_deref();
         let word = state.phase().word();
@@ -63,7 +64,7 @@ pub(super) async fn list(
         &all,
         true,
         |(name, _)| name.to_string(),
-        |(name, state)| Ok::<_, Infallible>(ClusterItem::new(name, state, commit)),
+        |(name, state)| Ok::<_, Infallible>(ClusterItem::new(name, state, commit, known)),
     );
     let Ok(page) = page;
     Ok(Json(page))
@@ -74,9 +75,10 @@ pub(super) async fn one(
     Path((pipeline, id, name)): Place,
 ) -> Shown<ClusterView> {
     let board = backend.board();
-    let commit = find::commit(find::pipeline(&board, &pipeline)?, &id)?;
+    let known = find::pipeline(&board, &pipeline)?;
+    let commit = find::commit(known, &id)?;
     let (name, state) = find::cluster(commit, &name)?;
-    Ok(Json(ClusterView::new(name, state, commit)))
+    Ok(Json(ClusterView::new(name, state, commit, known)))
 }
 
 pub(super) async fn objects(

@@ -82,6 +82,7 @@ const PHASE: Parameter = Parameter::text("phase", "only WECs in these phases, wi
 const NAME: Parameter = Parameter::text("name", "only WECs whose names contain this");
 const CLUSTER: Parameter =
     Parameter::text("cluster", "for this WEC; for all together when left out");
+const WAVE: Parameter = Parameter::text("wave", "the wave; the commit as a whole when left out");
 const OBJECT: Parameter = Parameter {
     name: "object",
     kind: "string",
@@ -160,8 +161,8 @@ fn routes() -> Vec<Route> {
             status: StatusCode::ACCEPTED,
             ..read::<views::Released>(
                 "/pipelines/{pipeline}/commits/{commit}/release",
-                "Lets a held commit remove as much as it does",
-                &[],
+                "Lets a held commit remove as much as it does, or a wave have a commit before the waves in front of it are healthy",
+                &[WAVE],
                 post(pipelines::release),
             )
         },

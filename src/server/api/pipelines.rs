@@ -16,7 +16,9 @@ use crate::placement::Explanation;
 use crate::server::Backend;
 use crate::server::problem::Problem;
 use crate::status::Phase;
-use crate::status::board::{Activity, CommitBoard};
+use crate::status::board::{Activity, CommitBoard, PipelineBoard};
+use crate::status::state::ClusterState;
+use crate::status::waves::WaveState;
 
 pub(super) type Shown<T> = Result<Json<T>, Problem>;
 
@@ -97,40 +99,84 @@ pub(super) async fn commit(
     Ok(Json(CommitView::new(commit, pipeline)))
 }
 
-/// Only a held commit, and only the newest: with another one the next run has nothing to do.
+/// What is to be released.
+#[derive(Deserialize)]
+pub(super) struct What {
+    wave: Option<String>,
+}
+
+/// Only a held commit, or a wave that waits for it, and only the newest: with another one the next run has nothing to do.
 pub(super) async fn release(
     State(backend): State<Arc<dyn Backend>>,
     Path((pipeline, id)): Path<(String, String)>,
+    what: Asking<What>,
 ) -> Result<(StatusCode, Json<Released>), Problem> {
+    let wave = asked(what)?.wave.filter(|wave| !wave.is_empty());
     let board = backend.board();
     let known = find::pipeline(&board, &pipeline)?;
     let commit = find::commit(known, &id)?;
-    let phase = commit.phase();
-    if phase != Phase::Held {
-        let detail = format!("the commit is {}, not held", phase.word());
-        return Err(Problem::new(StatusCode::CONFLICT, "NotHeld", detail)
-            .help("there is nothing to release"));
-    }
+    let why = match &wave {
+        Some(wave) => waits(known, commit, wave),
+        None => is_held(commit),
+    };
+    let why = why.map_err(|detail| {
+        Problem::new(StatusCode::CONFLICT, "NotHeld", detail).help("there is nothing to release")
+    })?;
     if !find::is_newest(known, commit) {
         let detail = "a newer commit took its place";
         return Err(Problem::new(StatusCode::CONFLICT, "NotNewest", detail)
             .help("release the newest commit, if it is held too"));
     }
-    if !commit.is_releasable() {
+    if wave.is_none() && !commit.is_releasable() {
         let detail =
             "what holds the commit is no limit on removals, and a release lifts nothing else";
         return Err(Problem::new(StatusCode::CONFLICT, "NotReleasable", detail)
             .help("mend what the commit says of itself"));
     }
-    if !backend.release(&pipeline, &commit.id) {
+    let done = match &wave {
+        Some(wave) => backend.open_wave(&pipeline, &commit.id, wave),
+        None => backend.release(&pipeline, &commit.id),
+    };
+    if !done {
         return Err(stopping());
     }
     let released = Released {
         commit: commit.id.clone(),
-        why: commit.releasable.join("; "),
+        wave,
+        why,
         pipeline,
     };
     Ok((StatusCode::ACCEPTED, Json(released)))
+}
+
+/// Why a commit is held; else that it is not.
+fn is_held(commit: &CommitBoard) -> Result<String, String> {
+    match commit.phase() {
+        Phase::Held => Ok(commit.releasable.join("; ")),
+        phase => Err(format!("the commit is {}, not held", phase.word())),
+    }
+}
+
+/// Why a wave waits for a commit; else that it does not, or not for what a release lifts.
+fn waits(known: &PipelineBoard, commit: &CommitBoard, wave: &str) -> Result<String, String> {
+    let found = known.rollout.as_ref().and_then(|rollout| {
+        let mut waves = rollout.waves.iter();
+        waves.find(|known| known.name == wave)
+    });
+    match found.map(|found| found.state) {
+        None => return Err(format!("there is no wave {wave} with WECs")),
+        Some(WaveState::Paused) => {
+            return Err(format!(
+                "wave {wave} is paused by the configuration, and goes on there"
+            ));
+        }
+        Some(_) => {}
+    }
+    let mut waiting = commit.clusters.values().filter_map(ClusterState::waiting);
+    let waiting = waiting.find(|waiting| waiting.wave == wave);
+    waiting
+        .map(|waiting| waiting.why.clone())
+        .ok_or_else(|| format!("no WEC of wave {wave} waits for the commit"))
 }
 
 pub(super) async fn grid(

@@ -11,10 +11,11 @@ use crate::model::{ClusterName, Diagnostic, ObjectKey};
 use crate::reconcile::browse::{Change, Text};
 use crate::status::board::{Activity, ChangeCounts, CommitBoard, PipelineBoard, Problem};
 use crate::status::state::ClusterState;
+use crate::status::waves::WaveBoard;
 use crate::status::{Health, Phase, Report};
 
 /// All phases, in the order in which [`Grid::cells`](GridRow::cells) counts them.
-const PHASES: [Phase; 11] = [
+const PHASES: [Phase; 12] = [
     Phase::Pending,
     Phase::Rendered,
     Phase::Published,
@@ -26,6 +27,7 @@ const PHASES: [Phase; 11] = [
     Phase::Quarantined,
     Phase::Failed,
     Phase::Superseded,
+    Phase::Waiting,
 ];
 
 /// The most diagnostics of an answer.
@@ -54,6 +56,9 @@ pub struct PipelineView {
     /// What keeps it from working, from its ITS or from telling a forge; left out when all is well.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<Problem>,
+    /// Where the waves stand that have WECs, in their order; left out when all WECs get a change at once.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub waves: Vec<WaveBoard>,
     /// How many WECs there are.
     pub clusters: usize,
     /// How many commits are remembered.
@@ -147,6 +152,9 @@ pub struct ClusterItem {
     /// With which WECs it shares a commit status.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
+    /// The wave that it belongs to now; left out when all WECs get a change at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wave: Option<String>,
 }
 
 /// A commit on a WEC.
@@ -272,6 +280,9 @@ pub struct Released {
     pub pipeline: String,
     /// The commit's whole id.
     pub commit: String,
+    /// The wave that may have it before its turn; left out for the commit as a whole.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wave: Option<String>,
     /// What held it.
     pub why: String,
 }
@@ -295,6 +306,11 @@ impl PipelineView {
             ready: board.ready,
             activity: board.activity.clone(),
             problem: board.trouble().cloned(),
+            waves: board
+                .rollout
+                .as_ref()
+                .map(|rollout| rollout.waves.clone())
+                .unwrap_or_default(),
             clusters: board.clusters.len(),
             commits: board.commits.len(),
             latest: board.commits.front().map(|commit| CommitItem::new(commit)),
@@ -350,7 +366,13 @@ impl CommitView {
 
 impl ClusterItem {
     /// Reads a WEC's state off the board.
-    pub fn new(name: &ClusterName, state: &ClusterState, commit: &CommitBoard) -> Self {
+    pub fn new(
+        name: &ClusterName,
+        state: &ClusterState,
+        commit: &CommitBoard,
+        pipeline: &PipelineBoard,
+    ) -> Self {
+        let rollout = pipeline.rollout.as_ref();
         Self {
             name: name.clone(),
             phase: state.phase(),
@@ -360,13 +382,19 @@ impl ClusterItem {
             objects: state.objects(),
             quarantined: state.quarantined().len(),
             group: commit.groups.get(name).cloned(),
+            wave: rollout.and_then(|rollout| rollout.members.get(name).cloned()),
         }
     }
 }
 
 impl ClusterView {
     /// Reads a WEC's state off the board.
-    pub fn new(name: &ClusterName, state: &ClusterState, commit: &CommitBoard) -> Self {
+    pub fn new(
+        name: &ClusterName,
+        state: &ClusterState,
+        commit: &CommitBoard,
+        pipeline: &PipelineBoard,
+    ) -> Self {
         let quarantined = |(object, why): (&ObjectKey, &String)| Quarantined {
             object: object.clone(),
             why: why.clone(),
@@ -377,7 +405,7 @@ impl ClusterView {
         }
         let first = state.quarantined().iter().take(OBJECTS);
         Self {
-            item: ClusterItem::new(name, state, commit),
+            item: ClusterItem::new(name, state, commit, pipeline),
             revision: state.revision().map(ToOwned::to_owned),
             expects_report: state.expects_report(),
             reports,

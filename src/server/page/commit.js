@@ -36,7 +36,7 @@ export function commitView(pipeline, id) {
 
   function row(wec) {
     return h("tr", null,
-      h("th", { scope: "row" }, h("a", { href: route(pipeline, id, wec.name), "data-key": `wec-${wec.name}` }, wec.name), wec.group && h("span", { class: "fine" }, ` in ${wec.group}`)),
+      h("th", { scope: "row" }, h("a", { href: route(pipeline, id, wec.name), "data-key": `wec-${wec.name}` }, wec.name), wec.group && h("span", { class: "fine" }, ` in ${wec.group}`), wec.wave && h("span", { class: "fine" }, `, wave ${wec.wave}`)),
       h("td", null, badge(wec.phase)),
       h("td", { class: "nowrap" }, ago(wec.since)),
       h("td", { class: "why" }, wec.why, wec.quarantined > 0 && wec.phase !== "quarantined" && h("span", { class: "fine" }, ` ${count(wec.quarantined, "object")} quarantined`)),

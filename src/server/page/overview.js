@@ -48,6 +48,16 @@ function activity({ activity, ready }) {
   return ready ? "idle" : "not ready yet";
 }
 
+/** Where each wave stands, in their order. */
+function waves({ waves }) {
+  if (!waves) return null;
+  return h("ol", { class: "waves", "aria-label": "Waves" }, waves.map(({ name, state, clusters, pending, healthy, until, why }) => h("li", null,
+    h("strong", null, name),
+    h("span", null, state, until && [" until ", ago(until)]),
+    h("span", { class: "fine" }, `${healthy} of ${count(clusters, "WEC")} healthy`, pending > 0 && `, ${pending} to come`),
+    why && h("span", { class: "why" }, why))));
+}
+
 function trouble({ problem }) {
   if (!problem) return null;
   return h("div", { class: "problem" },
@@ -101,7 +111,7 @@ export function pipelineView(name) {
       get(query(path("pipelines", name, "grid"), { limit: rows }), signal),
       get(path("pipelines", name, "pulls"), signal),
     ]);
-    update(head, facts(pipeline), trouble(pipeline));
+    update(head, facts(pipeline), waves(pipeline), trouble(pipeline));
     pulls.hidden = !previews.items.length;
     update(pulls, h("h2", null, "Pull requests"), h("ul", null, previews.items.map((pull) => pullLine(name, pull))));
     more.hidden = pipeline.commits <= next.rows.length;

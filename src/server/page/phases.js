@@ -6,6 +6,7 @@ import { h, svg } from "./dom.js";
 const SHAPES = {
   pending: "m5 3.4 a1.6 1.6 0 1 0 0 3.2 a1.6 1.6 0 1 0 0 -3.2 z",
   rendered: "m2 2 h6 v6 h-6 z m1.3 1.3 v3.4 h3.4 v-3.4 z",
+  waiting: "m2 1 h6 v1.5 l-2.3 2.5 l2.3 2.5 v1.5 h-6 v-1.5 l2.3 -2.5 l-2.3 -2.5 z",
   published: "m5 1.2 a3.8 3.8 0 1 0 0 7.6 a3.8 3.8 0 1 0 0 -7.6 z m0 1.6 a2.2 2.2 0 1 1 0 4.4 a2.2 2.2 0 1 1 0 -4.4 z",
   delivered: "m5 1.2 a3.8 3.8 0 1 0 0 7.6 z m0 0 a3.8 3.8 0 0 1 0 7.6 v-1.3 a2.5 2.5 0 0 0 0 -5 z",
   applied: "m5 1.2 a3.8 3.8 0 1 0 0 7.6 a3.8 3.8 0 1 0 0 -7.6 z",
@@ -18,12 +19,13 @@ const SHAPES = {
 };
 
 /** What needs somebody first, what is well last. */
-export const GRAVITY = ["failed", "degraded", "held", "quarantined", "pending", "rendered", "published", "delivered", "applied", "superseded", "healthy"];
+export const GRAVITY = ["failed", "degraded", "held", "quarantined", "pending", "rendered", "waiting", "published", "delivered", "applied", "superseded", "healthy"];
 
 /** What each phase means, for who asks. */
 export const MEANING = {
   pending: "seen, and not rendered yet",
   rendered: "rendered, and not published yet",
+  waiting: "not published yet: other WECs come first",
   published: "where the WEC will find it; nothing was heard from there",
   delivered: "the WEC has it, and has not applied it yet",
   applied: "applied, and not healthy yet",

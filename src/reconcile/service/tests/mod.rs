@@ -11,6 +11,7 @@ use crate::status::{Evidence, Health, Phase, Progress, StatusState};
 
 mod endings;
 mod mending;
+mod waves;
 
 const POLICY: &str = "\
 apiVersion: control.kubestellar.io/v1alpha1
