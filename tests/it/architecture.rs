@@ -106,7 +106,7 @@ const ARROWS: [(&str, &[&str]); 14] = [
 ];
 
 /// The core: the same inputs give the same bytes. A folder stands for all that is in it.
-const PURE: [&str; 65] = [
+const PURE: [&str; 67] = [
     "lib.rs",
     "model",
     "yaml",
@@ -119,6 +119,7 @@ const PURE: [&str; 65] = [
     "reconcile/hub/status.rs",
     "reconcile/lease/mod.rs",
     "reconcile/service/roster.rs",
+    "reconcile/service/staging.rs",
     "reconcile/rights.rs",
     "placement",
     "transform",
@@ -164,6 +165,7 @@ const PURE: [&str; 65] = [
     "status/summarise.rs",
     "reconcile/deliver/contest.rs",
     "status/trust.rs",
+    "status/waves.rs",
     "reconcile/guard.rs",
     "reconcile/policies.rs",
     "reconcile/secrets.rs",

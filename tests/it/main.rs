@@ -31,6 +31,7 @@ mod servers_pipeline;
 mod servers_push;
 mod servers_rights;
 mod servers_status;
+mod servers_waves;
 mod servers_webhooks;
 mod service;
 mod service_contention;
@@ -43,6 +44,7 @@ mod service_notified;
 #[cfg(feature = "otlp")]
 mod service_otlp;
 mod service_story;
+mod service_waves;
 mod support;
 
 use std::{fs, path::Path};

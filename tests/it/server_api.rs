@@ -597,6 +597,59 @@ fn only_the_newest_commit_is_released_and_only_when_it_is_held() {
 }
 
 #[test]
+fn waves_are_shown_and_only_one_that_waits_and_is_not_paused_is_opened() {
+    let service = Service::open();
+    let shop = get(&service, "/api/v1/pipelines/shop").json();
+    assert!(shop["waves"].is_null(), "{shop}");
+    let release = |wave: &str| {
+        let path = format!("/api/v1/pipelines/shop/commits/{NEWEST}/release?wave={wave}");
+        let answer = ask(&service, "POST", &path, &[]);
+        (answer.status, answer.json())
+    };
+    assert_eq!(release("late").0, 409);
+    service.fake.stage();
+    let shop = get(&service, "/api/v1/pipelines/shop").json();
+    let waves: Vec<(&str, &str)> = shop["waves"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|wave| {
+            (
+                wave["name"].as_str().unwrap(),
+                wave["state"].as_str().unwrap(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        waves,
+        [("early", "open"), ("late", "held"), ("last", "paused")]
+    );
+    let path = format!("/api/v1/pipelines/shop/commits/{NEWEST}/clusters?phase=waiting");
+    let found = get(&service, &path).json();
+    assert_eq!(
+        (&found["total"], &found["items"][0]["wave"]),
+        (&json!(1), &json!("late")),
+        "{found}"
+    );
+    for (wave, why) in [
+        ("never", "there is no wave never with WECs"),
+        ("early", "no WEC of wave early waits for the commit"),
+        (
+            "last",
+            "wave last is paused by the configuration, and goes on there",
+        ),
+    ] {
+        let (status, said) = release(wave);
+        assert_eq!((status, &said["detail"]), (409, &json!(why)));
+    }
+    let (status, said) = release("late");
+    assert_eq!((status, &said["wave"]), (202, &json!("late")), "{said}");
+    let opened = [["shop", NEWEST, "late"].map(str::to_owned)];
+    assert_eq!(*service.fake.opened.lock().unwrap(), opened);
+    assert!(service.fake.released.lock().unwrap().is_empty());
+}
+
+#[test]
 fn the_command_line_releases_what_is_held_and_says_why_it_cannot() {
     let service = Service::closed();
     let release = |commit: &str| {

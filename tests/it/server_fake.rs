@@ -24,6 +24,7 @@ use stellate::{
         Evidence, Health, ObjectReport, Progress, Report,
         board::{Board, ChangeCounts, CommitBoard, PipelineBoard},
         state::{Bytes, ClusterState, Observation},
+        waves::{Rollout, Waiting, WaveBoard, WaveState},
     },
 };
 use tokio::sync::watch;
@@ -52,6 +53,8 @@ pub(crate) struct Fake {
     pub asked: Mutex<Vec<(String, bool)>>,
     /// The commits that were released.
     pub released: Mutex<Vec<(String, String)>>,
+    /// The waves that were opened, each behind its pipeline and commit.
+    pub opened: Mutex<Vec<[String; 3]>>,
 }
 
 impl Fake {
@@ -76,6 +79,47 @@ impl Fake {
             let held = Observation::Held(vec![HELD.into()]);
             commit.observe_all(&held, Timestamp::now());
             commit.releasable = vec![HELD.into()];
+        });
+    }
+
+    /// Has the first WEC of the newest commit of `shop` wait for a wave.
+    pub(crate) fn stage(&self) {
+        self.change(|board| {
+            let shop = board.pipelines.get_mut("shop").unwrap();
+            let commit = shop.commit_mut(NEWEST).unwrap();
+            let (name, state) = commit.clusters.iter_mut().next().unwrap();
+            let waiting = Waiting {
+                wave: "late".into(),
+                why: "wave early is not healthy: rome (degraded)".into(),
+                overdue: false,
+            };
+            let now = Timestamp::now();
+            state.observe(Observation::Waiting(waiting.clone()), now);
+            let wave = |name: &str, state, pending, why: &str| WaveBoard {
+                name: name.to_owned(),
+                state,
+                clusters: 1,
+                pending,
+                healthy: 0,
+                why: why.to_owned(),
+                until: None,
+            };
+            let rollout = Rollout {
+                waves: vec![
+                    wave(
+                        "early",
+                        WaveState::Open,
+                        0,
+                        "not healthy yet: rome (degraded)",
+                    ),
+                    wave("late", WaveState::Held, 1, &waiting.why),
+                    wave("last", WaveState::Paused, 1, "wave last is paused"),
+                ],
+                members: [(name.clone(), "late".to_owned())].into(),
+                held: [(name.clone(), waiting)].into(),
+                ..Rollout::default()
+            };
+            shop.rollout = Some(Arc::new(rollout));
         });
     }
 }
@@ -123,6 +167,12 @@ impl Backend for Fake {
     fn release(&self, pipeline: &str, commit: &str) -> bool {
         let released = (pipeline.to_owned(), commit.to_owned());
         self.released.lock().unwrap().push(released);
+        true
+    }
+
+    fn open_wave(&self, pipeline: &str, commit: &str, wave: &str) -> bool {
+        let opened = [pipeline, commit, wave].map(str::to_owned);
+        self.opened.lock().unwrap().push(opened);
         true
     }
 
@@ -394,6 +444,7 @@ fn fake() -> Fake {
         metrics: Metrics::default(),
         asked: Mutex::default(),
         released: Mutex::default(),
+        opened: Mutex::default(),
     }
 }
 

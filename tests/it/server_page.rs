@@ -397,6 +397,31 @@ fn a_held_commit_is_released_by_keyboard_after_a_question_that_says_what_goes() 
 }
 
 #[test]
+fn waves_are_listed_and_a_wec_that_waits_says_for_what() {
+    let mut browser = need!(Browser::start());
+    let service = Service::open();
+    service.fake.stage();
+    browser.open(&service.url("/#/pipelines/shop"));
+    browser.until("document.querySelectorAll('.waves li').length === 3");
+    let text = browser.run("document.querySelector('.waves').innerText");
+    let text = text.as_str().unwrap();
+    assert!(
+        text.contains("late") && text.contains("held") && text.contains("1 to come"),
+        "{text}"
+    );
+    browser.picture("waves");
+    browser.open(&service.url(&format!("/#/pipelines/shop/commits/{NEWEST}")));
+    browser.until("document.querySelectorAll('tbody tr').length === 5");
+    let text = browser.run("document.querySelector('tbody').innerText");
+    let text = text.as_str().unwrap();
+    assert!(
+        text.contains("wave late") && text.contains("waiting") && text.contains("rome (degraded)"),
+        "{text}"
+    );
+    assert_quiet(&mut browser, &service);
+}
+
+#[test]
 fn names_that_look_like_markup_stay_text() {
     let mut browser = need!(Browser::start());
     let service = Service::open();
