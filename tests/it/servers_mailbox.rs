@@ -552,9 +552,9 @@ fn what_the_status_add_on_says_of_an_object_goes_before_what_the_agent_says() {
     });
     its.apply(&work_status(&work, &stuck).to_string());
     let degraded = shop.wait_for_report("its trouble", |report| report.health == Health::Degraded);
-    assert!(
-        degraded.message.starts_with("Deployment shop/web: "),
-        "{degraded:?}"
+    assert_eq!(
+        degraded.message,
+        "Deployment.apps shop/web: it does not come up"
     );
     its.kubectl_ok(&[
         "delete",
