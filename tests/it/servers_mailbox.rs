@@ -4,10 +4,11 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     path::PathBuf,
+    pin::Pin,
     sync::Arc,
 };
 
-use futures::StreamExt as _;
+use futures::{Stream, StreamExt as _};
 use serde_json::{Value, json};
 use stellate::{
     api_server::{Connection, connect},
@@ -19,7 +20,7 @@ use stellate::{
     },
     status::{
         Health, Progress, Report,
-        observe::watch::{Sight, has_statuses, watch},
+        observe::watch::{Sight, watch},
     },
 };
 use tokio::runtime::Runtime;
@@ -29,6 +30,9 @@ use crate::support::{
     servers::{ApiServer, Audit, Missing, WorkAgent},
     wait_for, write_files,
 };
+
+/// What is seen of mailboxes, as it comes.
+type Sights = Pin<Box<dyn Stream<Item = Sight> + Send>>;
 
 /// A source folder, an ITS, and the mailboxes of pipeline `shop` between them.
 pub(crate) struct Shop {
@@ -84,14 +88,19 @@ impl Shop {
         self.its.get("manifestwork", cluster, name)
     }
 
+    /// What is seen of the mailboxes from now on.
+    fn watch(&self) -> Sights {
+        let client = self.runtime.block_on(connect(&connection(&self.its)));
+        Box::pin(watch(client.unwrap(), self.mailbox.owner().clone()))
+    }
+
     /// Waits until what is seen of the mailboxes is as wanted.
-    fn wait_for_report(&mut self, what: &str, wanted: impl Fn(&Report) -> bool) -> Report {
-        let client = self
-            .runtime
-            .block_on(connect(&connection(&self.its)))
-            .unwrap();
-        let statuses = self.runtime.block_on(has_statuses(&client));
-        let mut sights = Box::pin(watch(client, self.mailbox.owner().clone(), statuses));
+    fn wait_for_report(&self, what: &str, wanted: impl Fn(&Report) -> bool) -> Report {
+        self.wait_in(&mut self.watch(), what, wanted)
+    }
+
+    /// The same of what is seen since.
+    fn wait_in(&self, sights: &mut Sights, what: &str, wanted: impl Fn(&Report) -> bool) -> Report {
         let mut last = String::new();
         let found = self.runtime.block_on(async {
             let found = async {
@@ -524,16 +533,18 @@ fn what_the_status_add_on_says_of_an_object_goes_before_what_the_agent_says() {
     need!(WorkAgent::available());
     let its = Arc::new(need!(ApiServer::start("its1")));
     let wec = Arc::new(need!(ApiServer::start("c1")));
-    its.serve_work_statuses();
     let mut shop = Shop::new(&its);
     let _agent = need!(WorkAgent::start("c1", &its, &wec));
     shop.write("inventory.yaml", &inventory(&["c1"]));
     shop.write("web.yaml", DEPLOYMENT);
     assert_eq!(shop.deliver().diagnostics, []);
     // Nobody rolls it out here, and the agent says so.
-    shop.wait_for_report("an applied report", |report| {
+    let mut sights = shop.watch();
+    shop.wait_in(&mut sights, "an applied report", |report| {
         (report.progress, report.health) == (Progress::Applied, Health::Progressing)
     });
+    // The add-on is installed later.
+    its.serve_work_statuses();
     let rolled_out = json!({
         "observedGeneration": 1, "replicas": 1, "updatedReplicas": 1, "readyReplicas": 1, "availableReplicas": 1,
         "conditions": [
@@ -543,7 +554,9 @@ fn what_the_status_add_on_says_of_an_object_goes_before_what_the_agent_says() {
     });
     let work = shop.work("c1", "shop.rest").unwrap();
     its.apply(&work_status(&work, &rolled_out).to_string());
-    shop.wait_for_report("health", |report| report.health == Health::Healthy);
+    shop.wait_in(&mut sights, "health", |report| {
+        report.health == Health::Healthy
+    });
     let stuck = json!({
         "observedGeneration": 1, "replicas": 1, "updatedReplicas": 1, "unavailableReplicas": 1,
         "conditions": [
@@ -551,10 +564,12 @@ fn what_the_status_add_on_says_of_an_object_goes_before_what_the_agent_says() {
         ],
     });
     its.apply(&work_status(&work, &stuck).to_string());
-    let degraded = shop.wait_for_report("its trouble", |report| report.health == Health::Degraded);
-    assert!(
-        degraded.message.starts_with("Deployment shop/web: "),
-        "{degraded:?}"
+    let degraded = shop.wait_in(&mut sights, "its trouble", |report| {
+        report.health == Health::Degraded
+    });
+    assert_eq!(
+        degraded.message,
+        "Deployment.apps shop/web: it does not come up"
     );
     its.kubectl_ok(&[
         "delete",
@@ -562,7 +577,7 @@ fn what_the_status_add_on_says_of_an_object_goes_before_what_the_agent_says() {
         "--all",
         "-nc1",
     ]);
-    shop.wait_for_report("the agent's word", |report| {
+    shop.wait_in(&mut sights, "the agent's word", |report| {
         report.health == Health::Progressing
     });
 }
@@ -659,18 +674,18 @@ fn what_was_delivered_stays_on_the_wec_when_that_is_wanted() {
         let all = "-ojsonpath={.items[*].metadata.name}";
         wec.kubectl_ok(&["get", "configmap", "-nshop", all])
     };
-    let applied = |shop: &mut Shop, given: &MailboxDelivery| {
+    let applied = |shop: &Shop, given: &MailboxDelivery| {
         let wanted = Some(given.clusters["c1"].revision.clone());
         shop.wait_for_report("its end", |report| {
             report.progress == Progress::Applied && report.revision == wanted
         });
     };
     let first = shop.deliver();
-    applied(&mut shop, &first);
+    applied(&shop, &first);
     assert_eq!(names(&wec), "a b c");
     fs::remove_file(shop.source.join("a.yaml")).unwrap();
     let without = shop.deliver();
-    applied(&mut shop, &without);
+    applied(&shop, &without);
     wait_for("its deletion", || match names(&wec) {
         names if names == "b c" => Ok(()),
         names => Err(names),
@@ -688,10 +703,10 @@ fn what_was_delivered_stays_on_the_wec_when_that_is_wanted() {
         (orphaning.written, orphaning.change.counts()),
         (2, (0, 0, 0))
     );
-    applied(&mut shop, &orphaning);
+    applied(&shop, &orphaning);
     fs::remove_file(shop.source.join("b.yaml")).unwrap();
     let without = shop.deliver();
-    applied(&mut shop, &without);
+    applied(&shop, &without);
     shop.write("inventory.yaml", &inventory(&["c9"]));
     let meant = DeliveryOptions {
         allow_removals: true,

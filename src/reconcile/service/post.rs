@@ -17,7 +17,7 @@ use crate::output::mailbox::{MailboxError, Settings};
 use crate::reconcile::deliver::mailbox::{Mailbox, MailboxDelivery};
 use crate::reconcile::lease::Guard;
 use crate::reconcile::{DeliveryOptions, Rendering, Survey};
-use crate::status::observe::watch::{Sight, has_statuses, watch};
+use crate::status::observe::watch::{Sight, watch};
 
 /// How often a lease is looked at while works are written: far shorter than the time between the end of ours and another's beginning.
 const LOOK: Duration = Duration::from_millis(50);
@@ -146,8 +146,7 @@ impl Post {
         let (seen, name) = (Arc::clone(&mailbox), pipeline.to_owned());
         let (service, wake) = (Arc::downgrade(service), Arc::downgrade(wake));
         let watching = runtime.spawn(async move {
-            let with_statuses = has_statuses(&client).await;
-            let mut sights = std::pin::pin!(watch(client, owner, with_statuses));
+            let mut sights = std::pin::pin!(watch(client, owner));
             while let Some(sight) = sights.next().await {
                 let (Some(service), Some(wake)) = (service.upgrade(), wake.upgrade()) else {
                     return;

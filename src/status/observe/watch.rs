@@ -3,12 +3,14 @@
 //! A watch that breaks is begun again, with back-off, for ever; until it has caught up, what was seen before stands.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
-use futures::{Stream, StreamExt as _, stream};
+use futures::{FutureExt as _, Stream, StreamExt as _, stream};
 use kube::api::ListParams;
 use kube::runtime::watcher::{self, Event};
 use kube::runtime::{WatchStreamExt as _, watcher as start};
 use kube::{Api, Client};
+use tokio::time::sleep;
 
 use super::Mailboxes;
 use crate::api_server::Place::Everywhere;
@@ -50,11 +52,16 @@ pub enum Sight {
     Broken(String),
 }
 
-/// Tells whether KubeStellar's status add-on is installed on an ITS, as far as we may see.
-pub async fn has_statuses(client: &Client) -> bool {
+/// How often is looked whether the status add-on is there by now.
+const LOOK: Duration = Duration::from_secs(15);
+
+/// Waits until KubeStellar's status add-on is installed on an ITS, and we may see what it writes.
+async fn until_there_are_statuses(client: &Client) {
     let statuses: Api<WorkStatus> = Api::all(client.clone());
     let first = ListParams::default().limit(1);
-    statuses.list_metadata(&first).await.is_ok()
+    while statuses.list_metadata(&first).await.is_err() {
+        sleep(LOOK).await;
+    }
 }
 
 enum Seen {
@@ -62,23 +69,18 @@ enum Seen {
     Status(Result<Event<WorkStatus>, watcher::Error>),
 }
 
-/// Watches; never ends by itself. `WorkStatus` objects are watched where KubeStellar's status add-on is installed.
-pub fn watch(
-    client: Client,
-    owner: Owner,
-    with_statuses: bool,
-) -> impl Stream<Item = Sight> + Send {
+/// Watches; never ends by itself. `WorkStatus` objects are watched from when KubeStellar's status add-on is installed.
+pub fn watch(client: Client, owner: Owner) -> impl Stream<Item = Sight> + Send {
     let config = watcher::Config::default()
         .labels(&owner.selector())
         .page_size(PAGE);
     let works = start(Api::<ManifestWork>::all(client.clone()), config.clone());
     let works = works.default_backoff().map(Seen::Work).boxed();
-    let statuses = if with_statuses {
-        let statuses = start(Api::<WorkStatus>::all(client), config);
-        statuses.default_backoff().map(Seen::Status).boxed()
-    } else {
-        stream::pending().boxed()
+    let statuses = async move {
+        until_there_are_statuses(&client).await;
+        start(Api::<WorkStatus>::all(client), config).default_backoff()
     };
+    let statuses = statuses.flatten_stream().map(Seen::Status).boxed();
     let view = View {
         owner,
         mailboxes: Mailboxes::default(),

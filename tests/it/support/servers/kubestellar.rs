@@ -83,7 +83,7 @@ fn controller(name: &str, servers: [&str; 2], health: u16) -> Command {
     command
 }
 
-/// Tells the hub of a control plane, as KubeFlex would have when it made it.
+/// Tells the hub of a control plane, as `KubeFlex` would have when it made it.
 fn register(hub: &ApiServer, plane: &ApiServer, kind: &str) {
     let name = plane.name();
     let kubeconfig = fs::read_to_string(plane.kubeconfig()).unwrap();
