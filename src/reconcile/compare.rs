@@ -210,15 +210,17 @@ impl Changes {
             keys.dedup();
             keys.len()
         };
-        let mut clusters: Vec<&ClusterName> = self
-            .objects
-            .iter()
-            .flat_map(|change| &change.clusters)
-            .collect();
+        let touched = self.objects.iter();
+        let touched = touched.filter(|change| change.change != Kind::Kept);
+        let mut clusters: Vec<&ClusterName> = touched.flat_map(|change| &change.clusters).collect();
         clusters.sort_unstable();
         clusters.dedup();
+        let kept = match of(Kind::Kept) {
+            0 => String::new(),
+            kept => format!("; {kept} kept as it is"),
+        };
         format!(
-            "{} added, {} changed, {} removed, on {}",
+            "{} added, {} changed, {} removed, on {}{kept}",
             counted(of(Kind::Added), "object"),
             of(Kind::Changed),
             of(Kind::Removed),

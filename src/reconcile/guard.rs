@@ -1,34 +1,58 @@
 //! The guard: how much a change may remove before somebody must say that it is meant. Pure.
 
+use crate::model::ClusterName;
 use crate::model::api::pipeline::Guard;
 use crate::output::branch::change::Change;
 
 /// A source commit whose message has this trailer, with any value, may remove as much as it does.
 pub const RELEASE_TRAILER: &str = "Stellate-Allow-Removals";
 
+/// What a change takes away.
+pub struct Losses {
+    /// The WECs that lose everything, sorted.
+    pub emptied: Vec<ClusterName>,
+    /// The WECs that had anything.
+    pub clusters_before: usize,
+    /// Objects that go, over all WECs.
+    pub removed: usize,
+    /// Objects that were there, over all WECs.
+    pub files_before: usize,
+}
+
 /// Gives the reasons for which a change is held; none when it may go out.
+pub fn judge(change: &Change, guard: &Guard) -> Vec<String> {
+    let number = |count| usize::try_from(count).unwrap_or(usize::MAX);
+    let losses = Losses {
+        emptied: change.emptied.clone(),
+        clusters_before: change.clusters_before,
+        removed: number(change.counts().1),
+        files_before: number(change.files_before),
+    };
+    judge_losses(&losses, guard)
+}
+
+/// As [`judge`], of what is only counted yet.
 ///
 /// One WEC and one object may always go, whatever the shares say.
-pub fn judge(change: &Change, guard: &Guard) -> Vec<String> {
+pub fn judge_losses(losses: &Losses, guard: &Guard) -> Vec<String> {
     let mut reasons = Vec::new();
-    let emptied = change.emptied.len();
-    let most = guard.max_removed_clusters.of(change.clusters_before).max(1);
+    let emptied = losses.emptied.len();
+    let most = guard.max_removed_clusters.of(losses.clusters_before).max(1);
     if emptied > most {
-        let named: Vec<&str> = change
+        let named: Vec<&str> = losses
             .emptied
             .iter()
             .take(5)
-            .map(crate::model::ClusterName::as_str)
+            .map(ClusterName::as_str)
             .collect();
         let more = if emptied > named.len() { ", …" } else { "" };
         reasons.push(format!(
             "{emptied} of {} WECs would lose everything ({}{more}); the guard lets {most} go",
-            change.clusters_before,
+            losses.clusters_before,
             named.join(", "),
         ));
     }
-    let before = usize::try_from(change.files_before).unwrap_or(usize::MAX);
-    let removed = usize::try_from(change.counts().1).unwrap_or(usize::MAX);
+    let (removed, before) = (losses.removed, losses.files_before);
     let most = guard.max_removed_objects.of(before).max(1);
     if removed > most {
         reasons.push(format!(

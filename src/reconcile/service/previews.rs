@@ -1,15 +1,20 @@
 //! Previews: what a pull request would change, as a status on its head and as one comment, edited in place.
 //!
-//! A pull request is rendered like a commit and compared with what was published last; nothing of it is published.
+//! A pull request is rendered like a commit and compared with the commit that it branched off, as forges compare texts: what its
+//! base has got since is none of its doing. Nothing of it is published.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{Plan, Service, lock};
+use crate::model::{ClusterName, Diagnostic, Severity};
 use crate::reconcile::compare::{Changes, Kind, changes};
+use crate::reconcile::guard::{self, Losses};
 use crate::reconcile::{Pipeline, Rendering, Request, Silent};
 use crate::status::markdown::plain;
 use crate::status::summarise::shorten;
@@ -43,7 +48,7 @@ pub struct Preview {
     pub head: String,
     /// When that was.
     pub seen: Timestamp,
-    /// The published commit that it was compared with.
+    /// The commit that it was compared with: where it branched off what is published.
     pub base: String,
     /// In one line.
     pub summary: String,
@@ -69,44 +74,22 @@ impl Previewer {
         base: &Rendering,
         plan: &Plan,
     ) -> Preview {
-        let now = Timestamp::now();
-        let revision = base.source.revision.as_ref();
         let mut preview = Preview {
             number: pull.number,
             head: pull.head.clone(),
-            seen: now,
-            base: revision
-                .map(|found| found.revision.to_string())
-                .unwrap_or_default(),
+            seen: Timestamp::now(),
+            base: commit(base).unwrap_or_default(),
             summary: String::new(),
             errors: Vec::new(),
             changes: None,
         };
         match self.render(pull, request) {
             Ok(rendering) => {
-                if let Some(found) = &rendering.source.revision {
-                    preview.head = found.revision.to_string();
-                }
-                let errors = rendering
-                    .diagnostics
-                    .iter()
-                    .filter(|found| found.severity == crate::model::Severity::Error);
-                preview.errors = errors
-                    .map(|found| match &found.location {
-                        Some(location) => format!("{location}: {}", found.message),
-                        None => found.message.clone(),
-                    })
-                    .collect();
-                let changes = changes(base, &rendering);
-                preview.summary = match preview.errors.len() {
-                    0 => format!("would change: {}", changes.summary()),
-                    1 => format!("1 error; would change: {}", changes.summary()),
-                    many => format!("{many} errors; would change: {}", changes.summary()),
-                };
-                if changes.is_empty() && preview.errors.is_empty() {
-                    "changes nothing on any WEC".clone_into(&mut preview.summary);
-                }
-                preview.changes = Some(Arc::new(changes));
+                preview.head = commit(&rendering).unwrap_or(preview.head);
+                let forked = self.forked(base, &rendering, request);
+                let base = forked.as_ref().unwrap_or(base);
+                preview.base = commit(base).unwrap_or_default();
+                preview.compare(base, &rendering, plan);
             }
             Err(error) => {
                 preview.summary = format!("cannot be rendered: {error}");
@@ -120,6 +103,25 @@ impl Previewer {
             preview.summary
         );
         preview
+    }
+
+    /// Renders the commit that a pull request branched off; none when that is `base` itself, or cannot be had.
+    fn forked(
+        &mut self,
+        base: &Rendering,
+        pull: &Rendering,
+        request: &Request,
+    ) -> Option<Rendering> {
+        let (before, head) = (commit(base)?, commit(pull)?);
+        let forked = forked_at(base.source.repository.as_deref()?, &before, &head)?;
+        if forked == before {
+            return None;
+        }
+        let request = Request {
+            revision: Some(forked),
+            ..request.clone()
+        };
+        self.memory.render(&request, &Silent).ok()
     }
 
     /// Forges keep the head of a pull request under one of these names.
@@ -144,7 +146,62 @@ impl Previewer {
     }
 }
 
+/// Gives the commit that was rendered.
+fn commit(rendering: &Rendering) -> Option<String> {
+    let found = rendering.source.revision.as_ref()?;
+    Some(found.revision.to_string())
+}
+
+/// Finds the newest commit that both have.
+fn forked_at(repository: &Path, base: &str, head: &str) -> Option<String> {
+    let repository = git2::Repository::open(repository).ok()?;
+    let id = |text| git2::Oid::from_str(text).ok();
+    let found = repository.merge_base(id(base)?, id(head)?).ok()?;
+    Some(found.to_string())
+}
+
 impl Preview {
+    /// Says what comes of a pull request: its own errors, what changes, and whether the guard would hold that.
+    fn compare(&mut self, base: &Rendering, pull: &Rendering, plan: &Plan) {
+        // Mistakes that are there already are not the pull request's.
+        let is_new = |found: &&Diagnostic| {
+            let same = |known: &Diagnostic| {
+                known.reason == found.reason
+                    && known.message == found.message
+                    && known.object == found.object
+                    && known.cluster == found.cluster
+            };
+            found.severity == Severity::Error && !base.diagnostics.iter().any(same)
+        };
+        self.errors = pull.diagnostics.iter().filter(is_new).map(words).collect();
+        let changes = changes(base, pull);
+        let mut parts = Vec::new();
+        match self.errors.len() {
+            0 => {}
+            1 => parts.push("1 error".to_owned()),
+            many => parts.push(format!("{many} errors")),
+        }
+        if changes.is_empty() {
+            parts.push("changes nothing on any WEC".to_owned());
+        } else {
+            parts.push(format!("would change: {}", changes.summary()));
+        }
+        let released = pull.source.revision.as_ref().is_some_and(|found| {
+            guard::is_released(&format!(
+                "{}\n\n{}",
+                found.commit.subject, found.commit.body
+            ))
+        });
+        if !released {
+            let held =
+                guard::judge_losses(&losses(base, pull, &changes), &plan.resolved.settings.guard);
+            parts.extend(held.iter().map(|reason| format!("would be held: {reason}")));
+            self.errors.extend(held);
+        }
+        self.summary = parts.join("; ");
+        self.changes = Some(Arc::new(changes));
+    }
+
     /// The status on the pull request's head.
     pub(super) fn status(&self, plan: &Plan) -> CommitStatus {
         let state = match (self.errors.is_empty(), &self.changes) {
@@ -227,6 +284,46 @@ impl Preview {
     }
 }
 
+/// An error with its place, its object and its WEC.
+fn words(found: &Diagnostic) -> String {
+    let mut text = String::new();
+    if let Some(location) = &found.location {
+        text.push_str(&format!("{location}: "));
+    }
+    match (&found.object, &found.cluster) {
+        (Some(object), Some(cluster)) => text.push_str(&format!("{object} on {cluster}: ")),
+        (Some(object), None) => text.push_str(&format!("{object}: ")),
+        (None, Some(cluster)) => text.push_str(&format!("{cluster}: ")),
+        (None, None) => {}
+    }
+    text + &found.message
+}
+
+/// What the guard looks at, before anything is built.
+fn losses(base: &Rendering, pull: &Rendering, changes: &Changes) -> Losses {
+    let counted = |rendering: &Rendering| -> BTreeMap<ClusterName, usize> {
+        let clusters = rendering.summary().clusters.into_iter();
+        let clusters =
+            clusters.map(|counted| (counted.name, counted.objects + counted.quarantined));
+        clusters.filter(|(_, objects)| *objects > 0).collect()
+    };
+    let (before, after) = (counted(base), counted(pull));
+    let removed = changes
+        .objects
+        .iter()
+        .filter(|change| change.change == Kind::Removed);
+    Losses {
+        emptied: before
+            .keys()
+            .filter(|name| !after.contains_key(*name))
+            .cloned()
+            .collect(),
+        clusters_before: before.len(),
+        removed: removed.map(|change| change.clusters.len()).sum(),
+        files_before: before.values().sum(),
+    }
+}
+
 /// A fence longer than any run of back-ticks in the text.
 fn fence(text: &str) -> String {
     let mut longest = 0;
@@ -271,8 +368,8 @@ impl Service {
             return;
         };
         let status = preview.status(&running.plan);
-        let marker = format!("<!-- stellate {} -->", running.plan.style.context(None));
-        let comment = format!("{marker}\n{}", preview.comment(&running.plan));
+        let marker = format!("stellate {}", running.plan.style.context(None));
+        let comment = preview.comment(&running.plan);
         for sink in &running.sinks {
             sink.want(&preview.head, vec![status.clone()]);
             sink.comment(preview.number, &marker, comment.clone());
