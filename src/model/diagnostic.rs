@@ -109,6 +109,19 @@ pub struct Diagnostic {
 }
 
 impl Diagnostic {
+    /// Gives place, object, WEC and message on one line, for whoever has room for one.
+    pub fn line(&self) -> String {
+        let mut parts = Vec::new();
+        parts.extend(self.location.as_ref().map(Location::to_string));
+        parts.extend(match (&self.object, &self.cluster) {
+            (Some(object), Some(cluster)) => Some(format!("{object} on {cluster}")),
+            (Some(object), None) => Some(object.to_string()),
+            (None, cluster) => cluster.as_ref().map(ClusterName::to_string),
+        });
+        parts.push(self.message.clone());
+        parts.join(": ")
+    }
+
     /// Starts a diagnostic of the given severity.
     pub fn new(severity: Severity, reason: &'static str, message: impl Into<String>) -> Self {
         Self {

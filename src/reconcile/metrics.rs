@@ -396,6 +396,7 @@ mod tests {
             whole: ClusterState::new(true, now),
             clusters: [].into(),
             groups: [].into(),
+            mistakes: None,
             diagnostics: vec![Diagnostic::warning("UnknownKind", "one"); 2],
             releasable: Vec::new(),
             timings: Vec::new(),

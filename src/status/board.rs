@@ -133,12 +133,25 @@ pub struct CommitBoard {
     /// Why it is held, in as far as a release lifts that; empty when a release lifts nothing.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub releasable: Vec<String>,
+    /// Mistakes in the source that no WEC stands for: what they concern stays as it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mistakes: Option<Mistakes>,
     /// What was found while rendering.
     #[serde(default, skip_deserializing)]
     pub diagnostics: Vec<Diagnostic>,
     /// Milliseconds of each stage, in order.
     #[serde(default, skip_deserializing)]
     pub timings: Vec<(String, f64)>,
+}
+
+/// Errors of a source, in short.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Mistakes {
+    /// How many.
+    pub count: usize,
+    /// The first, with its place.
+    pub first: String,
 }
 
 /// Numbers of files over all WECs.
@@ -169,7 +182,7 @@ impl PipelineBoard {
 }
 
 impl CommitBoard {
-    /// Gives one phase for all: the commit's own end, else the worst of its WECs, else the slowest.
+    /// Gives one phase for all: the commit's own end, else the worst of its WECs, else that of its mistakes, else the slowest.
     pub fn phase(&self) -> Phase {
         let own = self.whole.phase();
         if matches!(
@@ -188,6 +201,9 @@ impl CommitBoard {
             if phases().any(|phase| phase == bad) {
                 return bad;
             }
+        }
+        if self.mistakes.is_some() {
+            return Phase::Quarantined;
         }
         phases()
             .filter(|phase| *phase != Phase::Superseded)

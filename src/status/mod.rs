@@ -226,4 +226,12 @@ impl Phase {
             Self::Superseded => "superseded",
         }
     }
+
+    /// Tells whether somebody has to do something.
+    pub fn is_trouble(self) -> bool {
+        matches!(
+            self,
+            Self::Degraded | Self::Held | Self::Quarantined | Self::Failed
+        )
+    }
 }

@@ -396,11 +396,8 @@ impl ClusterState {
                 let Some((object, reason)) = self.quarantined.first_key_value() else {
                     return String::new();
                 };
-                let more = match self.quarantined.len() - 1 {
-                    0 => String::new(),
-                    more => format!(" (and {more} more)"),
-                };
-                format!("{object} keeps its last good output: {reason}{more}")
+                let more = more(self.quarantined.len());
+                format!("{object} cannot be rendered, and stays as it was there: {reason}{more}")
             }
             Phase::Degraded => self.worst(),
             Phase::Published if self.expects_report => "no report from the WEC yet".into(),
@@ -416,7 +413,8 @@ impl ClusterState {
                 "" => String::new(),
                 message => format!(": {message}"),
             };
-            return format!("{}{rest}", object.object);
+            let more = more(self.unhealthy().count());
+            return format!("{}{rest}{more}", object.object);
         }
         let bad = self.credited().find(|report| {
             report.health == Health::Degraded || report.progress == Progress::Refused
@@ -490,6 +488,14 @@ fn speaks_of(report: &Report, revisions: &[String]) -> bool {
         return true;
     };
     revisions.iter().any(|known| known == revision)
+}
+
+/// What is said behind the first of so many.
+fn more(all: usize) -> String {
+    match all {
+        0 | 1 => String::new(),
+        all => format!(" (and {} more)", all - 1),
+    }
 }
 
 /// The first characters of a commit id.

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use super::board::CommitBoard;
+use super::board::{CommitBoard, Mistakes};
 use super::state::{ClusterState, short};
 use super::{CommitStatus, Phase, StatusState};
 use crate::model::ClusterName;
@@ -43,7 +43,7 @@ pub fn statuses(commit: &CommitBoard, style: &Style) -> Vec<CommitStatus> {
         }
         let each = groups.into_iter().map(|(group, members)| {
             let (status, description) = of_many(&members);
-            style.status(commit, Some(group), status, &description)
+            style.of_group(commit, group, status, &description)
         });
         statuses.extend(each);
     }
@@ -52,7 +52,13 @@ pub fn statuses(commit: &CommitBoard, style: &Style) -> Vec<CommitStatus> {
 
 /// The status in all.
 fn whole(commit: &CommitBoard, style: &Style) -> CommitStatus {
-    let (state, description) = match commit.whole.phase() {
+    let (state, description) = in_all(commit);
+    style.status(commit, None, state, &description)
+}
+
+/// Puts a commit into words: its own end, else its WECs, else the mistakes of its source.
+pub fn in_all(commit: &CommitBoard) -> (StatusState, String) {
+    let said = match commit.whole.phase() {
         Phase::Published | Phase::Quarantined if !commit.clusters.is_empty() => {
             let members: Vec<_> = commit.clusters.iter().collect();
             of_many(&members)
@@ -61,9 +67,19 @@ fn whole(commit: &CommitBoard, style: &Style) -> CommitStatus {
             StatusState::Success,
             "published; there is no WEC to report".into(),
         ),
-        _ => of_cluster(&commit.whole),
+        _ => return of_cluster(&commit.whole),
     };
-    style.status(commit, None, state, &description)
+    match (&said.0, &commit.mistakes) {
+        (StatusState::Success | StatusState::Pending, Some(Mistakes { count, first })) => {
+            let errors = match count {
+                1 => "1 error".to_owned(),
+                many => format!("{many} errors"),
+            };
+            let text = format!("{errors}, the rest is published: {first}");
+            (StatusState::Failure, text)
+        }
+        _ => said,
+    }
 }
 
 /// Puts one state into words.
@@ -234,6 +250,20 @@ impl Style {
         context
             .strip_prefix(&whole)
             .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
+
+    /// A group has no page of its own: its status leads to the commit.
+    fn of_group(
+        &self,
+        commit: &CommitBoard,
+        group: &str,
+        state: StatusState,
+        description: &str,
+    ) -> CommitStatus {
+        CommitStatus {
+            context: self.context(Some(group)),
+            ..self.status(commit, None, state, description)
+        }
     }
 
     fn status(

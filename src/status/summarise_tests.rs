@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use proptest::prelude::*;
 
 use super::super::state::{Bytes, Observation};
-use super::super::{Evidence, Health, Progress, Report};
+use super::super::{Evidence, Health, Phase, Progress, Report};
 use super::*;
 
 const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
@@ -66,6 +66,7 @@ fn commit(clusters: &[(&str, Option<Health>)]) -> CommitBoard {
         whole: published(false),
         clusters: clusters.collect(),
         groups: BTreeMap::new(),
+        mistakes: None,
         diagnostics: Vec::new(),
         releasable: Vec::new(),
         timings: Vec::new(),
@@ -192,4 +193,37 @@ proptest! {
             prop_assert!(!status.description.contains('\n'));
         }
     }
+}
+
+#[test]
+fn a_mistake_that_no_wec_stands_for_fails_the_commit_and_not_its_wecs() {
+    let mut commit = commit(&[("fra1", Some(Health::Healthy)), ("iad1", None)]);
+    commit.mistakes = Some(Mistakes {
+        count: 2,
+        first: "workloads/shop/extra.yaml:3:1: the file is not YAML".into(),
+    });
+    let told = statuses(&commit, &style());
+    assert_eq!(told[0].state, StatusState::Failure);
+    assert_eq!(
+        told[0].description,
+        "2 errors, the rest is published: workloads/shop/extra.yaml:3:1: the file is not YAML"
+    );
+    assert_eq!(told[1].state, StatusState::Success, "{told:?}");
+    assert_eq!(commit.phase(), Phase::Quarantined);
+    commit.supersede("0123456789", &BTreeMap::new(), now());
+    assert_eq!(commit.phase(), Phase::Superseded);
+    assert_eq!(statuses(&commit, &style())[0].state, StatusState::Success);
+}
+
+#[test]
+fn the_status_of_a_group_leads_to_the_commit() {
+    let mut commit = commit(&[("fra1", None), ("iad1", None)]);
+    commit.groups = [("fra1".into(), "europe".into())].into();
+    let style = Style {
+        max_clusters: 1,
+        ..style()
+    };
+    let told = statuses(&commit, &style);
+    assert!(told[1].context.ends_with("/europe"), "{told:?}");
+    assert_eq!(told[1].target_url, told[0].target_url);
 }

@@ -55,6 +55,7 @@ fn commit(healths: &[(&str, Option<Health>)]) -> CommitBoard {
         whole: published(false),
         clusters: clusters.collect(),
         groups: BTreeMap::new(),
+        mistakes: None,
         diagnostics: Vec::new(),
         releasable: Vec::new(),
         timings: Vec::new(),

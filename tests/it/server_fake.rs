@@ -486,6 +486,7 @@ fn commit(id: &str, subject: &str, generated: &str, clusters: &[ClusterName]) ->
             .map(|name| (name.clone(), published()))
             .collect(),
         groups: [].into(),
+        mistakes: None,
         diagnostics: Vec::new(),
         releasable: Vec::new(),
         timings: Vec::new(),

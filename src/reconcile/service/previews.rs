@@ -4,7 +4,6 @@
 //! base has got since is none of its doing. Nothing of it is published.
 
 use std::collections::BTreeMap;
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -173,7 +172,12 @@ impl Preview {
             };
             found.severity == Severity::Error && !base.diagnostics.iter().any(same)
         };
-        self.errors = pull.diagnostics.iter().filter(is_new).map(words).collect();
+        self.errors = pull
+            .diagnostics
+            .iter()
+            .filter(is_new)
+            .map(Diagnostic::line)
+            .collect();
         let changes = changes(base, pull);
         let mut parts = Vec::new();
         match self.errors.len() {
@@ -282,21 +286,6 @@ impl Preview {
         }
         text
     }
-}
-
-/// An error with its place, its object and its WEC.
-fn words(found: &Diagnostic) -> String {
-    let mut text = String::new();
-    if let Some(location) = &found.location {
-        text.push_str(&format!("{location}: "));
-    }
-    match (&found.object, &found.cluster) {
-        (Some(object), Some(cluster)) => text.push_str(&format!("{object} on {cluster}: ")),
-        (Some(object), None) => text.push_str(&format!("{object}: ")),
-        (None, Some(cluster)) => text.push_str(&format!("{cluster}: ")),
-        (None, None) => {}
-    }
-    text + &found.message
 }
 
 /// What the guard looks at, before anything is built.

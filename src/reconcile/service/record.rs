@@ -9,7 +9,7 @@ use crate::model::{ClusterName, ObjectKey, Severity};
 use crate::output::branch::change::Change;
 use crate::reconcile::deliver::mailbox::MailboxDelivery;
 use crate::reconcile::{Delivery, Outcome, Rendering};
-use crate::status::board::{ChangeCounts, CommitBoard, PipelineBoard};
+use crate::status::board::{ChangeCounts, CommitBoard, Mistakes, PipelineBoard};
 use crate::status::state::{Bytes, ClusterState, Observation};
 use crate::status::waves::Waiting;
 
@@ -32,6 +32,7 @@ pub(super) fn begin(
         whole: ClusterState::new(false, now),
         clusters: BTreeMap::new(),
         groups: BTreeMap::new(),
+        mistakes: None,
         diagnostics: Vec::new(),
         releasable: Vec::new(),
         timings: Vec::new(),
@@ -75,7 +76,28 @@ pub(super) fn rendered(
     commit.groups = group_by
         .map(|label| groups(rendering, label))
         .unwrap_or_default();
+    commit.mistakes = mistakes(rendering);
     commit.diagnostics.clone_from(&rendering.diagnostics);
+}
+
+/// The errors that no WEC stands for: those of objects that are quarantined somewhere are told there.
+fn mistakes(rendering: &Rendering) -> Option<Mistakes> {
+    let told: BTreeSet<&ObjectKey> = rendering
+        .rendered
+        .quarantined
+        .iter()
+        .map(|held| &held.key)
+        .collect();
+    let mut own = rendering.diagnostics.iter().filter(|found| {
+        found.severity == Severity::Error
+            && found
+                .object
+                .as_ref()
+                .is_none_or(|object| !told.contains(object))
+    });
+    let first = own.next()?.line();
+    let count = 1 + own.count();
+    Some(Mistakes { count, first })
 }
 
 /// The objects that could not be rendered, by WEC, with the reason.
@@ -345,6 +367,7 @@ pub(super) fn overtaken(id: &str, by: &str, now: Timestamp) -> CommitBoard {
         whole,
         clusters: BTreeMap::new(),
         groups: BTreeMap::new(),
+        mistakes: None,
         diagnostics: Vec::new(),
         releasable: Vec::new(),
         timings: Vec::new(),

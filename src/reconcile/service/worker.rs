@@ -24,7 +24,7 @@ use super::{Plan, Service, lock, record, schedule};
 use crate::config::{Login, Place};
 use crate::git::{Access, RemoteUrl};
 use crate::inventory::its;
-use crate::model::{ClusterName, Severity};
+use crate::model::{ClusterName, Diagnostic, Severity};
 use crate::reconcile::deliver::mailbox::MailboxDelivery;
 use crate::reconcile::lease::Guard;
 use crate::reconcile::request::InventorySource;
@@ -32,8 +32,10 @@ use crate::reconcile::{
     DeliverError, Delivery, DeliveryOptions, Outcome, Pipeline, Progress, Rendering, Request,
 };
 use crate::source::folder;
+use crate::status::Phase;
 use crate::status::board::{Activity, COMMITS, PipelineBoard, Problem};
 use crate::status::state::{Observation, short};
+use crate::status::summarise::in_all;
 use crate::status::waves::Waves;
 
 /// How often in a row work may be given up for a newer commit before one is finished.
@@ -488,18 +490,11 @@ impl Worker {
         };
         let expects = |cluster: &_| self.service.expects(&self.name, cluster);
         record::rendered(&mut commit, rendering, group_by, expects, now);
-        for found in rendering
-            .diagnostics
-            .iter()
-            .filter(|found| found.severity == Severity::Error)
-        {
-            tracing::warn!(
-                commit = short(&commit.id),
-                reason = found.reason,
-                "{}",
-                found.message
-            );
-        }
+        let errors = rendering.diagnostics.iter();
+        log(
+            &commit.id,
+            errors.filter(|found| found.severity == Severity::Error),
+        );
         let id = commit.id.clone();
         self.service.update(&self.name, |board| {
             board.ready = true;
@@ -724,6 +719,7 @@ impl Worker {
             }
             commit.timings = timings;
             let phase = commit.phase();
+            let why = phase.is_trouble().then(|| in_all(commit).1);
             let generated = commit.generated.clone();
             let published = commit.whole.revision().is_some();
             let touched = if published {
@@ -731,23 +727,32 @@ impl Worker {
             } else {
                 Vec::new()
             };
-            Some((touched, phase, generated))
+            Some((touched, phase, why, generated))
         });
-        let Some((touched, phase, generated)) = touched.flatten() else {
+        let Some((touched, phase, why, generated)) = touched.flatten() else {
             return;
         };
         let pushed = deliveries
             .iter()
-            .find_map(|delivery| delivery.pushed.clone())
-            .unwrap_or_default();
+            .find_map(|delivery| delivery.pushed.clone());
         tracing::info!(
             commit = short(&id),
             generated = generated.as_deref().map(short),
             phase = phase.word(),
+            why,
             to = pushed,
             milliseconds = millis(started.elapsed()).round(),
-            "delivered"
+            "{}",
+            if phase == Phase::Held {
+                "held"
+            } else {
+                "delivered"
+            }
         );
+        let branches = deliveries.iter().map(|delivery| &delivery.diagnostics);
+        let mailboxes = sent.mailboxes.iter().map(|delivery| &delivery.diagnostics);
+        let found = branches.chain(mailboxes).flatten();
+        log(&id, found.filter(|found| found.severity > Severity::Note));
         for commit in touched.iter().chain([&id]) {
             self.service.clerk.note(&self.name, commit);
         }
@@ -888,6 +893,18 @@ impl Worker {
                 }
             }
         });
+    }
+}
+
+/// Writes what was found for a commit into the log, with its place, its object and its WEC.
+fn log<'a>(commit: &str, found: impl Iterator<Item = &'a Diagnostic>) {
+    for found in found {
+        tracing::warn!(
+            commit = short(commit),
+            reason = found.reason,
+            "{}",
+            found.line()
+        );
     }
 }
 

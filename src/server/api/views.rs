@@ -11,6 +11,7 @@ use crate::model::{ClusterName, Diagnostic, ObjectKey};
 use crate::reconcile::browse::{Change, Text};
 use crate::status::board::{Activity, ChangeCounts, CommitBoard, PipelineBoard, Problem};
 use crate::status::state::ClusterState;
+use crate::status::summarise::in_all;
 use crate::status::waves::WaveBoard;
 use crate::status::{Health, Phase, Report};
 
@@ -92,7 +93,7 @@ pub struct CommitItem {
     pub change: Option<ChangeCounts>,
     /// One phase for all.
     pub phase: Phase,
-    /// Why the commit as a whole stands there; empty when the phase says it all, or when its WECs do.
+    /// Why the commit as a whole stands there; empty when the phase says it all.
     pub why: String,
     /// Whether nothing more is waited for.
     pub over: bool,
@@ -334,6 +335,8 @@ impl CommitItem {
             phase,
             why: if own {
                 board.whole.why()
+            } else if phase.is_trouble() {
+                in_all(board).1
             } else {
                 String::new()
             },

@@ -77,7 +77,7 @@ export function clusterView(pipeline, id, name) {
         h("p", { class: "standing" }, badge(wec.phase), wec.why && h("span", { class: "why" }, wec.why), h("span", { class: "fine" }, "since ", ago(wec.since))),
         h("p", { class: "fine" }, "Commit ", h("a", { href: route(pipeline, id), "data-key": "commit" }, h("code", null, short(id))), wec.revision && [", generated as ", h("code", null, short(wec.revision))]));
       update(quarantined, h("h2", null, "Quarantined"),
-        h("p", { class: "fine" }, "These could not be rendered, and keep their last good output."),
+        h("p", { class: "fine" }, "These could not be rendered, and stay as they were there."),
         wec.quarantined > wec.quarantinedObjects.length && h("p", { class: "fine" }, `The first ${wec.quarantinedObjects.length} of ${wec.quarantined}.`),
         h("ul", { class: "findings" }, wec.quarantinedObjects.map(({ object, why }) => h("li", { class: "finding error" }, h("p", null, h("code", null, objectText(object)), " ", why)))));
       quarantined.hidden = !wec.quarantinedObjects.length;
