@@ -143,12 +143,14 @@ fn groups(rendering: &Rendering, label: &str) -> BTreeMap<ClusterName, String> {
     grouped.collect()
 }
 
-/// Writes down what became of a delivery to a branch. WECs that are `held` have not got it.
+/// Writes down what became of a delivery to a branch. WECs that are `held` have not got it; those in `given` got the same in this run
+/// by another delivery, and are joined by those that got it by this one.
 pub(super) fn delivered(
     commit: &mut CommitBoard,
     before: &[Arc<CommitBoard>],
     delivery: &Delivery,
     held: &BTreeMap<ClusterName, Waiting>,
+    given: &mut BTreeSet<ClusterName>,
     now: Timestamp,
 ) {
     if let Outcome::Held(reasons) = &delivery.outcome {
@@ -157,7 +159,7 @@ pub(super) fn delivered(
     }
     let touched = touched(&delivery.change);
     // A later run of the same commit that finds nothing to do does not undo what the first one did.
-    if delivery.outcome == Outcome::Written || commit.change.is_none() {
+    if given.is_empty() && (delivery.outcome == Outcome::Written || commit.change.is_none()) {
         commit.change = Some(counts(commit, &delivery.change));
     }
     let whole = delivery.commits.first().map(|(_, id, _)| id.to_string());
@@ -182,14 +184,20 @@ pub(super) fn delivered(
             .iter()
             .find(|(reference, _, _)| reference.ends_with(&suffix));
         let revision = own.map_or_else(|| revision.clone(), |(_, id, _)| id.to_string());
-        let bytes = if touched.contains(name) {
+        let bytes = if touched.contains(name) && !given.contains(name) {
             Bytes::New
         } else {
             same_bytes(state, name, before)
         };
+        // A folder has no commit that a report could name.
+        let has_one = state.revision().is_some_and(|known| !known.is_empty());
+        if revision.is_empty() && has_one && bytes != Bytes::New {
+            continue;
+        }
         let observation = Observation::Published { revision, bytes };
         state.observe(observation, now);
     }
+    given.extend(touched.into_iter().cloned());
 }
 
 /// The WECs that a change concerns.

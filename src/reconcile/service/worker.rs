@@ -691,8 +691,9 @@ impl Worker {
             }
             let commit = board.commit_mut(&id)?;
             commit.diagnostics.clone_from(&rendering.diagnostics);
+            let mut given = BTreeSet::new();
             for delivery in deliveries {
-                record::delivered(commit, &before, delivery, held_back, now);
+                record::delivered(commit, &before, delivery, held_back, &mut given, now);
                 commit
                     .diagnostics
                     .extend(delivery.diagnostics.iter().cloned());
