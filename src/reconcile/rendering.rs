@@ -82,6 +82,19 @@ pub struct ClusterSummary {
 }
 
 impl Rendering {
+    /// Tells whether all that was read was understood: then nothing that is not here is merely unknown.
+    pub fn is_certain(&self) -> bool {
+        self.snapshot.is_complete() && self.errors() == 0
+    }
+
+    /// Tells whether a WEC gets this object only because others need it: a bare Namespace.
+    pub fn implies(&self, cluster: usize, key: &ObjectKey) -> bool {
+        let clusters = || self.plan.implied_namespaces.get(&*key.name);
+        key.group.is_empty()
+            && &*key.kind == "Namespace"
+            && clusters().is_some_and(|clusters| clusters.contains(cluster))
+    }
+
     /// Counts the errors.
     pub fn errors(&self) -> usize {
         self.count(Severity::Error)

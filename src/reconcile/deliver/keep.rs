@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use crate::model::{ClusterName, ObjectKey};
 use crate::output::branch::build::KeptFile;
-use crate::output::branch::hash::ObjectId;
+use crate::output::branch::hash::{ObjectId, ObjectKind, object_id};
 use crate::output::branch::standing::StandingTree;
 use crate::output::path;
 use crate::reconcile::Rendering;
@@ -57,6 +57,9 @@ pub(super) fn kept_files<E>(
     if !rendering.snapshot.is_complete() {
         keep_unknown(rendering, standing, &mut kept)?;
     }
+    if !rendering.is_certain() {
+        keep_rather_than_bare(rendering, standing, &mut kept)?;
+    }
     keep_namespaces(rendering, standing, &mut kept)?;
     let kept = kept
         .into_iter()
@@ -93,6 +96,33 @@ fn keep_namespaces<E>(
         let name = rendering.rendered.clusters[cluster].as_str();
         if let Some(id) = standing.file(name, folder, &file)? {
             kept.insert((cluster, folder.to_owned(), file), id);
+        }
+    }
+    Ok(())
+}
+
+/// While anything is in doubt, a bare Namespace never takes the place of another one: what delivered that may be unknown now.
+fn keep_rather_than_bare<E>(
+    rendering: &Rendering,
+    standing: &mut StandingTree<'_, E>,
+    kept: &mut BTreeMap<(usize, String, String), ObjectId>,
+) -> Result<(), E> {
+    for (name, clusters) in &rendering.plan.implied_namespaces {
+        let namespace = ObjectKey::new("", "Namespace", "", name);
+        let (folder, file) = (path::CLUSTER_SCOPED, path::file_name(&namespace));
+        let mut bare = None;
+        for cluster in clusters.iter() {
+            let on = rendering.rendered.clusters[cluster].as_str();
+            let Some(id) = standing.file(on, folder, &file)? else {
+                continue;
+            };
+            let bare = bare.get_or_insert_with(|| {
+                let text = rendering.text(&namespace, cluster).unwrap_or_default();
+                object_id(ObjectKind::Blob, &[&text])
+            });
+            if id != *bare {
+                kept.insert((cluster, folder.to_owned(), file.clone()), id);
+            }
         }
     }
     Ok(())

@@ -6,7 +6,9 @@
 
 mod delivery;
 mod files;
+mod namespaces;
 mod objects;
+mod outputs;
 mod policies;
 
 use std::{
