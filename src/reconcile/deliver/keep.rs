@@ -9,7 +9,7 @@ use crate::output::branch::build::KeptFile;
 use crate::output::branch::hash::{ObjectId, ObjectKind, object_id};
 use crate::output::branch::standing::StandingTree;
 use crate::output::path;
-use crate::reconcile::Rendering;
+use crate::reconcile::{Rendering, steering};
 
 /// Finds the files that stay as they are because of an error, and the reasons for which nothing may go out at all.
 pub(super) fn kept_files<E>(
@@ -50,9 +50,7 @@ pub(super) fn kept_files<E>(
     }
     if stand.values().next().is_some() {
         // Without a rule, what it removes or fills in would go out as it is written.
-        reasons.extend(rendering.unknown_rules.iter().map(|path| {
-            format!("{path} cannot be read, and seems to hold transforms or properties, which change other objects")
-        }));
+        reasons.extend(steering::doubts(rendering));
     }
     if !rendering.snapshot.is_complete() {
         keep_unknown(rendering, standing, &mut kept)?;

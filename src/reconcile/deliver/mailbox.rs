@@ -27,7 +27,7 @@ use crate::output::mailbox::plan::{self, ClusterPlan, Contents, Known, Write};
 use crate::output::mailbox::shape::{Class, Part, Place, slot};
 use crate::output::mailbox::standing::{self, Standing, StandingWork};
 use crate::output::mailbox::{Body, MAX_BYTES, MailboxError, Owner, Settings, body};
-use crate::reconcile::Rendering;
+use crate::reconcile::{Rendering, steering};
 
 /// The most requests under way for one WEC.
 const REQUESTS_PER_CLUSTER: usize = 4;
@@ -578,9 +578,7 @@ impl Scene {
             ));
         }
         if !self.standing.is_empty() {
-            reasons.extend(self.rendering.unknown_rules.iter().map(|path| {
-                format!("{path} cannot be read, and seems to hold transforms or properties, which change other objects")
-            }));
+            reasons.extend(steering::doubts(&self.rendering));
         }
         reasons
     }

@@ -13,14 +13,14 @@ use git2::Repository;
 
 use super::pipeline::{Pipeline, Timings};
 use super::request::Progress;
-use super::{Rendering, facts, guard, settings};
+use super::{Rendering, facts, guard, settings, steering};
 use crate::git::{Access, GitError, PushError, RemoteUrl, plain};
 use crate::model::api::pipeline::{Guard, Layout};
 use crate::model::{BlobId, ClusterName, Diagnostic, Severity};
 use crate::output::branch::build::{KeptFile, Statistics};
 use crate::output::branch::change::Change;
 use crate::output::branch::hash::ObjectId;
-use crate::output::branch::lock::{Lock, LockedFile, LockedFolder, LockedOptions};
+use crate::output::branch::lock::{Lock, LockError, LockedFile, LockedFolder, LockedOptions};
 use crate::output::branch::metadata::{Provenance, SourceCommit};
 use crate::output::branch::object::TreeError;
 use crate::output::branch::publish::{Committer, PublishError};
@@ -295,6 +295,21 @@ fn hold(rendering: &Rendering, change: &Change, options: &DeliveryOptions) -> Ve
     reasons
 }
 
+/// Gives the reasons for which nothing may go out over what these locks stand beside.
+fn lost<'l>(rendering: &Rendering, locks: impl Iterator<Item = &'l [u8]>) -> Vec<String> {
+    // As long as everything is understood nothing can be missing, and locks need no reading.
+    if rendering.is_certain() {
+        return Vec::new();
+    }
+    let read: Result<Vec<Lock>, LockError> = locks.map(Lock::from_bytes).collect();
+    match read {
+        Ok(locks) => steering::lost(rendering, &locks),
+        Err(error) => vec![format!(
+            "something in the source cannot be read, and nor can be told what was used for what stands: {error}"
+        )],
+    }
+}
+
 /// Gives the facts that a rendering used.
 fn lock(rendering: &Rendering, kept: &[KeptFile], held: Vec<LockedFolder>) -> Lock {
     let clusters = &rendering.rendered.clusters;
@@ -309,7 +324,8 @@ fn lock(rendering: &Rendering, kept: &[KeptFile], held: Vec<LockedFolder>) -> Lo
         root: rendering.source.prefix.clone(),
         settings: settings::locked(&rendering.settings),
     };
-    Lock::new(options, facts::used(rendering), kept.collect(), held)
+    let lock = Lock::new(options, facts::used(rendering), kept.collect(), held);
+    lock.naming(steering::names(rendering))
 }
 
 /// Gives the commit that was rendered; none for a folder outside git.

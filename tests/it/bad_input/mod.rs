@@ -10,6 +10,7 @@ mod namespaces;
 mod objects;
 mod outputs;
 mod policies;
+mod steering;
 
 use std::{
     fs,
