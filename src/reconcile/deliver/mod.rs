@@ -194,15 +194,19 @@ impl DeliverError {
                 Some("render a git repository, or write to a folder with --out".into())
             }
             Self::NotGenerated(_) => Some(
-                "name a branch of its own with --branch: a generated branch holds nothing that people write".into(),
+                "name a branch of its own: a generated branch holds nothing that people write"
+                    .into(),
             ),
             Self::Repository(RepositoryError::Locked { path, .. }) => Some(format!(
                 "wait for the other process; when there is none, it was killed: remove {}",
                 path.display()
             )),
             Self::Repository(RepositoryError::CheckedOut(_)) => {
-                Some("check out another branch, or name another one with --branch".into())
+                Some("check out another branch there, or name another one to generate".into())
             }
+            Self::Repository(RepositoryError::Notes { reference, .. }) => Some(format!(
+                "remove it: git update-ref -d {reference}; the notes that are needed are written anew"
+            )),
             Self::Open { .. } | Self::Repository(RepositoryError::Git { .. }) => {
                 Some("check its permissions, and run `git fsck` there".into())
             }
