@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use git2::Repository;
 
-use super::keep::kept_files;
+use super::keep::{beside, kept_files};
 use super::survey::{Survey, Surveyed};
 use super::waiting::Held;
 use super::{
@@ -144,6 +144,7 @@ fn attempt(
         let mut delivery = Delivery::new(Change::default(), Statistics::default());
         let reference = branch.reference(None);
         delivery.commits.push((reference, commit, false));
+        delivery.kept = beside(rendering, &kept);
         return Ok(delivery);
     }
     let (built, change) = build_on(
@@ -155,6 +156,7 @@ fn attempt(
         &mut tree,
     )?;
     let mut delivery = Delivery::new(change, built.statistics);
+    delivery.kept = beside(rendering, &kept);
     delivery.diagnostics.extend(foreign(branch, &stand));
     delivery.releasable = reasons.is_empty() && !is_strict(rendering, branch.options);
     reasons.extend(hold(rendering, &delivery.change, branch.options));

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::path::Path;
 
-use super::keep::kept_files;
+use super::keep::{beside, kept_files};
 use super::waiting::Held;
 use super::{
     DeliverError, Delivery, DeliveryOptions, Outcome, hold, is_strict, lock, lost, provenance,
@@ -45,6 +45,7 @@ pub(super) fn deliver(
     let stays = files_of(rendering, &held, &mut tree)?;
     let lock = lock(rendering, &kept, held.locked).to_bytes();
     let mut delivery = Delivery::new(change, built.statistics);
+    delivery.kept = beside(rendering, &kept);
     delivery.releasable = reasons.is_empty() && !is_strict(rendering, options);
     reasons.extend(hold(rendering, &delivery.change, options));
     if !reasons.is_empty() {

@@ -2,7 +2,7 @@
 //!
 //! Unknown is not empty: what could not be rendered, placed or read keeps its last good file.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use crate::model::{ClusterName, ObjectKey};
 use crate::output::branch::build::KeptFile;
@@ -69,6 +69,35 @@ pub(super) fn kept_files<E>(
         })
         .collect();
     Ok((kept, reasons))
+}
+
+/// Counts the files that stay on each WEC beside what was rendered for it.
+pub(super) fn beside(rendering: &Rendering, kept: &[KeptFile]) -> BTreeMap<ClusterName, usize> {
+    let mut folders: HashMap<&str, HashMap<&str, BTreeSet<usize>>> = HashMap::new();
+    for file in kept {
+        let files = folders.entry(&file.folder).or_default();
+        files.entry(&file.file).or_default().insert(file.cluster);
+    }
+    if !folders.is_empty() {
+        for object in &rendering.rendered.objects {
+            let files = folders.get_mut(path::folder(&object.key));
+            let on = files.and_then(|files| files.get_mut(path::file_name(&object.key).as_str()));
+            let Some(on) = on else {
+                continue;
+            };
+            let goes_to = |cluster: &usize| {
+                let mut variants = object.variants.iter();
+                variants.any(|variant| variant.clusters.contains(*cluster))
+            };
+            on.retain(|cluster| !goes_to(cluster));
+        }
+    }
+    let mut counts = BTreeMap::new();
+    for &cluster in folders.values().flat_map(HashMap::values).flatten() {
+        let name = rendering.rendered.clusters[cluster].clone();
+        *counts.entry(name).or_default() += 1;
+    }
+    counts
 }
 
 /// What stays in a namespace keeps the Namespace: the WEC would delete everything in it otherwise.

@@ -107,6 +107,8 @@ pub struct Delivery {
     pub releasable: bool,
     /// What changes, against what stood there.
     pub change: Change,
+    /// How many files stay on WECs, because of an error, beside what was rendered for these.
+    pub kept: BTreeMap<ClusterName, usize>,
     /// For each branch: its name, the commit that now stands for the source commit, and whether it is new.
     pub commits: Vec<(String, ObjectId, bool)>,
     /// The remote that was pushed to, without credentials.
@@ -264,6 +266,7 @@ impl Delivery {
             outcome: Outcome::Unchanged,
             releasable: false,
             change,
+            kept: BTreeMap::new(),
             commits: Vec::new(),
             pushed: None,
             statistics,

@@ -229,6 +229,23 @@ fn a_broken_file_with_transforms_or_properties_holds_the_delivery() {
 }
 
 #[test]
+fn what_stays_because_of_an_error_is_counted() {
+    let mut site = Site::small("counted");
+    site.edit("policies/extra.yaml", "[{matchLabels: {region: us}}]", "us");
+    let (rendering, delivery) = site.deliver();
+    assert_eq!(rendering.summary().clusters[1].objects, 4);
+    let kept: Vec<_> = delivery.kept.into_iter().collect();
+    assert_eq!(kept, [("iad".into(), 2)]);
+    assert_eq!(
+        site.generated()
+            .keys()
+            .filter(|path| path.starts_with("iad/"))
+            .count(),
+        6
+    );
+}
+
+#[test]
 fn notes_that_are_none_are_named_with_the_way_out() {
     let mut site = Site::small("no-notes");
     let notes = "refs/notes/hydrator.metadata";
