@@ -67,8 +67,10 @@ struct ClusterReport {
     changed: usize,
     /// `new`, `changed`, `unchanged`, `emptied`, `gone` or `held`.
     state: &'static str,
-    /// Objects that could not be rendered and stay as they were.
+    /// Objects that could not be rendered.
     quarantined: usize,
+    /// Objects that stay as they were beside those that were rendered, because of an error; they are among the objects.
+    kept: usize,
 }
 
 impl Report {
@@ -91,12 +93,17 @@ impl Report {
                 objects: cluster.objects,
                 customised: cluster.customised,
                 quarantined: cluster.quarantined,
+                kept: 0,
                 added: 0,
                 removed: 0,
                 changed: 0,
                 state: "unchanged",
             })
             .collect();
+        for cluster in &mut clusters {
+            cluster.kept = delivery.kept.get(&cluster.name).copied().unwrap_or(0);
+            cluster.objects += cluster.kept;
+        }
         for (name, files) in &delivery.change.clusters {
             let position = clusters
                 .binary_search_by(|cluster| cluster.name.cmp(name))
@@ -106,6 +113,7 @@ impl Report {
                         objects: 0,
                         customised: 0,
                         quarantined: 0,
+                        kept: 0,
                         added: 0,
                         removed: 0,
                         changed: 0,
@@ -159,7 +167,7 @@ impl Report {
                 .collect(),
             pushed: delivery.pushed.clone(),
             clusters,
-            files: summary.files,
+            files: summary.files + delivery.kept.values().sum::<usize>(),
             distinct: summary.distinct,
             diagnostics,
         }
@@ -190,7 +198,7 @@ impl Report {
                 cluster.changed,
                 cluster.removed,
             ];
-            let state = match cluster.quarantined {
+            let state = match cluster.quarantined.max(cluster.kept) {
                 0 => cluster.state.to_owned(),
                 number => format!(
                     "{}, {number} not rendered: what was there stays",

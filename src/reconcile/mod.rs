@@ -23,6 +23,7 @@ pub mod rights;
 pub mod secrets;
 pub mod service;
 pub mod settings;
+mod steering;
 pub mod verify;
 
 pub use deliver::{DeliverError, Delivery, DeliveryOptions, Destination, Outcome, Staged, Survey};

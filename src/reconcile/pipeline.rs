@@ -9,19 +9,19 @@ use super::deliver::Surveyed;
 use super::deliver::stored::StoredStates;
 use super::rendering::{Rendering, unselected_note};
 use super::request::{InventorySource, Progress, RenderError, Request, Settings};
-use super::{policies, secrets};
+use super::{policies, secrets, steering};
 use crate::git::{RemoteUrl, Scheme};
 use crate::inventory::{self, Inventory};
 use crate::model::api::pipeline::Hydrate;
 use crate::model::kinds::{Kinds, made_by_the_server, never_downsynced};
-use crate::model::{ClusterName, ClusterSet, Diagnostic, Object, ObjectKey, RepoPath, Severity};
+use crate::model::{ClusterName, ClusterSet, Diagnostic, Object, ObjectKey, Severity};
 use crate::output::branch::build::{BranchState, HeldFolder, KeptFile};
 use crate::output::branch::hash::{ObjectId, hex, sha256};
 use crate::output::path;
 use crate::placement::{Explanation, ObjectFacts, Placer, Plan, Policy};
 use crate::source::hydrate::{ChartRequest, HydrateOptions};
 use crate::source::{
-    BrokenFile, Control, ParsedCache, Place, ReadSource, Snapshot, SourceDescription, SourceError,
+    Control, ParsedCache, Place, ReadSource, Snapshot, SourceDescription, SourceError,
     SourceRequest, read_source,
 };
 use crate::transform::compile::{Form, FormKey};
@@ -131,7 +131,7 @@ impl Pipeline {
         }
         let mut found = source.diagnostics;
         let mut inventory_complete = source.snapshot.is_complete();
-        let mut unknown_rules = unknown_rules(&source.snapshot);
+        let mut unknown_rules = steering::unread(&source.snapshot);
         let inventory = match &request.inventory {
             InventorySource::Source => {
                 self.inventory_in(&source.snapshot, &mut found, &mut inventory_complete)
@@ -140,7 +140,7 @@ impl Pipeline {
                 let place = Place::Folder(place.clone());
                 let read = self.read(place, request).map_err(RenderError::Inventory)?;
                 inventory_complete = read.snapshot.is_complete();
-                unknown_rules.extend(self::unknown_rules(&read.snapshot));
+                unknown_rules.extend(steering::unread(&read.snapshot));
                 found.extend(read.diagnostics);
                 self.inventory_in(&read.snapshot, &mut found, &mut inventory_complete)
             }
@@ -217,7 +217,7 @@ impl Pipeline {
             snapshot,
             inventory,
             inventory_complete,
-            unknown_rules,
+            mut unknown_rules,
             mut found,
         } = input;
         clock.stage("place");
@@ -242,6 +242,9 @@ impl Pipeline {
             drop_clashes(&mut rendered, &mut found);
         }
         clock.stop();
+        unknown_rules.extend(steering::refused(&snapshot.controls, &found));
+        unknown_rules.sort();
+        unknown_rules.dedup();
         for diagnostic in &mut found {
             if let (Some((origin, path)), Some(location)) =
                 (&diagnostic.field, &diagnostic.location)
@@ -409,7 +412,7 @@ pub(super) struct Input {
     pub(super) snapshot: Arc<Snapshot>,
     pub(super) inventory: Arc<Inventory>,
     pub(super) inventory_complete: bool,
-    pub(super) unknown_rules: Vec<RepoPath>,
+    pub(super) unknown_rules: Vec<String>,
     pub(super) found: Vec<Diagnostic>,
 }
 
@@ -422,24 +425,6 @@ fn is_complete(diagnostics: &[Diagnostic]) -> bool {
 
 fn empty_inventory(why: &str) -> Diagnostic {
     Diagnostic::error("EmptyInventory", format!("there is no WEC: {why}"))
-}
-
-/// Finds the files that cannot be read and may hold what changes other objects: transforms, customizers, properties.
-///
-/// Judged by their words, since nothing better is known of them: whoever breaks a file rarely breaks the name of its kind.
-fn unknown_rules(snapshot: &Snapshot) -> Vec<RepoPath> {
-    const WORDS: [&str; 3] = ["Transform", "Customizer", "customization-properties"];
-    let steers = |file: &&BrokenFile| {
-        let text = file
-            .blob
-            .and_then(|blob| snapshot.texts.read(&file.path, blob));
-        text.is_some_and(|text| {
-            let text = String::from_utf8_lossy(&text);
-            WORDS.iter().any(|word| text.contains(word))
-        })
-    };
-    let found = snapshot.broken.iter().filter(steers);
-    found.map(|file| file.path.clone()).collect()
 }
 
 /// Tells where the source is.

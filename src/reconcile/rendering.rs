@@ -7,9 +7,7 @@ use super::pipeline::Timings;
 use super::request::Settings;
 use crate::inventory::Inventory;
 use crate::model::kinds::{made_by_the_server, never_downsynced};
-use crate::model::{
-    ClusterName, ClusterSet, Diagnostic, Location, Object, ObjectKey, RepoPath, Severity,
-};
+use crate::model::{ClusterName, ClusterSet, Diagnostic, Location, Object, ObjectKey, Severity};
 use crate::placement::{Plan, Policy};
 use crate::source::{Snapshot, SourceDescription};
 use crate::transform::template::Reads;
@@ -43,8 +41,8 @@ pub struct Rendering {
     pub timings: Timings,
     /// Whether WECs may be missing from the inventory because a file could not be read.
     pub inventory_complete: bool,
-    /// Files that cannot be read and may hold what changes other objects.
-    pub unknown_rules: Vec<RepoPath>,
+    /// The files, and objects, that cannot be read in full and may hold what changes other objects; sorted.
+    pub unknown_rules: Vec<String>,
     /// What the configuration said.
     pub settings: Settings,
 }
@@ -82,6 +80,19 @@ pub struct ClusterSummary {
 }
 
 impl Rendering {
+    /// Tells whether all that was read was understood: then nothing that is not here is merely unknown.
+    pub fn is_certain(&self) -> bool {
+        self.snapshot.is_complete() && self.errors() == 0
+    }
+
+    /// Tells whether a WEC gets this object only because others need it: a bare Namespace.
+    pub fn implies(&self, cluster: usize, key: &ObjectKey) -> bool {
+        let clusters = || self.plan.implied_namespaces.get(&*key.name);
+        key.group.is_empty()
+            && &*key.kind == "Namespace"
+            && clusters().is_some_and(|clusters| clusters.contains(cluster))
+    }
+
     /// Counts the errors.
     pub fn errors(&self) -> usize {
         self.count(Severity::Error)

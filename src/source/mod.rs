@@ -57,6 +57,8 @@ pub struct Snapshot {
     /// Objects that are in the source and cannot be used: an unknown kind, a name that no API server takes. What was
     /// delivered for them stays. Sorted; the namespace is as written, empty where none is.
     pub unusable: Vec<ObjectKey>,
+    /// The files that hold such objects; sorted.
+    pub doubtful: Vec<RepoPath>,
     /// The way back to the text, for exact places in diagnostics.
     pub texts: Texts,
 }
@@ -147,6 +149,9 @@ impl BrokenFile {
 pub trait BlobReader: Send + Sync {
     /// Gives the bytes with this id, which were read at `path`; none when they are no longer there.
     fn read(&self, path: &RepoPath, blob: BlobId) -> Option<Vec<u8>>;
+
+    /// Tells whether a version of this file that was committed is such, as far back as there is history and it was there.
+    fn ever(&self, path: &RepoPath, is_such: &dyn Fn(&[u8]) -> bool) -> bool;
 }
 
 /// The way back to the text of a snapshot's files.
@@ -162,6 +167,12 @@ impl Texts {
     /// Gives the bytes with this id, which were read at `path`; none when they are no longer there.
     pub fn read(&self, path: &RepoPath, blob: BlobId) -> Option<Vec<u8>> {
         self.0.as_ref()?.read(path, blob)
+    }
+
+    /// Tells whether a version of this file that was committed is such, as far back as there is history and it was there.
+    pub fn ever(&self, path: &RepoPath, is_such: &dyn Fn(&[u8]) -> bool) -> bool {
+        let reader = self.0.as_ref();
+        reader.is_some_and(|reader| reader.ever(path, is_such))
     }
 }
 

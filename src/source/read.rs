@@ -11,13 +11,13 @@ use thiserror::Error;
 
 use crate::git::Access;
 use crate::model::kinds::Kinds;
-use crate::model::{BlobId, Diagnostic, RepoPath};
+use crate::model::{BlobId, Diagnostic, RepoPath, Revision};
 
 use super::assemble::assemble_defining;
 use super::cache::{LastRead, ParsedCache};
 use super::folder::{FolderError, FolderTree};
 use super::follow::follow;
-use super::git::{GitSource, GitSourceError, ResolvedRevision};
+use super::git::{GitSource, GitSourceError, ResolvedRevision, any_version};
 use super::hydrate::{HydrateOptions, hydrate};
 use super::select::{self, Selection, Verdict};
 use super::tree::{Listing, Tree, TreeError, Which};
@@ -365,6 +365,8 @@ fn read_tree(
     };
     snapshot.texts = Texts::new(Arc::new(Reader {
         way,
+        prefix: prefix.to_owned(),
+        commit: revision.as_ref().map(|revision| revision.revision),
         built: built.texts,
     }));
     let read = ReadSource {
@@ -454,6 +456,10 @@ enum Way {
 /// Reads texts once more, for places in diagnostics.
 struct Reader {
     way: Way,
+    /// Where in the repository the source is.
+    prefix: String,
+    /// The commit that was read; none for a work tree.
+    commit: Option<Revision>,
     built: HashMap<BlobId, Arc<[u8]>>,
 }
 
@@ -470,6 +476,22 @@ impl BlobReader for Reader {
                 found.ok().map(|found| found.content().to_vec())
             }
         }
+    }
+
+    fn ever(&self, path: &RepoPath, is_such: &dyn Fn(&[u8]) -> bool) -> bool {
+        let repository = match &self.way {
+            Way::Folder(folder) => git2::Repository::discover(folder),
+            Way::Git(folder) => git2::Repository::open(folder),
+        };
+        let Ok(repository) = repository else {
+            return false;
+        };
+        let start = match self.commit {
+            Some(commit) => git2::Oid::from_bytes(&commit.0).ok(),
+            None => repository.head().ok().and_then(|head| head.target()),
+        };
+        let path = select::below(&self.prefix, path.as_str());
+        start.is_some_and(|start| any_version(&repository, start, &path, is_such))
     }
 }
 

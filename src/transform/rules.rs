@@ -156,7 +156,7 @@ impl Rules {
                 Ok(path) => paths.push(path),
                 Err(error) => {
                     let error = ReadError::new("InvalidJsonPath", format!("{text:?}: {error}"))
-                        .help("the other removals of this CustomTransform apply all the same");
+                        .help("correct it: until then nothing is delivered over what stands");
                     let error = error
                         .under_index(index)
                         .under_key("remove")
@@ -299,6 +299,17 @@ impl Rules {
                 ));
             }
         }
+    }
+
+    /// Names all rules, each with its kind.
+    pub fn names(&self) -> impl Iterator<Item = String> {
+        let removals = self.removals.iter();
+        let transforms = self.transforms.iter();
+        let customizers = self.customizers.keys();
+        removals
+            .map(|rule| format!("CustomTransform {}", rule.name))
+            .chain(transforms.map(|rule| format!("Transform {}", rule.name)))
+            .chain(customizers.map(|(namespace, name)| format!("Customizer {namespace}/{name}")))
     }
 
     /// Walks the CustomTransforms for a resource, by name.

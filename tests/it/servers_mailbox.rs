@@ -26,7 +26,9 @@ use stellate::{
 use tokio::runtime::Runtime;
 
 use crate::support::{
-    folder, need,
+    folder,
+    git::git,
+    need,
     servers::{ApiServer, Audit, Missing, WorkAgent},
     wait_for, write_files,
 };
@@ -61,6 +63,13 @@ impl Shop {
 
     pub(crate) fn write(&self, path: &str, text: &str) {
         write_files(&self.source, &[(path, text)]);
+    }
+
+    /// Makes a repository of the source, and commits what is in it.
+    fn commit(&self) {
+        git(&self.source, &["init", "--quiet"]);
+        git(&self.source, &["add", "--all"]);
+        git(&self.source, &["commit", "--quiet", "--message", "All"]);
     }
 
     pub(crate) fn deliver_with(&mut self, options: &DeliveryOptions) -> MailboxDelivery {
@@ -406,6 +415,65 @@ fn works_that_others_change_are_put_right_and_what_cannot_be_known_stays() {
     };
     assert_eq!(shop.deliver_with(&meant).outcome, Outcome::Written);
     assert_eq!(names(&shop), ["c", "f", "g", "h"]);
+}
+
+#[test]
+fn a_namespace_that_cannot_be_read_is_not_made_bare_and_a_lost_transform_holds_everything() {
+    let its = Arc::new(need!(ApiServer::start("its1")));
+    let mut shop = Shop::new(&its);
+    shop.write("inventory.yaml", &inventory(&["c1"]));
+    its.namespace("c1");
+    let namespace =
+        "apiVersion: v1\nkind: Namespace\nmetadata: {name: shop, labels: {team: storefront}}\n";
+    shop.write("namespace.yaml", namespace);
+    shop.write(
+        "namespaces.yaml",
+        "apiVersion: control.kubestellar.io/v1alpha1
+kind: BindingPolicy
+metadata: {name: namespaces}
+spec: {clusterSelectors: [{matchLabels: {env: prod}}], downsync: [{resources: [namespaces]}]}
+",
+    );
+    let transform = "apiVersion: control.kubestellar.io/v1alpha1
+kind: CustomTransform
+metadata: {name: quiet}
+spec: {apiGroup: \"\", resource: configmaps, remove: [$.data.noise]}
+";
+    shop.write("transform.yaml", transform);
+    shop.write("a.yaml", &config_map("a", "old"));
+    shop.deliver();
+    let label = |shop: &Shop| {
+        let work = shop.work("c1", "shop.first").unwrap();
+        work["spec"]["workload"]["manifests"][0]["metadata"]["labels"]["team"].clone()
+    };
+    assert_eq!(label(&shop), "storefront");
+
+    shop.write("namespace.yaml", "apiVersion: v1\nkind: [\n");
+    for value in ["new", "newer"] {
+        shop.write("a.yaml", &config_map("a", value));
+        let delivery = shop.deliver();
+        assert_eq!(
+            (delivery.outcome, delivery.change.counts()),
+            (Outcome::Written, (0, 0, 1))
+        );
+        assert_eq!(label(&shop), "storefront");
+        shop.restart();
+    }
+    assert_eq!(shop.deliver().written, 0);
+
+    // Nothing is left of the transform's words but in what was committed.
+    shop.commit();
+    shop.write("transform.yaml", "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daaa5e2ca24d17e2393\nsize 12345\n");
+    shop.restart();
+    let held = shop.deliver();
+    assert!(
+        matches!(&held.outcome, Outcome::Held(reasons) if reasons[0].contains("transform.yaml")),
+        "{:?}",
+        held.outcome
+    );
+    shop.write("transform.yaml", transform);
+    shop.write("namespace.yaml", namespace);
+    assert_eq!(shop.deliver().written, 0);
 }
 
 const DEPLOYMENT: &str = "apiVersion: apps/v1

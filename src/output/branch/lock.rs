@@ -24,6 +24,9 @@ pub struct Lock {
     /// The WECs by name.
     #[serde(default)]
     pub clusters: BTreeMap<String, LockedCluster>,
+    /// The transforms, customizers and policies with `createOnly` that were used, each with its kind; sorted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rules: Vec<String>,
     /// Files that were not rendered but stay as they were, because their object could not be rendered.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub kept: Vec<LockedFile>,
@@ -120,9 +123,17 @@ impl Lock {
             version: VERSION,
             options,
             clusters,
+            rules: Vec::new(),
             kept,
             held,
         }
+    }
+
+    /// Names what changed objects, sorted.
+    #[must_use]
+    pub fn naming(mut self, rules: Vec<String>) -> Self {
+        self.rules = rules;
+        self
     }
 
     /// Gives the part that concerns one WEC.

@@ -32,6 +32,16 @@ pub enum RepositoryError {
         /// What libgit2 says.
         source: git2::Error,
     },
+    /// What should hold notes is something else.
+    #[error("{reference} in git repository {} holds no notes: {}", path.display(), plain(source))]
+    Notes {
+        /// The reference.
+        reference: &'static str,
+        /// The repository.
+        path: PathBuf,
+        /// What libgit2 says.
+        source: git2::Error,
+    },
     /// A pack could not be made.
     #[error(transparent)]
     Pack(#[from] PackError),
@@ -238,10 +248,12 @@ impl<'a> BranchRepository<'a> {
 
     /// Gives the root tree of a notes commit.
     pub fn notes_tree(&self, notes: ObjectId) -> Result<Tree, RepositoryError> {
-        let found = self
-            .repository
-            .find_commit(to_oid(notes))
-            .map_err(|error| self.error(error))?;
+        let found = self.repository.find_commit(to_oid(notes));
+        let found = found.map_err(|source| RepositoryError::Notes {
+            reference: metadata::NOTES_REFERENCE,
+            path: self.repository.path().to_owned(),
+            source,
+        })?;
         self.tree(from_oid(found.tree_id()))
     }
 

@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use git2::Repository;
 
-use super::keep::kept_files;
+use super::keep::{beside, kept_files};
 use super::survey::{Survey, Surveyed};
 use super::waiting::Held;
 use super::{
-    ATTEMPTS, DeliverError, Delivery, DeliveryOptions, Outcome, hold, is_strict, lock, provenance,
-    source_commit,
+    ATTEMPTS, DeliverError, Delivery, DeliveryOptions, Outcome, hold, is_strict, lock, lost,
+    provenance, source_commit,
 };
 use crate::git::{self, RefUpdate, RemoteUrl, Want, Wanted};
 use crate::model::api::pipeline::Layout;
@@ -72,6 +72,17 @@ struct Stand {
     written: Option<Tip>,
 }
 
+impl Stand {
+    /// Walks the locks of what Stellate wrote last.
+    fn locks(&self) -> impl Iterator<Item = &[u8]> {
+        let tips = match &self.written {
+            Some(written) => vec![written],
+            None => self.tips.values().collect(),
+        };
+        tips.into_iter().filter_map(|tip| tip.lock.as_deref())
+    }
+}
+
 /// Delivers; starts over when somebody else moves the branch meanwhile.
 pub(super) fn deliver(
     pipeline: &mut Pipeline,
@@ -122,6 +133,7 @@ fn attempt(
     let mut read_good = |id| repository.tree(id);
     let mut good = StandingTree::new(stand.good, &mut read_good);
     let (kept, mut reasons) = kept_files(rendering, &mut good)?;
+    reasons.extend(lost(rendering, stand.locks()));
     let held = Held::new(rendering, branch.options, &mut good, stand.written.as_ref())?;
     let kept = held.without(kept);
     let noted = |tip: &Tip| tip.source == Some(revision) || !held.folders.is_empty();
@@ -132,6 +144,7 @@ fn attempt(
         let mut delivery = Delivery::new(Change::default(), Statistics::default());
         let reference = branch.reference(None);
         delivery.commits.push((reference, commit, false));
+        delivery.kept = beside(rendering, &kept);
         return Ok(delivery);
     }
     let (built, change) = build_on(
@@ -143,6 +156,7 @@ fn attempt(
         &mut tree,
     )?;
     let mut delivery = Delivery::new(change, built.statistics);
+    delivery.kept = beside(rendering, &kept);
     delivery.diagnostics.extend(foreign(branch, &stand));
     delivery.releasable = reasons.is_empty() && !is_strict(rendering, branch.options);
     reasons.extend(hold(rendering, &delivery.change, branch.options));

@@ -3,10 +3,10 @@
 use std::collections::HashSet;
 use std::path::Path;
 
-use super::keep::kept_files;
+use super::keep::{beside, kept_files};
 use super::waiting::Held;
 use super::{
-    DeliverError, Delivery, DeliveryOptions, Outcome, hold, is_strict, lock, provenance,
+    DeliverError, Delivery, DeliveryOptions, Outcome, hold, is_strict, lock, lost, provenance,
     source_commit,
 };
 use crate::output::branch::build::{self, BranchState, KeptFile};
@@ -36,6 +36,7 @@ pub(super) fn deliver(
     let mut read = |id| Ok::<Tree, FolderError>(standing.trees[&id].clone());
     let mut tree = StandingTree::new(standing.clusters, &mut read);
     let (kept, mut reasons) = kept_files(rendering, &mut tree)?;
+    reasons.extend(lost(rendering, standing.lock.as_deref().into_iter()));
     let held = Held::new(rendering, options, &mut tree, None)?;
     let kept = held.without(kept);
     let rendered = rendering.rendered.without(&held.clusters);
@@ -44,6 +45,7 @@ pub(super) fn deliver(
     let stays = files_of(rendering, &held, &mut tree)?;
     let lock = lock(rendering, &kept, held.locked).to_bytes();
     let mut delivery = Delivery::new(change, built.statistics);
+    delivery.kept = beside(rendering, &kept);
     delivery.releasable = reasons.is_empty() && !is_strict(rendering, options);
     reasons.extend(hold(rendering, &delivery.change, options));
     if !reasons.is_empty() {

@@ -2,14 +2,14 @@
 //!
 //! Unknown is not empty: what could not be rendered, placed or read keeps its last good file.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use crate::model::{ClusterName, ObjectKey};
 use crate::output::branch::build::KeptFile;
-use crate::output::branch::hash::ObjectId;
+use crate::output::branch::hash::{ObjectId, ObjectKind, object_id};
 use crate::output::branch::standing::StandingTree;
 use crate::output::path;
-use crate::reconcile::Rendering;
+use crate::reconcile::{Rendering, steering};
 
 /// Finds the files that stay as they are because of an error, and the reasons for which nothing may go out at all.
 pub(super) fn kept_files<E>(
@@ -50,12 +50,13 @@ pub(super) fn kept_files<E>(
     }
     if stand.values().next().is_some() {
         // Without a rule, what it removes or fills in would go out as it is written.
-        reasons.extend(rendering.unknown_rules.iter().map(|path| {
-            format!("{path} cannot be read, and seems to hold transforms or properties, which change other objects")
-        }));
+        reasons.extend(steering::doubts(rendering));
     }
     if !rendering.snapshot.is_complete() {
         keep_unknown(rendering, standing, &mut kept)?;
+    }
+    if !rendering.is_certain() {
+        keep_rather_than_bare(rendering, standing, &mut kept)?;
     }
     keep_namespaces(rendering, standing, &mut kept)?;
     let kept = kept
@@ -68,6 +69,35 @@ pub(super) fn kept_files<E>(
         })
         .collect();
     Ok((kept, reasons))
+}
+
+/// Counts the files that stay on each WEC beside what was rendered for it.
+pub(super) fn beside(rendering: &Rendering, kept: &[KeptFile]) -> BTreeMap<ClusterName, usize> {
+    let mut folders: HashMap<&str, HashMap<&str, BTreeSet<usize>>> = HashMap::new();
+    for file in kept {
+        let files = folders.entry(&file.folder).or_default();
+        files.entry(&file.file).or_default().insert(file.cluster);
+    }
+    if !folders.is_empty() {
+        for object in &rendering.rendered.objects {
+            let files = folders.get_mut(path::folder(&object.key));
+            let on = files.and_then(|files| files.get_mut(path::file_name(&object.key).as_str()));
+            let Some(on) = on else {
+                continue;
+            };
+            let goes_to = |cluster: &usize| {
+                let mut variants = object.variants.iter();
+                variants.any(|variant| variant.clusters.contains(*cluster))
+            };
+            on.retain(|cluster| !goes_to(cluster));
+        }
+    }
+    let mut counts = BTreeMap::new();
+    for &cluster in folders.values().flat_map(HashMap::values).flatten() {
+        let name = rendering.rendered.clusters[cluster].clone();
+        *counts.entry(name).or_default() += 1;
+    }
+    counts
 }
 
 /// What stays in a namespace keeps the Namespace: the WEC would delete everything in it otherwise.
@@ -93,6 +123,33 @@ fn keep_namespaces<E>(
         let name = rendering.rendered.clusters[cluster].as_str();
         if let Some(id) = standing.file(name, folder, &file)? {
             kept.insert((cluster, folder.to_owned(), file), id);
+        }
+    }
+    Ok(())
+}
+
+/// While anything is in doubt, a bare Namespace never takes the place of another one: what delivered that may be unknown now.
+fn keep_rather_than_bare<E>(
+    rendering: &Rendering,
+    standing: &mut StandingTree<'_, E>,
+    kept: &mut BTreeMap<(usize, String, String), ObjectId>,
+) -> Result<(), E> {
+    for (name, clusters) in &rendering.plan.implied_namespaces {
+        let namespace = ObjectKey::new("", "Namespace", "", name);
+        let (folder, file) = (path::CLUSTER_SCOPED, path::file_name(&namespace));
+        let mut bare = None;
+        for cluster in clusters.iter() {
+            let on = rendering.rendered.clusters[cluster].as_str();
+            let Some(id) = standing.file(on, folder, &file)? else {
+                continue;
+            };
+            let bare = bare.get_or_insert_with(|| {
+                let text = rendering.text(&namespace, cluster).unwrap_or_default();
+                object_id(ObjectKind::Blob, &[&text])
+            });
+            if id != *bare {
+                kept.insert((cluster, folder.to_owned(), file.clone()), id);
+            }
         }
     }
     Ok(())

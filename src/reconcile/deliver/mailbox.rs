@@ -27,7 +27,7 @@ use crate::output::mailbox::plan::{self, ClusterPlan, Contents, Known, Write};
 use crate::output::mailbox::shape::{Class, Part, Place, slot};
 use crate::output::mailbox::standing::{self, Standing, StandingWork};
 use crate::output::mailbox::{Body, MAX_BYTES, MailboxError, Owner, Settings, body};
-use crate::reconcile::Rendering;
+use crate::reconcile::{Rendering, steering};
 
 /// The most requests under way for one WEC.
 const REQUESTS_PER_CLUSTER: usize = 4;
@@ -544,7 +544,7 @@ impl Scene {
                 }
             }
         }
-        let more_to_keep = !self.rendering.snapshot.is_complete() && !changed.is_subset(differing);
+        let more_to_keep = !self.rendering.is_certain() && !changed.is_subset(differing);
         if !reads.is_empty() || more_to_keep {
             changed.extend(differing.iter().cloned());
             return Round::Read(reads, changed);
@@ -578,9 +578,7 @@ impl Scene {
             ));
         }
         if !self.standing.is_empty() {
-            reasons.extend(self.rendering.unknown_rules.iter().map(|path| {
-                format!("{path} cannot be read, and seems to hold transforms or properties, which change other objects")
-            }));
+            reasons.extend(steering::doubts(&self.rendering));
         }
         reasons
     }
@@ -608,10 +606,12 @@ impl Keeping<'_> {
                 self.keep(cluster, key);
             }
         }
-        if rendering.snapshot.is_complete() {
+        if rendering.is_certain() {
             return;
         }
-        // While parts of the source cannot be read, whatever is not in the rendering may be in there.
+        // While parts of the source cannot be read, whatever is not in the rendering may be in there; and while anything is
+        // in doubt, a bare Namespace takes no other one's place.
+        let complete = rendering.snapshot.is_complete();
         for (name, place) in differing {
             let Ok(cluster) = rendering.rendered.clusters.binary_search(name) else {
                 continue;
@@ -625,7 +625,8 @@ impl Keeping<'_> {
                 .map(|work| self.known.entries(name, work))
                 .unwrap_or_default();
             for key in entries.keys() {
-                if !self.pieces.gives(cluster, key) {
+                let unknown = !complete && !self.pieces.gives(cluster, key);
+                if unknown || rendering.implies(cluster, key) {
                     self.keep(cluster, key);
                 }
             }

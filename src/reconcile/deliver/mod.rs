@@ -13,14 +13,14 @@ use git2::Repository;
 
 use super::pipeline::{Pipeline, Timings};
 use super::request::Progress;
-use super::{Rendering, facts, guard, settings};
+use super::{Rendering, facts, guard, settings, steering};
 use crate::git::{Access, GitError, PushError, RemoteUrl, plain};
 use crate::model::api::pipeline::{Guard, Layout};
 use crate::model::{BlobId, ClusterName, Diagnostic, Severity};
 use crate::output::branch::build::{KeptFile, Statistics};
 use crate::output::branch::change::Change;
 use crate::output::branch::hash::ObjectId;
-use crate::output::branch::lock::{Lock, LockedFile, LockedFolder, LockedOptions};
+use crate::output::branch::lock::{Lock, LockError, LockedFile, LockedFolder, LockedOptions};
 use crate::output::branch::metadata::{Provenance, SourceCommit};
 use crate::output::branch::object::TreeError;
 use crate::output::branch::publish::{Committer, PublishError};
@@ -107,6 +107,8 @@ pub struct Delivery {
     pub releasable: bool,
     /// What changes, against what stood there.
     pub change: Change,
+    /// How many files stay on WECs, because of an error, beside what was rendered for these.
+    pub kept: BTreeMap<ClusterName, usize>,
     /// For each branch: its name, the commit that now stands for the source commit, and whether it is new.
     pub commits: Vec<(String, ObjectId, bool)>,
     /// The remote that was pushed to, without credentials.
@@ -194,15 +196,19 @@ impl DeliverError {
                 Some("render a git repository, or write to a folder with --out".into())
             }
             Self::NotGenerated(_) => Some(
-                "name a branch of its own with --branch: a generated branch holds nothing that people write".into(),
+                "name a branch of its own: a generated branch holds nothing that people write"
+                    .into(),
             ),
             Self::Repository(RepositoryError::Locked { path, .. }) => Some(format!(
                 "wait for the other process; when there is none, it was killed: remove {}",
                 path.display()
             )),
             Self::Repository(RepositoryError::CheckedOut(_)) => {
-                Some("check out another branch, or name another one with --branch".into())
+                Some("check out another branch there, or name another one to generate".into())
             }
+            Self::Repository(RepositoryError::Notes { reference, .. }) => Some(format!(
+                "remove it: git update-ref -d {reference}; the notes that are needed are written anew"
+            )),
             Self::Open { .. } | Self::Repository(RepositoryError::Git { .. }) => {
                 Some("check its permissions, and run `git fsck` there".into())
             }
@@ -260,6 +266,7 @@ impl Delivery {
             outcome: Outcome::Unchanged,
             releasable: false,
             change,
+            kept: BTreeMap::new(),
             commits: Vec::new(),
             pushed: None,
             statistics,
@@ -295,6 +302,21 @@ fn hold(rendering: &Rendering, change: &Change, options: &DeliveryOptions) -> Ve
     reasons
 }
 
+/// Gives the reasons for which nothing may go out over what these locks stand beside.
+fn lost<'l>(rendering: &Rendering, locks: impl Iterator<Item = &'l [u8]>) -> Vec<String> {
+    // As long as everything is understood nothing can be missing, and locks need no reading.
+    if rendering.is_certain() {
+        return Vec::new();
+    }
+    let read: Result<Vec<Lock>, LockError> = locks.map(Lock::from_bytes).collect();
+    match read {
+        Ok(locks) => steering::lost(rendering, &locks),
+        Err(error) => vec![format!(
+            "something in the source cannot be read, and nor can be told what was used for what stands: {error}"
+        )],
+    }
+}
+
 /// Gives the facts that a rendering used.
 fn lock(rendering: &Rendering, kept: &[KeptFile], held: Vec<LockedFolder>) -> Lock {
     let clusters = &rendering.rendered.clusters;
@@ -309,7 +331,8 @@ fn lock(rendering: &Rendering, kept: &[KeptFile], held: Vec<LockedFolder>) -> Lo
         root: rendering.source.prefix.clone(),
         settings: settings::locked(&rendering.settings),
     };
-    Lock::new(options, facts::used(rendering), kept.collect(), held)
+    let lock = Lock::new(options, facts::used(rendering), kept.collect(), held);
+    lock.naming(steering::names(rendering))
 }
 
 /// Gives the commit that was rendered; none for a folder outside git.

@@ -163,6 +163,7 @@ impl Assembly<'_> {
             })
             .count += 1;
         self.snapshot.unusable.push(key);
+        self.snapshot.doubtful.push(file.path.clone());
     }
 
     /// Takes an object of a known kind.
@@ -186,6 +187,7 @@ impl Assembly<'_> {
                 .object(key.clone());
             self.findings.push(finding.at(place(file, document)));
             self.snapshot.unusable.push(key);
+            self.snapshot.doubtful.push(file.path.clone());
             return;
         }
         let manifest = document.placed_in(namespace.as_deref());
@@ -282,6 +284,8 @@ impl Assembly<'_> {
         snapshot.broken.sort();
         snapshot.unusable.sort();
         snapshot.unusable.dedup();
+        snapshot.doubtful.sort();
+        snapshot.doubtful.dedup();
         findings.sort();
         (snapshot, findings)
     }

@@ -23,7 +23,7 @@ mod tree;
 
 pub use changes::ChangedFile;
 pub use error::GitSourceError;
-pub(super) use past::held_manifests;
+pub(super) use past::{any_version, held_manifests};
 pub use tree::{GitTree, ListingMemory};
 
 use super::tree::{Listing, Tree as _, Which};

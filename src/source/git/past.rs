@@ -1,7 +1,8 @@
-//! What a place held before something came there that is never entered: a repository's history → held manifests or not.
+//! What a place held before something came there that cannot be read: a repository's history → held this or not.
 //!
 //! A submodule, or a link to a folder, where manifests were hides objects rather than deletes them; beside them it is
-//! nobody's business. History tells the two apart, in every process alike.
+//! nobody's business. A file of which no word is left may have held what others depend on. History tells, in every process
+//! alike, as far as it is here.
 
 use git2::{ObjectType, Oid, Repository, TreeWalkMode, TreeWalkResult};
 
@@ -11,6 +12,9 @@ use super::tree::{KIND, LINK, SUBMODULE};
 
 /// Commits that are looked at, at most.
 const COMMITS: usize = 4096;
+
+/// Commits that are looked at for the versions of one file, at most.
+const VERSIONS: usize = 1024;
 
 /// What was found out about a place, and from which commit on.
 pub(super) type Known = (Oid, bool);
@@ -38,6 +42,33 @@ pub(in crate::source) fn held_manifests(
                 return has_manifests(repository, entry.id());
             }
             _ => return select::is_manifest_name(path),
+        }
+        next = commit.parent(0).ok();
+    }
+    false
+}
+
+/// Tells whether a version of the file at `path` is such; a file that was not there in between is another one.
+///
+/// Follows first parents from `start`, as far as they are here.
+pub(in crate::source) fn any_version(
+    repository: &Repository,
+    start: Oid,
+    path: &str,
+    is_such: &dyn Fn(&[u8]) -> bool,
+) -> bool {
+    let mut next = repository.find_commit(start).ok();
+    let mut last = None;
+    for _ in 0..VERSIONS {
+        let Some(commit) = next else { return false };
+        let entry = commit.tree().and_then(|tree| tree.get_path(path.as_ref()));
+        let Ok(entry) = entry else { return false };
+        if last != Some(entry.id()) {
+            last = Some(entry.id());
+            let blob = repository.find_blob(entry.id());
+            if blob.is_ok_and(|blob| is_such(blob.content())) {
+                return true;
+            }
         }
         next = commit.parent(0).ok();
     }

@@ -227,3 +227,38 @@ fn a_broken_file_with_transforms_or_properties_holds_the_delivery() {
         assert_eq!(site.generated(), before);
     }
 }
+
+#[test]
+fn what_stays_because_of_an_error_is_counted() {
+    let mut site = Site::small("counted");
+    site.edit("policies/extra.yaml", "[{matchLabels: {region: us}}]", "us");
+    let (rendering, delivery) = site.deliver();
+    assert_eq!(rendering.summary().clusters[1].objects, 4);
+    let kept: Vec<_> = delivery.kept.into_iter().collect();
+    assert_eq!(kept, [("iad".into(), 2)]);
+    assert_eq!(
+        site.generated()
+            .keys()
+            .filter(|path| path.starts_with("iad/"))
+            .count(),
+        6
+    );
+}
+
+#[test]
+fn notes_that_are_none_are_named_with_the_way_out() {
+    let mut site = Site::small("no-notes");
+    let notes = "refs/notes/hydrator.metadata";
+    let blob = site.repository.git(&["rev-parse", "HEAD:inventory.yaml"]);
+    site.repository.git(&["update-ref", notes, &blob]);
+    site.edit(SHOP, "color: red", "color: blue");
+    let (rendering, to) = (site.render(), site.branch());
+    let delivered = site
+        .pipeline
+        .deliver(&rendering, &to, &site.options, &Silent);
+    let error = delivered.unwrap_err();
+    assert!(error.to_string().contains(notes), "{error}");
+    assert!(error.help().unwrap().contains(notes));
+    site.repository.git(&["update-ref", "-d", notes]);
+    assert_eq!(site.deliver().1.outcome, Outcome::Written);
+}

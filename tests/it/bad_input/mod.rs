@@ -4,10 +4,14 @@
 //! file, a good change: what the mistake touches stays byte for byte, the good change goes out, and a process that
 //! remembers nothing comes to the same tree.
 
+mod damage;
 mod delivery;
 mod files;
+mod namespaces;
 mod objects;
+mod outputs;
 mod policies;
+mod steering;
 
 use std::{
     fs,

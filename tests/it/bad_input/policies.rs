@@ -130,15 +130,21 @@ fn a_property_that_one_wec_lacks_keeps_the_object_just_there() {
 
 #[test]
 fn a_custom_transform_that_would_remove_everything_is_refused() {
-    let told = after(write(
+    let mut site = Site::small("everything");
+    let before = site.generated();
+    site.change(&[(
         "policies/transform.yaml",
         "apiVersion: control.kubestellar.io/v1alpha1\nkind: CustomTransform\nmetadata: {name: all}\nspec: {apiGroup: \"\", resource: configmaps, remove: [\"$\"]}\n",
-    ));
-    let all = &told.rendering.diagnostics;
-    let first = all
-        .iter()
-        .find(|found| found.severity >= Severity::Warning)
-        .unwrap_or_else(|| panic!("nothing is told: {all:#?}"));
-    assert!(first.help.is_some(), "{first:#?}");
-    told.kept_on_both(SETTINGS);
+    )]);
+    let (rendering, delivery) = site.deliver();
+    let told = &found(&rendering, "InvalidJsonPath")[0];
+    assert!(told.help.is_some(), "{told:#?}");
+    let Outcome::Held(reasons) = &delivery.outcome else {
+        panic!("{:?}", delivery.outcome)
+    };
+    assert!(
+        reasons[0].contains("policies/transform.yaml"),
+        "{reasons:?}"
+    );
+    assert_eq!(site.generated(), before);
 }
