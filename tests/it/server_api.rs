@@ -677,6 +677,38 @@ fn the_command_line_releases_what_is_held_and_says_why_it_cannot() {
 }
 
 #[test]
+fn a_token_that_is_wrong_is_told_from_none() {
+    let service = Service::closed();
+    let status = |token: Option<&str>| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_stellate"));
+        command.args(["status", "--url", &service.url("/")]);
+        if let Some(token) = token {
+            command
+                .args(["--token-env", "STELLATE_TEST_TOKEN"])
+                .env("STELLATE_TEST_TOKEN", token);
+        }
+        String::from_utf8(command.output().unwrap().stderr).unwrap()
+    };
+    let said = status(None);
+    assert!(said.contains("wants a token"), "{said}");
+    let said = status(Some("wrong"));
+    assert!(
+        said.contains("the token is not one of the service's"),
+        "{said}"
+    );
+    let detail = |headers: &[(&str, &str)]| {
+        let answer = ask(&service, "GET", "/api/v1/pipelines", headers);
+        answer.json()["detail"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(detail(&[]), "a bearer token is needed");
+    let wrong = [("Authorization", "Bearer wrong")];
+    assert_eq!(
+        detail(&wrong),
+        "the bearer token is not one of the service's"
+    );
+}
+
+#[test]
 fn changes_arrive_as_events_and_many_at_once_as_one() {
     let service = Service::open();
     let mut stream = TcpStream::connect(("127.0.0.1", service.port)).unwrap();

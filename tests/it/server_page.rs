@@ -462,6 +462,15 @@ fn a_token_is_asked_for_and_kept_in_the_tab() {
     browser.open(&service.url(&grid_of("shop")));
     browser.until("document.activeElement.id === 'token'");
     browser.picture("token");
+    let text = "document.querySelector('main').innerText";
+    let asked = browser.run(text);
+    assert!(!asked.as_str().unwrap().contains("not one of"), "{asked}");
+    browser.write("wrong-token");
+    browser.press("Enter");
+    browser.until(&format!(
+        "{text}.includes('The token given is not one of the service')"
+    ));
+    browser.until("document.activeElement.id === 'token'");
     browser.write("new-token");
     browser.press("Enter");
     browser.until("document.querySelector('table.grid') && document.querySelector('#live').innerText === 'live'");
