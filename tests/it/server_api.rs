@@ -282,6 +282,14 @@ fn a_list_of_a_thousand_wecs_comes_in_pages_and_by_filter() {
     assert_eq!(both["items"][0]["name"], "c0700");
     assert_eq!(both["total"], 1);
     assert_eq!(get(&service, &format!("{path}?limit=few")).status, 400);
+    let refused = get(&service, &format!("{path}?phase=failed,bogus"));
+    assert_eq!(refused.status, 400);
+    let said = refused.json()["detail"].as_str().unwrap().to_owned();
+    assert!(said.contains("no phase `bogus`"), "{said}");
+    assert!(
+        said.contains("published, delivered, applied, healthy"),
+        "{said}"
+    );
 }
 
 #[test]

@@ -59,6 +59,18 @@ fn the_overview_leads_to_each_pipeline() {
 }
 
 #[test]
+fn a_run_is_offered_only_of_a_pipeline_that_is_there() {
+    let mut browser = need!(Browser::start());
+    let service = Service::open();
+    let offered = "[...document.querySelectorAll('button')].some((button) => button.innerText === 'Sync now' && button.checkVisibility())";
+    browser.open(&service.url(&grid_of("shop")));
+    browser.until(offered);
+    browser.open(&service.url(&grid_of("nopp")));
+    browser.until("document.querySelector('.failure')?.innerText.includes('nopp')");
+    assert_eq!(browser.run(offered), false);
+}
+
+#[test]
 fn a_pipeline_that_another_replica_serves_says_which() {
     let mut browser = need!(Browser::start());
     let service = Service::open();
