@@ -37,6 +37,7 @@ mod credentials;
 mod destination;
 mod ending;
 mod fault;
+mod first_word;
 mod hub;
 mod journal;
 mod plan;
