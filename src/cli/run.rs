@@ -20,7 +20,7 @@ use super::error::CliError;
 use super::otlp;
 use super::rotation::Rotation;
 use super::terminal::Terminal;
-use super::{Ending, logs, problems};
+use super::{Ending, cache_lock, logs, problems};
 use crate::api_server::Connection;
 use crate::config;
 use crate::git::{FileStamp, Secret};
@@ -131,6 +131,8 @@ pub(super) fn run(arguments: &Arguments, terminal: &Terminal) -> Result<Ending, 
         .map_err(|error| server_error(&error))?;
     let tls = tls.map(axum_server::tls_rustls::RustlsConfig::from_config);
     let doors = arguments.doors()?;
+    let cache = arguments.cache()?;
+    let _held = cache_lock::hold(&cache)?;
     let listener = TcpListener::bind(options.listen).map_err(|error| {
         CliError::message(format!("cannot listen on {}: {error}", options.listen))
             .hint("another process may have that port: choose another with --listen")
@@ -149,7 +151,7 @@ pub(super) fn run(arguments: &Arguments, terminal: &Terminal) -> Result<Ending, 
     let sinks = Arc::new(Sinks::new(runtime.handle().clone()));
     let service = Service::new(Options {
         runtime: runtime.handle().clone(),
-        cache: arguments.cache()?,
+        cache,
         sinks: Box::new({
             let sinks = Arc::clone(&sinks);
             move |plan| sinks.of(plan)
