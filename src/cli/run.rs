@@ -30,6 +30,9 @@ use crate::server::service::Mailroom;
 use crate::server::webhooks::{self, Door, Doors, Hooks};
 use crate::server::{self, ServerOptions, TlsFiles, Tokens};
 
+/// What is said of a configuration with an error, and of what happens then.
+const UNUSABLE: &str = "the configuration cannot be used";
+const STAYS: &str = "the old configuration stays in force";
 /// How often the configuration file is looked at.
 const LOOK: Duration = Duration::from_secs(2);
 /// The namespace of the leases when nothing is said: that of the account for which `stellate rbac` prints roles.
@@ -175,7 +178,7 @@ pub(super) fn run(arguments: &Arguments, terminal: &Terminal) -> Result<Ending, 
     let serving = runtime.spawn(server::serve(listener, router, tls, stop.clone()));
     runtime.block_on(async {
         tokio::select! {
-            () = follow(arguments, &service, hub.as_ref(), rotation, terminal) => {}
+            () = follow(arguments, &service, hub.as_ref(), rotation) => {}
             () = count(&service, &sinks, &hooks) => {}
         }
     });
@@ -219,10 +222,60 @@ fn begin(
     })
 }
 
-/// Reads the configuration; what is wrong with it is told in full.
+/// What stands in the configuration.
+#[derive(Default)]
+struct Configuration {
+    plans: Vec<Plan>,
+    /// What is wrong with it; with an error among it nothing of it counts.
+    found: Vec<Diagnostic>,
+    text: Vec<u8>,
+}
+
+/// Reads the configuration at the start; what is wrong with it is told in full.
 fn load(arguments: &Arguments, terminal: &Terminal) -> Result<Vec<Plan>, CliError> {
+    let Configuration { plans, found, text } = read(arguments)?;
+    if !found.is_empty() {
+        let all: Vec<&Diagnostic> = found.iter().collect();
+        let of_file = |_: &Diagnostic| Some(text.clone());
+        terminal.say(&problems::text(&all, &of_file, terminal.talk()));
+    }
+    if found.iter().any(|found| found.severity == Severity::Error) {
+        return Err(CliError::message(UNUSABLE));
+    }
+    Ok(plans)
+}
+
+/// Reads the configuration again; what is wrong with it goes into the log, on one line. None when the old one stays.
+fn reload(arguments: &Arguments) -> Option<Vec<Plan>> {
+    let configuration = match read(arguments) {
+        Ok(configuration) => configuration,
+        Err(error) => {
+            tracing::error!("{STAYS}: {}", error.summary());
+            return None;
+        }
+    };
+    let Configuration { plans, found, .. } = configuration;
+    let details: Vec<String> = found.iter().map(problems::on_one_line).collect();
+    let details = details.join("; ");
+    if found.iter().any(|found| found.severity == Severity::Error) {
+        tracing::error!(details, "{STAYS}: {UNUSABLE}");
+        return None;
+    }
+    if found.is_empty() {
+        tracing::info!(pipelines = plans.len(), "the configuration was read again");
+    } else {
+        tracing::warn!(
+            pipelines = plans.len(),
+            details,
+            "the configuration was read again"
+        );
+    }
+    Some(plans)
+}
+
+fn read(arguments: &Arguments) -> Result<Configuration, CliError> {
     let Some(path) = arguments.config() else {
-        return Ok(Vec::new());
+        return Ok(Configuration::default());
     };
     let shown = path.display().to_string();
     let text = std::fs::read(path).map_err(|error| {
@@ -231,15 +284,7 @@ fn load(arguments: &Arguments, terminal: &Terminal) -> Result<Vec<Plan>, CliErro
     })?;
     let base = path.parent().unwrap_or(Path::new(""));
     let (plans, found) = plans(arguments, base, &shown, &text);
-    if !found.is_empty() {
-        let all: Vec<&Diagnostic> = found.iter().collect();
-        let of_file = |_: &Diagnostic| Some(text.clone());
-        terminal.say(&problems::text(&all, &of_file, terminal.talk()));
-    }
-    if found.iter().any(|found| found.severity == Severity::Error) {
-        return Err(CliError::message("the configuration cannot be used"));
-    }
-    Ok(plans)
+    Ok(Configuration { plans, found, text })
 }
 
 /// What a configuration's text means.
@@ -275,7 +320,6 @@ async fn follow(
     service: &Arc<Service>,
     hub: Option<&Hub>,
     mut rotation: Rotation,
-    terminal: &Terminal,
 ) {
     let (Ok(mut terminate), Ok(mut interrupt), Ok(mut hang_up)) = (
         signal(SignalKind::terminate()),
@@ -299,22 +343,17 @@ async fn follow(
         let now = look_at();
         if told || now != seen {
             seen = now;
-            match load(arguments, terminal) {
-                Ok(plans) => {
-                    tracing::info!(pipelines = plans.len(), "the configuration was read again");
-                    if let Some(hub) = hub {
-                        hub.configure(plans);
-                        continue;
-                    }
-                    let service = Arc::clone(service);
-                    let running = tokio::task::spawn_blocking(move || service.run(plans));
-                    if running.await.is_err() {
-                        tracing::error!("the new configuration could not be taken up");
-                    }
-                }
-                Err(error) => {
-                    tracing::error!("the old configuration stays in force: {}", error.summary());
-                }
+            let Some(plans) = reload(arguments) else {
+                continue;
+            };
+            if let Some(hub) = hub {
+                hub.configure(plans);
+                continue;
+            }
+            let service = Arc::clone(service);
+            let running = tokio::task::spawn_blocking(move || service.run(plans));
+            if running.await.is_err() {
+                tracing::error!("the new configuration could not be taken up");
             }
         }
     }
