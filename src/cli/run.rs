@@ -72,6 +72,12 @@ pub(super) struct Arguments {
     /// An environment variable with the secret of webhooks
     #[arg(long, value_name = "NAME", help_heading = "Access")]
     webhook_secret_env: Vec<String>,
+    /// A file with the secret of reports by Flux and Argo CD; twice while it is rotated [default: the secret of webhooks]
+    #[arg(long, value_name = "FILE", help_heading = "Access")]
+    report_secret_file: Vec<PathBuf>,
+    /// An environment variable with the secret of reports by Flux and Argo CD
+    #[arg(long, value_name = "NAME", help_heading = "Access")]
+    report_secret_env: Vec<String>,
     /// A file with a token for the API; twice while it is rotated
     #[arg(long, value_name = "FILE", help_heading = "Access")]
     api_token_file: Vec<PathBuf>,
@@ -431,25 +437,31 @@ impl Arguments {
 
     /// The files of the server's own secrets.
     pub(super) fn secret_files(&self) -> impl Iterator<Item = &PathBuf> {
-        self.api_token_file.iter().chain(&self.webhook_secret_file)
+        self.api_token_file
+            .iter()
+            .chain(&self.webhook_secret_file)
+            .chain(&self.report_secret_file)
     }
 
-    /// Who may send webhooks: whoever has the secret. Without one nobody may start it by mistake.
+    /// Who may send webhooks, and who may report: whoever has the secret. Without one nobody may start it by mistake.
     pub(super) fn doors(&self) -> Result<Doors, CliError> {
-        let secrets = secrets(&self.webhook_secret_file, &self.webhook_secret_env)?;
-        let door = || match (secrets.is_empty(), self.insecure) {
-            (true, true) => Door::Insecure,
-            _ => Door::Guarded(secrets.clone()),
-        };
-        if secrets.is_empty() && !self.insecure {
+        let forges = secrets(&self.webhook_secret_file, &self.webhook_secret_env)?;
+        let agents = secrets(&self.report_secret_file, &self.report_secret_env)?;
+        if forges.is_empty() && agents.is_empty() && !self.insecure {
             return Err(CliError::message("there is no secret for webhooks").hint(
                 "name one with --webhook-secret-file FILE or --webhook-secret-env NAME, or say --insecure to take webhooks from everybody",
             ));
         }
+        let door = |secrets: &[Secret]| match (secrets.is_empty(), self.insecure) {
+            (false, _) => Door::Guarded(secrets.to_vec()),
+            (true, true) => Door::Insecure,
+            (true, false) => Door::Closed,
+        };
+        let reports = if agents.is_empty() { &forges } else { &agents };
         Ok(Doors {
-            git: door(),
-            flux: door(),
-            argocd: door(),
+            git: door(&forges),
+            flux: door(reports),
+            argocd: door(reports),
         })
     }
 
@@ -471,4 +483,59 @@ fn secrets(files: &[PathBuf], variables: &[String]) -> Result<Vec<Secret>, CliEr
     let variables = variables.iter().map(|name| Secret::from_environment(name));
     let secrets: Result<Vec<Secret>, _> = files.chain(variables).collect();
     Ok(secrets?)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        arguments: Arguments,
+    }
+
+    /// What each of the three doors asks for.
+    fn doors(words: &[&str]) -> Result<[Option<String>; 3], CliError> {
+        let line = Line::parse_from([&["run"], words].concat());
+        let doors = line.arguments.doors()?;
+        let secret = |door: Door| match door {
+            Door::Guarded(secrets) => Some(secrets[0].expose().to_owned()),
+            Door::Closed => None,
+            Door::Insecure => Some(String::new()),
+        };
+        Ok([doors.git, doors.flux, doors.argocd].map(secret))
+    }
+
+    #[test]
+    fn reports_have_a_secret_of_their_own_or_that_of_webhooks() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = |secret: &str| {
+            let path = folder.path().join(secret);
+            std::fs::write(&path, secret).expect("written");
+            path.display().to_string()
+        };
+        let (forge, agent) = (file("forge"), file("agent"));
+        let (webhooks, reports) = (
+            ["--webhook-secret-file", &forge],
+            ["--report-secret-file", &agent],
+        );
+        let asked = |words: &[&str]| {
+            let doors = doors(words).expect("doors");
+            doors.map(|secret| secret.unwrap_or_else(|| "closed".to_owned()))
+        };
+        assert_eq!(
+            asked(&[webhooks, reports].concat()),
+            ["forge", "agent", "agent"]
+        );
+        assert_eq!(asked(&webhooks), ["forge", "forge", "forge"]);
+        assert_eq!(asked(&reports), ["closed", "agent", "agent"]);
+        assert_eq!(
+            asked(&[&reports[..], &["--insecure"]].concat()),
+            ["", "agent", "agent"]
+        );
+        assert!(doors(&[]).is_err());
+    }
 }
