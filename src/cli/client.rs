@@ -126,8 +126,7 @@ impl Client {
         let answer: Value = serde_json::from_slice(&body).unwrap_or_default();
         match status {
             200..=299 => Ok(answer),
-            401 => Err(CliError::message("the service wants a token")
-                .hint("give it one with --token-file FILE or --token-env NAME")),
+            401 => Err(self.unknown_here()),
             _ => {
                 let detail = answer["detail"].as_str().or(answer["title"].as_str());
                 let said = detail.map_or_else(|| format!("the service answers {status}"), one_line);
@@ -137,6 +136,19 @@ impl Client {
                         .to_owned()
                 })))
             }
+        }
+    }
+}
+
+impl Client {
+    /// The service does not know who asks.
+    fn unknown_here(&self) -> CliError {
+        match &self.token {
+            None => CliError::message("the service wants a token")
+                .hint("give it one with --token-file FILE or --token-env NAME"),
+            Some(_) => CliError::message("the token is not one of the service's").hint(
+                "take one that `stellate run` was given with --api-token-file or --api-token-env",
+            ),
         }
     }
 }

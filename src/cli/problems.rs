@@ -26,6 +26,15 @@ pub(super) fn text(
     text
 }
 
+/// Writes a diagnostic on one line: place, what is wrong, a way out.
+pub(super) fn on_one_line(found: &Diagnostic) -> String {
+    let place = found.location.iter().map(|place| format!("{place}: "));
+    let help = found.help.iter().map(|help| format!(" ({help})"));
+    let message = std::iter::once(found.message.clone());
+    let text: String = place.chain(message).chain(help).collect();
+    one_line(&text)
+}
+
 /// Sorts diagnostics as people go through them: file by file, from the top; what has no place comes last.
 pub(super) fn by_place(found: &mut [&Diagnostic]) {
     found.sort_by_key(|found| {

@@ -20,7 +20,7 @@ use super::error::CliError;
 use super::otlp;
 use super::rotation::Rotation;
 use super::terminal::Terminal;
-use super::{Ending, logs, problems};
+use super::{Ending, cache_lock, logs, problems};
 use crate::api_server::Connection;
 use crate::config;
 use crate::git::{FileStamp, Secret};
@@ -30,6 +30,9 @@ use crate::server::service::Mailroom;
 use crate::server::webhooks::{self, Door, Doors, Hooks};
 use crate::server::{self, ServerOptions, TlsFiles, Tokens};
 
+/// What is said of a configuration with an error, and of what happens then.
+const UNUSABLE: &str = "the configuration cannot be used";
+const STAYS: &str = "the old configuration stays in force";
 /// How often the configuration file is looked at.
 const LOOK: Duration = Duration::from_secs(2);
 /// The namespace of the leases when nothing is said: that of the account for which `stellate rbac` prints roles.
@@ -69,6 +72,12 @@ pub(super) struct Arguments {
     /// An environment variable with the secret of webhooks
     #[arg(long, value_name = "NAME", help_heading = "Access")]
     webhook_secret_env: Vec<String>,
+    /// A file with the secret of reports by Flux and Argo CD; twice while it is rotated [default: the secret of webhooks]
+    #[arg(long, value_name = "FILE", help_heading = "Access")]
+    report_secret_file: Vec<PathBuf>,
+    /// An environment variable with the secret of reports by Flux and Argo CD
+    #[arg(long, value_name = "NAME", help_heading = "Access")]
+    report_secret_env: Vec<String>,
     /// A file with a token for the API; twice while it is rotated
     #[arg(long, value_name = "FILE", help_heading = "Access")]
     api_token_file: Vec<PathBuf>,
@@ -131,6 +140,8 @@ pub(super) fn run(arguments: &Arguments, terminal: &Terminal) -> Result<Ending, 
         .map_err(|error| server_error(&error))?;
     let tls = tls.map(axum_server::tls_rustls::RustlsConfig::from_config);
     let doors = arguments.doors()?;
+    let cache = arguments.cache()?;
+    let _held = cache_lock::hold(&cache)?;
     let listener = TcpListener::bind(options.listen).map_err(|error| {
         CliError::message(format!("cannot listen on {}: {error}", options.listen))
             .hint("another process may have that port: choose another with --listen")
@@ -149,7 +160,7 @@ pub(super) fn run(arguments: &Arguments, terminal: &Terminal) -> Result<Ending, 
     let sinks = Arc::new(Sinks::new(runtime.handle().clone()));
     let service = Service::new(Options {
         runtime: runtime.handle().clone(),
-        cache: arguments.cache()?,
+        cache,
         sinks: Box::new({
             let sinks = Arc::clone(&sinks);
             move |plan| sinks.of(plan)
@@ -173,7 +184,7 @@ pub(super) fn run(arguments: &Arguments, terminal: &Terminal) -> Result<Ending, 
     let serving = runtime.spawn(server::serve(listener, router, tls, stop.clone()));
     runtime.block_on(async {
         tokio::select! {
-            () = follow(arguments, &service, hub.as_ref(), rotation, terminal) => {}
+            () = follow(arguments, &service, hub.as_ref(), rotation) => {}
             () = count(&service, &sinks, &hooks) => {}
         }
     });
@@ -217,10 +228,60 @@ fn begin(
     })
 }
 
-/// Reads the configuration; what is wrong with it is told in full.
+/// What stands in the configuration.
+#[derive(Default)]
+struct Configuration {
+    plans: Vec<Plan>,
+    /// What is wrong with it; with an error among it nothing of it counts.
+    found: Vec<Diagnostic>,
+    text: Vec<u8>,
+}
+
+/// Reads the configuration at the start; what is wrong with it is told in full.
 fn load(arguments: &Arguments, terminal: &Terminal) -> Result<Vec<Plan>, CliError> {
+    let Configuration { plans, found, text } = read(arguments)?;
+    if !found.is_empty() {
+        let all: Vec<&Diagnostic> = found.iter().collect();
+        let of_file = |_: &Diagnostic| Some(text.clone());
+        terminal.say(&problems::text(&all, &of_file, terminal.talk()));
+    }
+    if found.iter().any(|found| found.severity == Severity::Error) {
+        return Err(CliError::message(UNUSABLE));
+    }
+    Ok(plans)
+}
+
+/// Reads the configuration again; what is wrong with it goes into the log, on one line. None when the old one stays.
+fn reload(arguments: &Arguments) -> Option<Vec<Plan>> {
+    let configuration = match read(arguments) {
+        Ok(configuration) => configuration,
+        Err(error) => {
+            tracing::error!("{STAYS}: {}", error.summary());
+            return None;
+        }
+    };
+    let Configuration { plans, found, .. } = configuration;
+    let details: Vec<String> = found.iter().map(problems::on_one_line).collect();
+    let details = details.join("; ");
+    if found.iter().any(|found| found.severity == Severity::Error) {
+        tracing::error!(details, "{STAYS}: {UNUSABLE}");
+        return None;
+    }
+    if found.is_empty() {
+        tracing::info!(pipelines = plans.len(), "the configuration was read again");
+    } else {
+        tracing::warn!(
+            pipelines = plans.len(),
+            details,
+            "the configuration was read again"
+        );
+    }
+    Some(plans)
+}
+
+fn read(arguments: &Arguments) -> Result<Configuration, CliError> {
     let Some(path) = arguments.config() else {
-        return Ok(Vec::new());
+        return Ok(Configuration::default());
     };
     let shown = path.display().to_string();
     let text = std::fs::read(path).map_err(|error| {
@@ -229,15 +290,7 @@ fn load(arguments: &Arguments, terminal: &Terminal) -> Result<Vec<Plan>, CliErro
     })?;
     let base = path.parent().unwrap_or(Path::new(""));
     let (plans, found) = plans(arguments, base, &shown, &text);
-    if !found.is_empty() {
-        let all: Vec<&Diagnostic> = found.iter().collect();
-        let of_file = |_: &Diagnostic| Some(text.clone());
-        terminal.say(&problems::text(&all, &of_file, terminal.talk()));
-    }
-    if found.iter().any(|found| found.severity == Severity::Error) {
-        return Err(CliError::message("the configuration cannot be used"));
-    }
-    Ok(plans)
+    Ok(Configuration { plans, found, text })
 }
 
 /// What a configuration's text means.
@@ -273,7 +326,6 @@ async fn follow(
     service: &Arc<Service>,
     hub: Option<&Hub>,
     mut rotation: Rotation,
-    terminal: &Terminal,
 ) {
     let (Ok(mut terminate), Ok(mut interrupt), Ok(mut hang_up)) = (
         signal(SignalKind::terminate()),
@@ -297,22 +349,17 @@ async fn follow(
         let now = look_at();
         if told || now != seen {
             seen = now;
-            match load(arguments, terminal) {
-                Ok(plans) => {
-                    tracing::info!(pipelines = plans.len(), "the configuration was read again");
-                    if let Some(hub) = hub {
-                        hub.configure(plans);
-                        continue;
-                    }
-                    let service = Arc::clone(service);
-                    let running = tokio::task::spawn_blocking(move || service.run(plans));
-                    if running.await.is_err() {
-                        tracing::error!("the new configuration could not be taken up");
-                    }
-                }
-                Err(error) => {
-                    tracing::error!("the old configuration stays in force: {}", error.summary());
-                }
+            let Some(plans) = reload(arguments) else {
+                continue;
+            };
+            if let Some(hub) = hub {
+                hub.configure(plans);
+                continue;
+            }
+            let service = Arc::clone(service);
+            let running = tokio::task::spawn_blocking(move || service.run(plans));
+            if running.await.is_err() {
+                tracing::error!("the new configuration could not be taken up");
             }
         }
     }
@@ -390,25 +437,31 @@ impl Arguments {
 
     /// The files of the server's own secrets.
     pub(super) fn secret_files(&self) -> impl Iterator<Item = &PathBuf> {
-        self.api_token_file.iter().chain(&self.webhook_secret_file)
+        self.api_token_file
+            .iter()
+            .chain(&self.webhook_secret_file)
+            .chain(&self.report_secret_file)
     }
 
-    /// Who may send webhooks: whoever has the secret. Without one nobody may start it by mistake.
+    /// Who may send webhooks, and who may report: whoever has the secret. Without one nobody may start it by mistake.
     pub(super) fn doors(&self) -> Result<Doors, CliError> {
-        let secrets = secrets(&self.webhook_secret_file, &self.webhook_secret_env)?;
-        let door = || match (secrets.is_empty(), self.insecure) {
-            (true, true) => Door::Insecure,
-            _ => Door::Guarded(secrets.clone()),
-        };
-        if secrets.is_empty() && !self.insecure {
+        let forges = secrets(&self.webhook_secret_file, &self.webhook_secret_env)?;
+        let agents = secrets(&self.report_secret_file, &self.report_secret_env)?;
+        if forges.is_empty() && agents.is_empty() && !self.insecure {
             return Err(CliError::message("there is no secret for webhooks").hint(
                 "name one with --webhook-secret-file FILE or --webhook-secret-env NAME, or say --insecure to take webhooks from everybody",
             ));
         }
+        let door = |secrets: &[Secret]| match (secrets.is_empty(), self.insecure) {
+            (false, _) => Door::Guarded(secrets.to_vec()),
+            (true, true) => Door::Insecure,
+            (true, false) => Door::Closed,
+        };
+        let reports = if agents.is_empty() { &forges } else { &agents };
         Ok(Doors {
-            git: door(),
-            flux: door(),
-            argocd: door(),
+            git: door(&forges),
+            flux: door(reports),
+            argocd: door(reports),
         })
     }
 
@@ -430,4 +483,59 @@ fn secrets(files: &[PathBuf], variables: &[String]) -> Result<Vec<Secret>, CliEr
     let variables = variables.iter().map(|name| Secret::from_environment(name));
     let secrets: Result<Vec<Secret>, _> = files.chain(variables).collect();
     Ok(secrets?)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        arguments: Arguments,
+    }
+
+    /// What each of the three doors asks for.
+    fn doors(words: &[&str]) -> Result<[Option<String>; 3], CliError> {
+        let line = Line::parse_from([&["run"], words].concat());
+        let doors = line.arguments.doors()?;
+        let secret = |door: Door| match door {
+            Door::Guarded(secrets) => Some(secrets[0].expose().to_owned()),
+            Door::Closed => None,
+            Door::Insecure => Some(String::new()),
+        };
+        Ok([doors.git, doors.flux, doors.argocd].map(secret))
+    }
+
+    #[test]
+    fn reports_have_a_secret_of_their_own_or_that_of_webhooks() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = |secret: &str| {
+            let path = folder.path().join(secret);
+            std::fs::write(&path, secret).expect("written");
+            path.display().to_string()
+        };
+        let (forge, agent) = (file("forge"), file("agent"));
+        let (webhooks, reports) = (
+            ["--webhook-secret-file", &forge],
+            ["--report-secret-file", &agent],
+        );
+        let asked = |words: &[&str]| {
+            let doors = doors(words).expect("doors");
+            doors.map(|secret| secret.unwrap_or_else(|| "closed".to_owned()))
+        };
+        assert_eq!(
+            asked(&[webhooks, reports].concat()),
+            ["forge", "agent", "agent"]
+        );
+        assert_eq!(asked(&webhooks), ["forge", "forge", "forge"]);
+        assert_eq!(asked(&reports), ["closed", "agent", "agent"]);
+        assert_eq!(
+            asked(&[&reports[..], &["--insecure"]].concat()),
+            ["", "agent", "agent"]
+        );
+        assert!(doors(&[]).is_err());
+    }
 }

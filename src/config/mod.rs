@@ -19,15 +19,19 @@ use crate::model::api::pipeline::{
     Pipeline, SecretReference, Source, Wave,
 };
 use crate::model::api::{ApiObject as _, ReadError, read};
-use crate::model::{Diagnostic, Location, PathPart, RepoPath};
+use crate::model::names::{NameRule, validate_name};
+use crate::model::{Diagnostic, Location, PathPart, RepoPath, Severity};
 use crate::yaml::{self, Limits, Part};
 
+mod branches;
+mod mistakes;
 mod settings;
 mod status;
 #[cfg(test)]
 mod tests;
 
 pub use crate::git::SecretPlace;
+pub use branches::{Contest, contest};
 pub use settings::Settings;
 pub use status::{ResolvedForge, ResolvedStatus};
 
@@ -141,7 +145,7 @@ pub fn load(path: &str, text: &[u8]) -> Result<Vec<Written>, Vec<Diagnostic>> {
     let mut names: BTreeMap<String, u32> = BTreeMap::new();
     for (index, document) in documents.iter().enumerate() {
         let place = |path: &[PathPart], part| place(&file, text, index, path, part);
-        match pipeline(&document.value) {
+        match mistakes::read_all(&document.value, pipeline) {
             Ok(pipeline) => {
                 let name = pipeline.metadata.name.clone().unwrap_or_default();
                 if let Some(first) = names.get(&name) {
@@ -161,12 +165,13 @@ pub fn load(path: &str, text: &[u8]) -> Result<Vec<Written>, Vec<Diagnostic>> {
                     document: index,
                 });
             }
-            Err(error) => {
+            Err(errors) => found.extend(errors.into_iter().map(|error| {
                 let at = place(&error.path, Part::blamed_by(error.reason));
-                found.push(error.diagnostic(at));
-            }
+                error.diagnostic(at)
+            })),
         }
     }
+    found.extend(together(&pipelines, path, text, &found));
     if documents.is_empty() {
         found.push(
             Diagnostic::error("EmptyConfiguration", "there is no pipeline in the file")
@@ -181,6 +186,66 @@ pub fn load(path: &str, text: &[u8]) -> Result<Vec<Written>, Vec<Diagnostic>> {
     }
     found.sort_by(|left, right| left.location.cmp(&right.location));
     Err(found)
+}
+
+/// What is wrong with the pipelines that could be read: branches that two of them write; and where the file is refused anyway, what
+/// each would be refused for by itself.
+fn together(
+    pipelines: &[Written],
+    path: &str,
+    text: &[u8],
+    refused: &[Diagnostic],
+) -> Vec<Diagnostic> {
+    // Where the file lies makes no difference between its own paths.
+    let resolved: Vec<(Resolved, Vec<Diagnostic>)> = pipelines
+        .iter()
+        .map(|written| resolve(written, Path::new(""), path, text))
+        .collect();
+    let mut found = Vec::new();
+    for (second, (later, _)) in resolved.iter().enumerate() {
+        for (first, (earlier, _)) in resolved[..second].iter().enumerate() {
+            if later.name == earlier.name {
+                continue;
+            }
+            let Some(contest) = contest(later, earlier) else {
+                continue;
+            };
+            let at = |pipeline: &Written, index| branch_place(pipeline, index, path, text);
+            let whose = format!(
+                "pipeline `{}` on line {}",
+                earlier.name,
+                at(&pipelines[first], contest.others_index).line
+            );
+            let place = at(&pipelines[second], contest.index);
+            found.push(contest.diagnostic(&whose).at(place));
+        }
+    }
+    if !refused.is_empty() || !found.is_empty() {
+        let others = resolved.into_iter().flat_map(|(_, found)| found);
+        found.extend(others.filter(|found| found.severity == Severity::Error));
+    }
+    found
+}
+
+/// Where the name of a pipeline's branch stands; `index` counts its branches.
+fn branch_place(written: &Written, index: usize, path: &str, text: &[u8]) -> Location {
+    let outputs = written.pipeline.spec.outputs.iter().enumerate();
+    let mut branches = outputs.filter(|(_, output)| matches!(output, Output::Branch(_)));
+    let output = branches.nth(index).map_or(0, |(output, _)| output);
+    let name = [
+        "spec".into(),
+        "outputs".into(),
+        output.into(),
+        "branch".into(),
+        "name".into(),
+    ];
+    place(
+        &RepoPath::from(path),
+        text,
+        written.document,
+        &name,
+        Part::Value,
+    )
 }
 
 /// Reads a pipeline as an API server holds it, by the same rules as a document of the file.
@@ -206,18 +271,19 @@ pub fn from_object(name: &str, spec: &Value) -> Result<Written, Box<Diagnostic>>
 /// Reads one document.
 fn pipeline(value: &Value) -> Result<Pipeline, ReadError> {
     let pipeline: Pipeline = read(value)?;
-    if pipeline
-        .metadata
-        .name
-        .as_deref()
-        .unwrap_or_default()
-        .is_empty()
-    {
+    let name = pipeline.metadata.name.as_deref().unwrap_or_default();
+    if name.is_empty() {
         let error = ReadError::new("MissingField", "`name` is missing");
         return Err(error
             .help("every pipeline has a name")
             .under_key("metadata"));
     }
+    validate_name(NameRule::Subdomain, name).map_err(|error| {
+        ReadError::new("InvalidName", error.to_string())
+            .help("take a name that an API server would take, such as `shop-two`")
+            .under_key("name")
+            .under_key("metadata")
+    })?;
     Ok(pipeline)
 }
 

@@ -117,6 +117,127 @@ fn every_document_is_judged_and_two_of_one_name_are_refused() {
 }
 
 #[test]
+fn every_line_that_is_wrong_is_told_in_every_document() {
+    let text = "\
+apiVersion: gitops.kubestellar.io/v1alpha1
+kind: Pipeline
+metadata: {name: Shop Two}
+spec:
+  sauce: {}
+  source:
+    git:
+      url: https://example.com/acme/shop
+      interval: often
+  outputs:
+    - branch: {name: 7}
+    - folder: {path: out}
+    - branch: {name: generated, layout: tree, pushed: true}
+  guard:
+    maxRemovedObject: 3
+---
+apiVersion: gitops.kubestellar.io/v1alpha1
+kind: Pipeline
+metadata: {name: bank}
+spec:
+  source: {git: {ref: main}}
+  strict: 1
+---
+apiVersion: gitops.kubestellar.io/v1alpha1
+kind: Pipeline
+metadata: {name: till}
+spec:
+  source: {git: {url: ., paths: [../up]}}
+";
+    let told = refused(text);
+    let lines: Vec<&str> = told
+        .iter()
+        .map(|line| {
+            let mut parts = line.splitn(3, ':');
+            let (_, line) = (parts.next(), parts.next());
+            line.unwrap_or_default()
+        })
+        .collect();
+    assert_eq!(
+        lines,
+        ["3", "5", "9", "11", "13", "13", "15", "21", "22", "28"],
+        "{told:#?}"
+    );
+    assert!(told[5].contains("spec.outputs[2].branch."), "{told:#?}");
+}
+
+#[test]
+fn what_is_missing_because_it_is_misspelt_is_told_once() {
+    let told = refused(&WHOLE.replace("url:", "ulr:"));
+    assert_eq!(told.len(), 1, "{told:#?}");
+    assert!(told[0].contains("did you mean `url`"), "{told:#?}");
+    let told = refused(&WHOLE.replace("branch:", "brunch:"));
+    assert_eq!(told.len(), 1, "{told:#?}");
+}
+
+#[test]
+fn a_name_that_no_api_server_would_take_is_refused_with_its_line() {
+    let told = refused(&WHOLE.replace("name: shop", "name: Shop Two"));
+    assert_eq!(told.len(), 1, "{told:#?}");
+    assert!(
+        told[0].starts_with(
+            "stellate.yaml:3:18: InvalidName metadata.name: `Shop Two` is no valid name"
+        ),
+        "{told:#?}"
+    );
+}
+
+/// Two pipelines, of which the second has these outputs and this source.
+fn beside(url: &str, outputs: &str) -> String {
+    let first = WHOLE.replace(", layout: branches, push: false", "");
+    let second = "\
+apiVersion: gitops.kubestellar.io/v1alpha1
+kind: Pipeline
+metadata: {name: other}
+spec:
+";
+    format!("{first}---\n{second}  source: {{git: {{url: '{url}'}}}}\n  outputs: [{outputs}]\n")
+}
+
+#[test]
+fn two_pipelines_that_write_one_branch_are_refused_with_both_lines() {
+    for (url, branch) in [
+        ("https://example.com/acme/shop", "generated"),
+        ("https://stella@EXAMPLE.com:443/acme/shop.git", "generated"),
+        ("https://example.com/acme/shop", "generated/eu"),
+    ] {
+        let told = refused(&beside(url, &format!("{{branch: {{name: {branch}}}}}")));
+        assert_eq!(told.len(), 1, "{url}: {told:#?}");
+        assert!(
+            told[0].starts_with("stellate.yaml:24:29: BranchTaken"),
+            "{told:#?}"
+        );
+        for word in [
+            branch,
+            "example.com/acme/shop",
+            "pipeline `shop` on line 14",
+        ] {
+            assert!(told[0].contains(word), "{word}: {told:#?}");
+        }
+    }
+    let elsewhere = "{folder: {path: out}}, {branch: {name: x, url: 'https://example.com/acme/shop'}}, {branch: {name: generated, url: 'https://example.com/acme/shop'}}";
+    let told = refused(&beside("https://example.com/acme/other", elsewhere));
+    assert_eq!(told.len(), 1, "{told:#?}");
+}
+
+#[test]
+fn branches_of_other_names_or_repositories_are_nobody_elses() {
+    for (url, branch) in [
+        ("https://example.com/acme/shop", "generated-eu"),
+        ("https://example.com/acme/shop2", "generated"),
+        ("ssh://git@example.com/acme/shop", "generated"),
+    ] {
+        let text = beside(url, &format!("{{branch: {{name: {branch}}}}}"));
+        let read = load("stellate.yaml", text.as_bytes());
+        assert!(read.is_ok(), "{url} {branch}: {read:?}");
+    }
+}
+
+#[test]
 fn broken_yaml_and_an_empty_file_are_refused() {
     assert!(refused("a: [")[0].contains("InvalidYaml"));
     assert!(refused("# nothing\n")[0].contains("EmptyConfiguration"));

@@ -250,9 +250,38 @@ impl Metrics {
         let mut text = String::new();
         encode_registry(&mut text, &self.registry)?;
         encode_registry(&mut text, &standing(board))?;
+        let mut text = sorted(&text);
         encode_eof(&mut text)?;
         Ok(text)
     }
+}
+
+/// Sorts the samples of each metric by their labels: families come out of a hash map. What belongs to one histogram stays together, in
+/// the order of its bounds.
+fn sorted(text: &str) -> String {
+    let is_comment = |line: &&str| line.starts_with('#');
+    let lines: Vec<&str> = text.lines().collect();
+    let mut all = String::with_capacity(text.len());
+    for metric in lines.chunk_by(|one, next| is_comment(one) || !is_comment(next)) {
+        let (comments, mut samples): (Vec<&str>, Vec<&str>) =
+            metric.iter().copied().partition(is_comment);
+        samples.sort_by_key(|sample| labels(sample));
+        for line in comments.into_iter().chain(samples) {
+            all.push_str(line);
+            all.push('\n');
+        }
+    }
+    all
+}
+
+/// The labels of a sample, but for the bound of a bucket.
+fn labels(sample: &str) -> &str {
+    let labels = sample.split_once('{').map_or("", |(_, labels)| labels);
+    let behind_bound = labels
+        .strip_prefix("le=\"")
+        .and_then(|bound| bound.split_once(','));
+    let labels = behind_bound.map_or(labels, |(_, rest)| rest);
+    labels.rsplit_once('}').map_or(labels, |(labels, _)| labels)
 }
 
 /// What stands on the board: no memory of its own, so that what is gone there is gone here.
@@ -463,6 +492,34 @@ mod tests {
             assert!(text.lines().any(|found| found == line), "{line}\n{text}");
         }
         assert!(text.ends_with("# EOF\n"));
+    }
+
+    #[test]
+    fn lines_come_in_the_order_of_their_labels_and_buckets_in_that_of_their_bounds() {
+        let metrics = Metrics::default();
+        for pipeline in ["till", "bank", "shop", "apps", "desk"] {
+            metrics.run(pipeline, "published");
+            metrics.stage(pipeline, "push", Duration::from_millis(30));
+        }
+        let text = metrics.encode(&board(12)).unwrap();
+        let lines = |start: &str| -> Vec<&str> {
+            text.lines()
+                .filter(|line| line.starts_with(start))
+                .collect()
+        };
+        for start in ["stellate_runs_total{", "stellate_cluster_phase{"] {
+            assert!(lines(start).is_sorted(), "{text}");
+        }
+        let of_one: Vec<&str> = lines("stellate_stage_duration_seconds")
+            .into_iter()
+            .filter(|line| line.contains("bank"))
+            .collect();
+        assert!(of_one[2].contains("le=\"0.001\""), "{of_one:#?}");
+        assert!(of_one.last().unwrap().contains("+Inf"), "{of_one:#?}");
+        let at = |part: &str| text.find(part).unwrap();
+        let sum = "stellate_stage_duration_seconds_sum{pipeline";
+        assert!(at(&format!("{sum}=\"apps\"")) < at(&format!("{sum}=\"bank\"")));
+        assert!(at(of_one.last().unwrap()) < at(&format!("{sum}=\"desk\"")));
     }
 
     #[test]

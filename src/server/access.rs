@@ -33,11 +33,11 @@ pub(super) async fn require(
         .help("give the service a token, or ask for it as localhost or 127.0.0.1")
         .into_response();
     }
-    let problem = Problem::new(
-        StatusCode::UNAUTHORIZED,
-        "Unauthorized",
-        "a bearer token is needed, and the one given, if any, is not known",
-    );
+    let said = match given_token(request.headers()) {
+        None => "a bearer token is needed",
+        Some(_) => "the bearer token is not one of the service's",
+    };
+    let problem = Problem::new(StatusCode::UNAUTHORIZED, "Unauthorized", said);
     let mut response = problem.into_response();
     response.headers_mut().insert(
         header::WWW_AUTHENTICATE,
@@ -62,19 +62,25 @@ pub(super) fn may_ask(shared: &Shared, request: &Request) -> bool {
 
 /// Compares digests, all of them, so that the time tells nothing.
 fn holds_token(headers: &HeaderMap, options: &super::ServerOptions) -> bool {
-    let Some(given) = headers
-        .get(header::AUTHORIZATION)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.split_once(' '))
-        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
-        .map(|(_, token)| digest(&SHA256, token.trim().as_bytes()))
-    else {
+    let Some(given) = given_token(headers).map(|token| digest(&SHA256, token.as_bytes())) else {
         return false;
     };
     options.tokens.current().iter().fold(false, |found, token| {
         let known = digest(&SHA256, token.expose().as_bytes());
         found | verify_slices_are_equal(given.as_ref(), known.as_ref()).is_ok()
     })
+}
+
+/// The bearer token that came with a request.
+fn given_token(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, token) = headers
+        .get(header::AUTHORIZATION)?
+        .to_str()
+        .ok()?
+        .split_once(' ')?;
+    scheme
+        .eq_ignore_ascii_case("bearer")
+        .then_some(token.trim())
 }
 
 /// Tells requests of this machine from those that a foreign page makes a browser send: by a name of its own that leads here, or

@@ -282,6 +282,14 @@ fn a_list_of_a_thousand_wecs_comes_in_pages_and_by_filter() {
     assert_eq!(both["items"][0]["name"], "c0700");
     assert_eq!(both["total"], 1);
     assert_eq!(get(&service, &format!("{path}?limit=few")).status, 400);
+    let refused = get(&service, &format!("{path}?phase=failed,bogus"));
+    assert_eq!(refused.status, 400);
+    let said = refused.json()["detail"].as_str().unwrap().to_owned();
+    assert!(said.contains("no phase `bogus`"), "{said}");
+    assert!(
+        said.contains("published, delivered, applied, healthy"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -674,6 +682,38 @@ fn the_command_line_releases_what_is_held_and_says_why_it_cannot() {
     assert!(said.contains(HELD), "{said}");
     let released = [("shop".to_owned(), NEWEST.to_owned())];
     assert_eq!(*service.fake.released.lock().unwrap(), released);
+}
+
+#[test]
+fn a_token_that_is_wrong_is_told_from_none() {
+    let service = Service::closed();
+    let status = |token: Option<&str>| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_stellate"));
+        command.args(["status", "--url", &service.url("/")]);
+        if let Some(token) = token {
+            command
+                .args(["--token-env", "STELLATE_TEST_TOKEN"])
+                .env("STELLATE_TEST_TOKEN", token);
+        }
+        String::from_utf8(command.output().unwrap().stderr).unwrap()
+    };
+    let said = status(None);
+    assert!(said.contains("wants a token"), "{said}");
+    let said = status(Some("wrong"));
+    assert!(
+        said.contains("the token is not one of the service's"),
+        "{said}"
+    );
+    let detail = |headers: &[(&str, &str)]| {
+        let answer = ask(&service, "GET", "/api/v1/pipelines", headers);
+        answer.json()["detail"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(detail(&[]), "a bearer token is needed");
+    let wrong = [("Authorization", "Bearer wrong")];
+    assert_eq!(
+        detail(&wrong),
+        "the bearer token is not one of the service's"
+    );
 }
 
 #[test]

@@ -59,6 +59,18 @@ fn the_overview_leads_to_each_pipeline() {
 }
 
 #[test]
+fn a_run_is_offered_only_of_a_pipeline_that_is_there() {
+    let mut browser = need!(Browser::start());
+    let service = Service::open();
+    let offered = "[...document.querySelectorAll('button')].some((button) => button.innerText === 'Sync now' && button.checkVisibility())";
+    browser.open(&service.url(&grid_of("shop")));
+    browser.until(offered);
+    browser.open(&service.url(&grid_of("nopp")));
+    browser.until("document.querySelector('.failure')?.innerText.includes('nopp')");
+    assert_eq!(browser.run(offered), false);
+}
+
+#[test]
 fn a_pipeline_that_another_replica_serves_says_which() {
     let mut browser = need!(Browser::start());
     let service = Service::open();
@@ -462,6 +474,15 @@ fn a_token_is_asked_for_and_kept_in_the_tab() {
     browser.open(&service.url(&grid_of("shop")));
     browser.until("document.activeElement.id === 'token'");
     browser.picture("token");
+    let text = "document.querySelector('main').innerText";
+    let asked = browser.run(text);
+    assert!(!asked.as_str().unwrap().contains("not one of"), "{asked}");
+    browser.write("wrong-token");
+    browser.press("Enter");
+    browser.until(&format!(
+        "{text}.includes('The token given is not one of the service')"
+    ));
+    browser.until("document.activeElement.id === 'token'");
     browser.write("new-token");
     browser.press("Enter");
     browser.until("document.querySelector('table.grid') && document.querySelector('#live').innerText === 'live'");

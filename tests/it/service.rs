@@ -12,7 +12,7 @@ use crate::{
         folder,
         git::{Repository, git},
         http,
-        service::{Home, commit_shop},
+        service::{Home, SECRET, commit_shop, flux_event, forward_flux},
         wait_for,
     },
 };
@@ -69,6 +69,20 @@ fn a_changed_configuration_is_taken_up_and_a_broken_one_leaves_the_old_in_force(
         let said = log.contains("the old configuration stays in force") && log.contains("outputs");
         if said { Ok(()) } else { Err(log) }
     });
+    let log = service.log();
+    let lines: Vec<serde_json::Value> = log
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")))
+        .collect();
+    let refused = lines.iter().find(|line| line["level"] == "ERROR").unwrap();
+    let details = refused["details"].as_str().unwrap();
+    for word in [
+        "stellate.yaml:6:3",
+        "unknown field `output`",
+        "did you mean `outputs`",
+    ] {
+        assert!(details.contains(word), "{word}: {details}");
+    }
     let second = commit_shop(&source, 2, "good day");
     service.expect(&second, "published");
 
@@ -173,6 +187,87 @@ fn what_it_cannot_start_with_is_said_with_the_way_out() {
         &[&with(&config)[..], &[&secret], &filter].concat(),
         &["loud=very", "debug"],
     );
+}
+
+#[test]
+fn a_cache_folder_is_used_by_one_service_at_a_time_and_by_any_command() {
+    let source = Repository::new("occupied");
+    let first = commit_shop(&source, 1, "hello");
+    let home = follow("occupied", &source);
+    let service = home.start();
+    service.expect(&first, "published");
+    let path = |name| home.path(name).display().to_string();
+    let (config, secret, cache) = (path("stellate.yaml"), path("secret"), path("cache"));
+    let second = stellate(
+        &home.path("cache"),
+        &[],
+        &[
+            "run",
+            "--config",
+            &config,
+            "--webhook-secret-file",
+            &secret,
+            "--listen=127.0.0.1:0",
+            "--cache-dir",
+            &cache,
+        ],
+    );
+    assert_eq!(second.code, 2, "{second:?}");
+    for word in ["another `stellate run`", cache.as_str(), "--cache-dir"] {
+        assert!(second.err.contains(word), "{word}: {}", second.err);
+    }
+    let rendered = stellate(
+        &home.path("cache"),
+        &[],
+        &[
+            "render",
+            "-o",
+            "table",
+            &source.path().display().to_string(),
+        ],
+    );
+    assert_eq!(rendered.code, 0, "{rendered:?}");
+    service.kill();
+    let service = home.start();
+    service.expect(&first, "published");
+    assert!(service.stop().success());
+}
+
+#[test]
+fn whoever_knows_the_forges_secret_cannot_report_when_reports_have_their_own() {
+    let source = Repository::new("reported");
+    let first = commit_shop(&source, 2, "hello");
+    let home = follow("reported", &source);
+    home.write("report-secret", "the-secret-of-reports");
+    let file = home.path("report-secret").display().to_string();
+    let home = home.with(&["--report-secret-file", &file]);
+    let service = home.start();
+    service.expect(&first, "published");
+    let generated = git(source.path(), &["rev-parse", "generated"]);
+    let body = flux_event("wec-1", &generated);
+    let send = |path: &str, secret: &str, body: &str| {
+        let bearer = format!("Authorization: Bearer {secret}");
+        let headers = ["Content-Type: application/json", &bearer];
+        let path = format!("/hooks/{path}");
+        let answer = http::request(home.port(), "POST", &path, &headers, body).unwrap();
+        answer.status
+    };
+    let report = |path: &str, secret: &str| send(path, secret, &body);
+    let (status, said) = forward_flux(home.port(), "shop", body.as_bytes()).unwrap();
+    assert_eq!(status, 401, "{said}");
+    assert_eq!(report("flux/shop", SECRET), 401);
+    assert_eq!(report("argocd/shop", SECRET), 401);
+    let stranger = flux_event("nowhere", &generated);
+    let own = "the-secret-of-reports";
+    assert_eq!(send("flux/shop/nowhere", own, &stranger), 404);
+    assert_eq!(report("flux/shop", own), 202);
+    assert_ne!(service.hook("push", "1", &serde_json::json!({})).0, 401);
+    home.write("report-secret", "another");
+    wait_for("the new secret", || match report("flux/shop", "another") {
+        202 => Ok(()),
+        status => Err(status.to_string()),
+    });
+    assert!(service.stop().success());
 }
 
 #[test]

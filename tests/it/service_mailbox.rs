@@ -319,3 +319,37 @@ fn a_program_that_writes_the_same_work_is_told_of_and_no_fight_without_end_begin
     site.expect_delivered(&first, &["c1"]);
     assert_eq!(site.painted("c1").unwrap(), "first");
 }
+
+#[test]
+fn the_first_list_of_an_its_is_waited_for_and_no_alarm_is_given() {
+    let its = need!(ApiServer::start("its1"));
+    its.apply_crds("ocm");
+    its.namespace("customization-properties");
+    let cluster = json!({
+        "apiVersion": "cluster.open-cluster-management.io/v1",
+        "kind": "ManagedCluster",
+        "metadata": {"name": "c1", "labels": {"env": "prod"}},
+        "spec": {"hubAcceptsClient": true},
+    });
+    its.apply(&cluster.to_string());
+    let source = Repository::new("source");
+    write_files(
+        source.path(),
+        &[
+            ("policy.yaml", POLICY),
+            ("paint.yaml", &config_map("paint", "first")),
+        ],
+    );
+    let commit = source.commit_all("Open the shop");
+    let home = Home::new("calm");
+    home.configure(&format!(
+        "  source: {{git: {{url: {}, interval: 1h}}}}\n  inventory: {{its: {{kubeconfig: {}}}}}\n  outputs: [{{branch: {{name: generated}}}}]\n",
+        source.path().display(),
+        its.kubeconfig().display(),
+    ));
+    let service = home.start();
+    service.expect(&commit, "published");
+    let log = service.log();
+    assert!(!log.contains(r#""level":"ERROR""#), "{log}");
+    assert!(service.stop().success());
+}

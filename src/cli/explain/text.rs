@@ -354,7 +354,7 @@ fn way_text(way: &Way, cluster: Option<&ClusterName>, styles: &Styles, text: &mu
             text.push_str("      may read any property\n");
         }
         if let Some(result) = &template.result {
-            put!(text, "      gives {result:?}\n");
+            result_text(result, text);
         }
     }
     if let Some(failed) = &way.failed {
@@ -362,6 +362,38 @@ fn way_text(way: &Way, cluster: Option<&ClusterName>, styles: &Styles, text: &mu
             text,
             "  {} cannot be rendered: {failed}\n",
             mark(false, styles)
+        );
+    }
+}
+
+/// One line stands behind its word, in quotes; more stand below, as they are.
+fn result_text(result: &str, text: &mut String) {
+    if !result.trim_end().contains('\n') {
+        put!(text, "      gives {result:?}\n");
+        return;
+    }
+    text.push_str("      gives\n");
+    for line in result.lines() {
+        text.push_str(format!("        {line}").trim_end());
+        text.push('\n');
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_result_of_several_lines_is_shown_as_lines() {
+        let shown = |result| {
+            let mut text = String::new();
+            result_text(result, &mut text);
+            text
+        };
+        assert_eq!(shown("a b"), "      gives \"a b\"\n");
+        assert_eq!(
+            shown("a:\n  b: 1\n\nc: 2\n"),
+            "      gives\n        a:\n          b: 1\n\n        c: 2\n"
         );
     }
 }

@@ -9,6 +9,7 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use kube::core::{ApiResource, DynamicObject};
 use tokio::sync::watch::{self, Receiver, Sender};
 use tokio_util::task::AbortOnDropHandle;
@@ -56,6 +57,8 @@ pub struct Hosted {
     pub name: String,
     /// What tells it from a former one of the same name.
     pub uid: String,
+    /// When it was made.
+    pub created: Option<Timestamp>,
     /// Which version of its spec this is.
     pub generation: i64,
     /// What it says, or what is wrong with it.
@@ -142,6 +145,7 @@ fn hosted(object: DynamicObject) -> Hosted {
     let written = config::from_object(&name, &object.data["spec"]);
     Hosted {
         uid: object.metadata.uid.unwrap_or_default(),
+        created: object.metadata.creation_timestamp.map(|time| time.0),
         generation: object.metadata.generation.unwrap_or_default(),
         written,
         name,

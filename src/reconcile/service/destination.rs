@@ -1,12 +1,13 @@
 //! Where the outputs of a pipeline go: its configuration → repositories, branches, folders and mailboxes.
 
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
 use git2::Repository;
 
-use super::Plan;
 use super::fault::RunError;
 use super::post::Post;
+use super::{Plan, lock};
 use crate::config::{Login, ResolvedOutput};
 use crate::git::{RemoteUrl, Scheme};
 use crate::reconcile::{DeliverError, Destination};
@@ -99,10 +100,34 @@ fn relay(cache: &Path, url: &RemoteUrl) -> PathBuf {
 }
 
 fn make_relay(path: &Path) -> Result<PathBuf, RunError> {
+    /// Pipelines on one remote share a relay, and a repository that is half made is neither there nor away.
+    static MAKING: Mutex<()> = Mutex::new(());
+    let _turn = lock(&MAKING);
     let made = Repository::open_bare(path).or_else(|_| Repository::init_bare(path));
     made.map(|_| path.to_owned())
         .map_err(|source| RunError::Relay {
             path: path.to_owned(),
             source,
         })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pipelines_that_begin_together_on_one_remote_make_its_relay_once() {
+        let folder = tempfile::tempdir().expect("a folder");
+        for round in 0..20 {
+            let path = folder.path().join(format!("relay/{round}"));
+            let made: Vec<Result<PathBuf, String>> = std::thread::scope(|scope| {
+                let make = || make_relay(&path).map_err(|error| error.to_string());
+                let all: Vec<_> = (0..8).map(|_| scope.spawn(make)).collect();
+                all.into_iter()
+                    .map(|one| one.join().expect("no panic"))
+                    .collect()
+            });
+            assert!(made.iter().all(Result::is_ok), "{made:?}");
+        }
+    }
 }

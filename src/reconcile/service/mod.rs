@@ -37,6 +37,7 @@ mod credentials;
 mod destination;
 mod ending;
 mod fault;
+mod first_word;
 mod hub;
 mod journal;
 mod plan;
@@ -388,7 +389,8 @@ impl Service {
         found.is_some()
     }
 
-    /// Takes in what WECs say. Reports of a commit that is not published yet wait for it.
+    /// Takes in what WECs say. Reports of a commit that is not published yet wait for it. Tells whether there are such a pipeline and
+    /// such WECs; before its inventory was read, any may be.
     pub fn report(&self, pipeline: &str, reports: Vec<Report>) -> bool {
         let now = Timestamp::now();
         let mut touched = Vec::new();
@@ -401,6 +403,12 @@ impl Service {
             let Some(board) = board.pipelines.get_mut(pipeline) else {
                 return false;
             };
+            let is_known = |report: &Report| may_have(board, &report.cluster);
+            if !reports.is_empty() && !reports.iter().any(is_known) {
+                return false;
+            }
+            let (reports, _strangers): (Vec<Report>, Vec<Report>) =
+                reports.into_iter().partition(is_known);
             for report in reports {
                 running.talkative.insert(report.cluster.clone());
                 let rollout = board.rollout.clone();
@@ -601,6 +609,15 @@ impl Service {
             }
         }
     }
+}
+
+/// Tells whether a WEC is, or was, one of a pipeline's, as far as anybody knows.
+fn may_have(board: &PipelineBoard, cluster: &ClusterName) -> bool {
+    let is_open = !board.ready || board.clusters.is_empty();
+    let mut commits = board.commits.iter();
+    is_open
+        || board.clusters.contains(cluster)
+        || commits.any(|commit| commit.clusters.contains_key(cluster))
 }
 
 fn overdue(commit: &CommitBoard, deadline: Duration, now: Timestamp) -> bool {

@@ -94,6 +94,11 @@ impl Wake {
         }
     }
 
+    /// Tells whether the end was asked for.
+    pub(super) fn is_stopping(&self) -> bool {
+        lock(&self.orders).stop
+    }
+
     /// Tells whether a push to another commit came meanwhile, or the end: what is being made is not wanted any more.
     pub fn is_overtaken(&self, commit: &str) -> bool {
         let orders = lock(&self.orders);

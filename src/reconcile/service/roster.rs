@@ -1,6 +1,7 @@
 //! Which pipelines there are: those of the configuration file and those of a hub → one set, and what each object is to be told. Pure.
 //!
-//! Of two with the same name the file's runs. An object that cannot be used keeps its former plan for as long as it is there.
+//! Of two with the same name the file's runs, and so it does of two that would write one branch; of two objects the one that was made
+//! first. An object that cannot be used keeps its former plan for as long as it is there.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -58,14 +59,42 @@ impl Roster {
         self.in_file().chain(hosted).cloned().collect()
     }
 
-    /// Gives what is to run, of each name one.
+    /// Gives what is to run, of each name one, and of each branch.
     pub(super) fn plans(&self) -> Vec<Plan> {
+        let contested = self.contested();
         let hosted = self
             .hosted
             .iter()
             .filter(|entry| !self.is_shadowed(&entry.object.name))
+            .filter(|entry| !contested.contains_key(&entry.object.uid))
             .filter_map(|entry| entry.plan.as_ref());
         self.file.iter().chain(hosted).cloned().collect()
+    }
+
+    /// The objects, by uid, that would write a branch of another pipeline, with what they are told.
+    fn contested(&self) -> BTreeMap<String, Box<Diagnostic>> {
+        let mut entries: Vec<&Entry> = self
+            .hosted
+            .iter()
+            .filter(|entry| !self.is_shadowed(&entry.object.name))
+            .collect();
+        entries.sort_by_key(|entry| (entry.object.created, &entry.object.name));
+        let mut taken: Vec<&Plan> = self.file.iter().collect();
+        let mut contested = BTreeMap::new();
+        for entry in entries {
+            let Some(plan) = &entry.plan else { continue };
+            let found = taken.iter().find_map(|other| {
+                let contest = config::contest(&plan.resolved, &other.resolved)?;
+                Some(contest.diagnostic(&format!("pipeline `{}`", other.resolved.name)))
+            });
+            match found {
+                Some(found) => {
+                    contested.insert(entry.object.uid.clone(), Box::new(found));
+                }
+                None => taken.push(plan),
+            }
+        }
+        contested
     }
 
     /// Names the objects that do not run because the file has a pipeline of their name.
@@ -79,9 +108,12 @@ impl Roster {
 
     /// Gives each object with what keeps it, as it stands, from running.
     pub(super) fn objects(&self) -> impl Iterator<Item = (Hosted, Option<Box<Diagnostic>>)> {
-        self.hosted.iter().map(|entry| {
+        let mut contested = self.contested();
+        self.hosted.iter().map(move |entry| {
             let shadowed = self.is_shadowed(&entry.object.name).then(shadowed);
-            let refused = shadowed.or_else(|| entry.refused.clone());
+            let refused = shadowed
+                .or_else(|| entry.refused.clone())
+                .or_else(|| contested.remove(&entry.object.uid));
             (entry.object.clone(), refused)
         })
     }
@@ -129,6 +161,7 @@ mod tests {
         Hosted {
             name: name.to_owned(),
             uid: uid.to_owned(),
+            created: jiff::Timestamp::from_second(uid.parse().expect("a number")).ok(),
             generation: 1,
             written: config::from_object(name, spec),
         }
@@ -218,5 +251,37 @@ mod tests {
             runs(&[("bakery", "/bakery"), ("shop", "/hub")])
         );
         assert_eq!(refused(&roster), []);
+    }
+
+    #[test]
+    fn of_two_that_write_one_branch_the_older_runs_and_the_other_is_told() {
+        let writes = |url: &str, branch: &str| json!({"source": {"git": {"url": url}}, "outputs": [{"branch": {"name": branch}}]});
+        let shop = "https://example.com/acme/shop";
+        let mut roster = Roster::default();
+        let three = [
+            hosted(
+                "bakery",
+                "3",
+                &writes("https://example.com/acme/shop.git", "live/eu"),
+            ),
+            hosted("other", "2", &writes(shop, "elsewhere")),
+            hosted("shop", "1", &writes(shop, "live")),
+        ];
+        roster.host(&three, None);
+        assert_eq!(running(&roster), runs(&[("other", shop), ("shop", shop)]));
+        assert_eq!(refused(&roster), [("bakery".to_owned(), "BranchTaken")]);
+        let told = roster.objects().find_map(|(_, found)| found);
+        let told = told.expect("a refusal").message.clone();
+        assert!(told.contains("pipeline `shop`"), "{told}");
+        roster.host(&three[..2], None);
+        assert_eq!(refused(&roster), [], "it runs when the other is gone");
+
+        let mut file = Roster::default();
+        file.host(&[hosted("filed", "9", &writes(shop, "live"))], None);
+        roster.host(&three, None);
+        roster.configure(file.plans());
+        let told = refused(&roster);
+        let told: Vec<&str> = told.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(told, ["bakery", "shop"], "the file's comes first");
     }
 }

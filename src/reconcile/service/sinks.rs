@@ -84,7 +84,7 @@ impl Sinks {
             let counters = sink.counters();
             waiting += counters.waiting;
             for (outcome, number) in counters.outcomes {
-                *totals.entry((sink.kind().name(), outcome)).or_default() += number;
+                *totals.entry((sink.kind().word(), outcome)).or_default() += number;
             }
             if let Some(left) = counters.budget_left {
                 metrics.budget(pipeline, i64::from(left));

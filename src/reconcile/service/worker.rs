@@ -20,7 +20,7 @@ use super::post::{Parties, Post};
 use super::previews::{Previewer, PullRequest};
 use super::queue::{Orders, Wake};
 use super::staging::{Facts, Staging};
-use super::{Plan, Service, lock, record, schedule};
+use super::{Plan, Service, first_word, lock, record, schedule};
 use crate::config::{Login, Place};
 use crate::git::{Access, RemoteUrl};
 use crate::inventory::its;
@@ -451,7 +451,7 @@ impl Worker {
         let Some(receiver) = &self.inventory else {
             return Ok(InventorySource::Source);
         };
-        let known = receiver.borrow().clone();
+        let known = first_word::heard(receiver, &self.wake, first_word::PATIENCE);
         match (known.inventory, known.problem) {
             (Some(inventory), _) => Ok(InventorySource::Given(inventory, known.diagnostics)),
             (None, Some(problem)) => Err(RunError::NoInventory {

@@ -12,14 +12,14 @@ use serde::Deserialize;
 use super::find;
 use super::list::{Page, Part};
 use super::pipelines::{Asking, Shown, apart, asked};
-use super::views::{ClusterItem, ClusterView, DiffGroup, FileDiff, FileView, ObjectItem};
+use super::views::{ClusterItem, ClusterView, DiffGroup, FileDiff, FileView, ObjectItem, PHASES};
 use crate::model::ClusterName;
 use crate::reconcile::browse::{Base, Browser, Changed, path_of};
 use crate::server::Backend;
 use crate::server::problem::Problem;
 use crate::status::board::CommitBoard;
 use crate::status::state::ClusterState;
-use crate::status::{Health, ObjectReport};
+use crate::status::{Health, ObjectReport, Phase};
 
 /// The most files that a group of WECs shows.
 const FILES: usize = 50;
@@ -47,13 +47,14 @@ pub(super) async fn list(
     part: Asking<Part>,
 ) -> Shown<Page<ClusterItem>> {
     let filter = asked(filter)?;
+    let phases = filter.phase.as_deref().map(phases).transpose()?;
     let board = backend.board();
     let known = find::pipeline(&board, &pipeline)?;
     let commit = find::commit(known, &id)?;
     let wanted = |(name, state): &(&ClusterName, &ClusterState)| {
-        let phases = filter.phase.as_deref();
-        let word = state.phase().word();
-        phases.is_none_or(|phases| phases.split(',').any(|phase| phase == word))
+        phases
+            .as_ref()
+            .is_none_or(|phases| phases.contains(&state.phase()))
             && filter
                 .name
                 .as_deref()
@@ -68,6 +69,20 @@ pub(super) async fn list(
     );
     let Ok(page) = page;
     Ok(Json(page))
+}
+
+/// Reads words with commas between.
+fn phases(words: &str) -> Result<Vec<Phase>, Problem> {
+    let phase = |word: &str| PHASES.into_iter().find(|phase| phase.word() == word);
+    let each = words.split(',').map(|word| {
+        phase(word).ok_or_else(|| {
+            let known = PHASES.map(Phase::word).join(", ");
+            Problem::request(format!(
+                "there is no phase `{word}`; phases are {known}, with commas between"
+            ))
+        })
+    });
+    each.collect()
 }
 
 pub(super) async fn one(

@@ -16,7 +16,7 @@ use crate::status::waves::WaveBoard;
 use crate::status::{Health, Phase, Report};
 
 /// All phases, in the order in which [`Grid::cells`](GridRow::cells) counts them.
-const PHASES: [Phase; 12] = [
+pub(super) const PHASES: [Phase; 12] = [
     Phase::Pending,
     Phase::Rendered,
     Phase::Published,

@@ -18,6 +18,11 @@ export function remember(token) {
   else sessionStorage.removeItem(TOKEN);
 }
 
+/** Whether a token is kept. */
+export function hasToken() {
+  return sessionStorage.getItem(TOKEN) !== null;
+}
+
 function headers() {
   const token = sessionStorage.getItem(TOKEN);
   return token ? { Authorization: `Bearer ${token}` } : {};

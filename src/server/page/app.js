@@ -1,6 +1,6 @@
 // The page: an address behind `#` is a view; the views read the API again whenever the board changes.
 
-import { Problem, remember, watch } from "./api.js";
+import { Problem, hasToken, remember, watch } from "./api.js";
 import { clusterView } from "./cluster.js";
 import { commitView } from "./commit.js";
 import { announce, h, route, short, update } from "./dom.js";
@@ -107,6 +107,7 @@ function askForToken() {
     navigate();
   } },
   h("h1", null, "A token, please"),
+  hasToken() && h("p", { class: "problem", role: "alert" }, "The token given is not one of the service's."),
   h("p", null, "The API answers to a bearer token only. It is kept in this tab, and forgotten with it."),
   h("label", { for: "token" }, "Token ", field), " ", h("button", { type: "submit" }, "Go on"));
   view = { title: "Token", element: form, async refresh() {} };

@@ -84,7 +84,7 @@ export function pipelineView(name) {
   const pulls = h("section", { hidden: true });
   const search = h("input", { type: "search", id: "wec-filter", placeholder: "part of a name", spellcheck: "false", oninput: debounce(80, draw) });
   const by = h("select", { id: "wec-order", onchange: draw }, h("option", { value: "name" }, "name"), h("option", { value: "phase" }, "what needs attention"));
-  const sync = h("button", { type: "button", onclick: async () => {
+  const sync = h("button", { type: "button", hidden: true, onclick: async () => {
     await post(path("pipelines", name, "sync"));
     announce(`A run of ${name} was asked for.`);
     sync.textContent = "Asked";
@@ -111,6 +111,7 @@ export function pipelineView(name) {
       get(query(path("pipelines", name, "grid"), { limit: rows }), signal),
       get(path("pipelines", name, "pulls"), signal),
     ]);
+    sync.hidden = false;
     update(head, facts(pipeline), waves(pipeline), trouble(pipeline));
     pulls.hidden = !previews.items.length;
     update(pulls, h("h2", null, "Pull requests"), h("ul", null, previews.items.map((pull) => pullLine(name, pull))));

@@ -122,7 +122,6 @@ impl Server {
     fn counted(&self) -> Vec<String> {
         let counters = self.hooks.counters().into_iter();
         counters
-            .filter(|counter| counter.requests > 0)
             .map(|one| format!("{} {} {}", one.sender, one.outcome.word(), one.requests))
             .collect()
     }

@@ -4,6 +4,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use git2::{Oid, Repository};
 
@@ -199,6 +200,9 @@ fn short(name: &str) -> &str {
 
 /// Opens the copy; what cannot be opened is made again, once.
 fn open_or_make(folder: &Path) -> Result<Repository, GitSourceError> {
+    /// One that another thread is making is not there yet, and is not to be removed.
+    static MAKING: Mutex<()> = Mutex::new(());
+    let _turn = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
     if let Ok(repository) = Repository::open_bare(folder) {
         return Ok(repository);
     }

@@ -76,11 +76,7 @@ impl Place {
         let message = answer.message();
         let said = message.to_ascii_lowercase();
         match answer.status {
-            301 | 302 | 303 | 307 | 308 => ForgeError::Moved {
-                host,
-                repository,
-                target: plain_text(answer.location.as_deref().unwrap_or("nowhere"), QUOTE),
-            },
+            301 | 302 | 303 | 307 | 308 => self.moved(answer),
             401 => ForgeError::Unauthorized { host, message },
             429 => self.limited(answer),
             403 if is_limit(answer, &said) => self.limited(answer),
@@ -127,6 +123,23 @@ impl Place {
         ForgeError::Odd {
             host: self.host.clone(),
             problem: plain_text(problem, QUOTE),
+        }
+    }
+
+    /// Names the repository that took its place, where the address says it; GitHub's holds a number.
+    fn moved(&self, answer: &Answer) -> ForgeError {
+        let location = answer.location.as_deref();
+        // Bitbucket's own server names a project before the repository.
+        let names = self.kind != ForgeKind::BitbucketServer;
+        let named = location.filter(|_| names).and_then(named_repository);
+        let target = match named {
+            Some(named) if named != self.repository => format!("{named}: change git.url"),
+            _ => location.unwrap_or("nowhere").to_owned(),
+        };
+        ForgeError::Moved {
+            host: self.host.clone(),
+            repository: self.repository.clone(),
+            target: plain_text(&target, QUOTE),
         }
     }
 
@@ -282,6 +295,17 @@ fn collect_texts(value: &serde_json::Value, parts: &mut Vec<String>) {
         }
         _ => {}
     }
+}
+
+/// Owner and name in an address of an API: `…/repos/acme/shop/…`, `…/repositories/acme/shop/…`.
+fn named_repository(location: &str) -> Option<String> {
+    let path = location.split(['?', '#']).next().unwrap_or(location);
+    let mut parts = path
+        .split('/')
+        .skip_while(|part| !matches!(*part, "repos" | "repositories"));
+    let (_, owner, name) = (parts.next()?, parts.next()?, parts.next()?);
+    let is_number = owner.bytes().all(|byte| byte.is_ascii_digit());
+    (!is_number && !name.is_empty()).then(|| format!("{owner}/{name}"))
 }
 
 /// GitHub forbids what is too much with the same status as what is never allowed.

@@ -122,6 +122,27 @@ fn every_refusal_is_said_in_plain_words_with_a_way_out() {
             "moved to https://elsewhere.example.com/x",
         ),
         (
+            github(
+                301,
+                &[("location", "/api/v1/repos/acme/shop2/commits/0123/statuses")],
+                "",
+            ),
+            "RepositoryMoved",
+            "acme/shop has moved to acme/shop2: change git.url",
+        ),
+        (
+            github(
+                301,
+                &[(
+                    "location",
+                    "https://api.github.com/repositories/7/statuses/1",
+                )],
+                "",
+            ),
+            "RepositoryMoved",
+            "moved to https://api.github.com/repositories/7/statuses/1",
+        ),
+        (
             place(ForgeKind::GitHub).failure(&answer(404, &[], ""), Request::Installation),
             "AppNotInstalled",
             "not installed on acme/shop",

@@ -229,6 +229,13 @@ impl Drop for Service {
 
 /// Says to a service that Flux on a WEC has brought a generated commit to life, as notification-controller does.
 pub(crate) fn report_flux(port: u16, wec: &str, generated: &str) {
+    let body = flux_event(wec, generated);
+    let (status, said) = forward_flux(port, "shop", body.as_bytes()).unwrap();
+    assert_eq!(status, 202, "{said}");
+}
+
+/// What Flux says when a generated commit came to life.
+pub(crate) fn flux_event(wec: &str, generated: &str) -> String {
     let body = json!({
         "involvedObject": {
             "kind": "Kustomization", "namespace": "flux-system", "name": "shop",
@@ -239,8 +246,7 @@ pub(crate) fn report_flux(port: u16, wec: &str, generated: &str) {
         "timestamp": jiff::Timestamp::now().to_string(),
         "metadata": {"revision": format!("generated@sha1:{generated}"), "cluster": wec},
     });
-    let (status, said) = forward_flux(port, "shop", body.to_string().as_bytes()).unwrap();
-    assert_eq!(status, 202, "{said}");
+    body.to_string()
 }
 
 /// Sends an event of Flux, signed as notification-controller's `generic-hmac` provider does; gives what is answered.

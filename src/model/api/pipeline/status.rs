@@ -175,14 +175,13 @@ impl Default for Status {
 }
 
 impl ForgeKind {
-    /// The name as people write it.
-    pub fn name(self) -> &'static str {
+    /// The word for metrics; webhooks, which cannot be told apart further, are counted under the same.
+    pub fn word(self) -> &'static str {
         match self {
-            Self::GitHub => "GitHub",
-            Self::GitLab => "GitLab",
-            Self::Gitea => "Gitea",
-            Self::BitbucketCloud => "Bitbucket",
-            Self::BitbucketServer => "Bitbucket Server",
+            Self::GitHub => "github",
+            Self::GitLab => "gitlab",
+            Self::Gitea => "gitea",
+            Self::BitbucketCloud | Self::BitbucketServer => "bitbucket",
         }
     }
 }

@@ -340,6 +340,31 @@ fn a_report_that_comes_before_its_commit_is_published_waits_for_it() {
 }
 
 #[test]
+fn a_wec_that_the_pipeline_does_not_have_is_refused_once_its_inventory_is_known() {
+    let scene = Scene::new();
+    let first = scene.commit("Open the shop");
+    let service = scene.service();
+    let mut plan = scene.plan("");
+    plan.resolved.revision = Some("later".into());
+    service.run(vec![plan]);
+    let stranger = || vec![report("nowhere", &first, Health::Healthy)];
+    assert!(
+        service.report("shop", stranger()),
+        "nobody knows the WECs yet"
+    );
+    assert!(!service.report("bank", stranger()));
+    service.run(vec![scene.plan("")]);
+    eventually("published", || {
+        phase(&service, &first) == Some(Phase::Published)
+    });
+    assert!(!service.report("shop", stranger()));
+    let generated = scene.generated().expect("a branch");
+    let both = ["nowhere", "berlin"].map(|name| report(name, &generated, Health::Healthy));
+    assert!(service.report("shop", both.into()));
+    service.stop();
+}
+
+#[test]
 fn a_service_that_starts_again_knows_what_it_knew_and_writes_nothing() {
     let scene = Scene::new();
     let first = scene.commit("Open the shop");
