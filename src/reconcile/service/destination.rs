@@ -2,11 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use git2::Repository;
-
-use super::Plan;
 use super::fault::RunError;
 use super::post::Post;
+use super::{Plan, relay};
 use crate::config::{Login, ResolvedOutput};
 use crate::git::{RemoteUrl, Scheme};
 use crate::reconcile::{DeliverError, Destination};
@@ -43,7 +41,7 @@ pub(super) fn destination<'a>(
                     push: None,
                 },
                 (Some(target), _) => Destination::Branch {
-                    repository: make_relay(&relay(cache, &target))?,
+                    repository: relay::open(cache, &target)?,
                     name: name.clone(),
                     layout: *layout,
                     push: Some(target),
@@ -78,31 +76,9 @@ pub(super) fn repository(plan: &Plan, cache: &Path) -> Option<PathBuf> {
                     None => plan.url().filter(|home| home.scheme() != Scheme::Local),
                 };
                 match target.filter(|_| *push) {
-                    Some(target) => Some(relay(cache, &target)),
+                    Some(target) => Some(relay::folder(cache, &target)),
                     None => plan.url()?.local_path().map(Path::to_owned),
                 }
             }
-        })
-}
-
-/// The repository in the cache through which a remote's branches are pushed.
-fn relay(cache: &Path, url: &RemoteUrl) -> PathBuf {
-    let safe = |letter: char| {
-        if letter.is_ascii_alphanumeric() || letter == '.' {
-            letter
-        } else {
-            '-'
-        }
-    };
-    let name: String = url.redacted().chars().map(safe).collect();
-    cache.join("relay").join(name)
-}
-
-fn make_relay(path: &Path) -> Result<PathBuf, RunError> {
-    let made = Repository::open_bare(path).or_else(|_| Repository::init_bare(path));
-    made.map(|_| path.to_owned())
-        .map_err(|source| RunError::Relay {
-            path: path.to_owned(),
-            source,
         })
 }
