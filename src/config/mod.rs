@@ -22,12 +22,14 @@ use crate::model::api::{ApiObject as _, ReadError, read};
 use crate::model::{Diagnostic, Location, PathPart, RepoPath};
 use crate::yaml::{self, Limits, Part};
 
+mod masking;
 mod settings;
 mod status;
 #[cfg(test)]
 mod tests;
 
 pub use crate::git::SecretPlace;
+pub use masking::masked;
 pub use settings::Settings;
 pub use status::{ResolvedForge, ResolvedStatus};
 
@@ -163,7 +165,7 @@ pub fn load(path: &str, text: &[u8]) -> Result<Vec<Written>, Vec<Diagnostic>> {
             }
             Err(error) => {
                 let at = place(&error.path, Part::blamed_by(error.reason));
-                found.push(error.diagnostic(at));
+                found.push(masking::discreet(error, &document.value).diagnostic(at));
             }
         }
     }
@@ -196,7 +198,8 @@ pub fn from_object(name: &str, spec: &Value) -> Result<Written, Box<Diagnostic>>
         "spec": spec,
     });
     let place = Location::file(RepoPath::new(format!("pipelines/{name}")));
-    let pipeline = pipeline(&document).map_err(|error| Box::new(error.diagnostic(place)))?;
+    let pipeline = pipeline(&document)
+        .map_err(|error| Box::new(masking::discreet(error, &document).diagnostic(place)))?;
     Ok(Written {
         pipeline,
         document: 0,
