@@ -242,7 +242,7 @@ fn load(arguments: &Arguments, terminal: &Terminal) -> Result<Vec<Plan>, CliErro
     let Configuration { plans, found, text } = read(arguments)?;
     if !found.is_empty() {
         let all: Vec<&Diagnostic> = found.iter().collect();
-        let of_file = |_: &Diagnostic| Some(text.clone());
+        let of_file = |_: &Diagnostic| Some(config::masked(&text));
         terminal.say(&problems::text(&all, &of_file, terminal.talk()));
     }
     if found.iter().any(|found| found.severity == Severity::Error) {

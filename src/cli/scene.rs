@@ -361,7 +361,7 @@ impl Scene {
     pub(super) fn text_of(&self, found: &Diagnostic) -> Option<Vec<u8>> {
         let (shown, text) = self.text.as_ref()?;
         let place = found.location.as_ref()?;
-        (place.path.as_str() == shown).then(|| text.clone())
+        (place.path.as_str() == shown).then(|| config::masked(text))
     }
 
     /// Says how long the stages took, when that was asked for.

@@ -24,6 +24,7 @@ use crate::model::{Diagnostic, Location, PathPart, RepoPath, Severity};
 use crate::yaml::{self, Limits, Part};
 
 mod branches;
+mod masking;
 mod mistakes;
 mod settings;
 mod status;
@@ -32,6 +33,7 @@ mod tests;
 
 pub use crate::git::SecretPlace;
 pub use branches::{Contest, contest};
+pub use masking::masked;
 pub use settings::Settings;
 pub use status::{ResolvedForge, ResolvedStatus};
 
@@ -167,7 +169,7 @@ pub fn load(path: &str, text: &[u8]) -> Result<Vec<Written>, Vec<Diagnostic>> {
             }
             Err(errors) => found.extend(errors.into_iter().map(|error| {
                 let at = place(&error.path, Part::blamed_by(error.reason));
-                error.diagnostic(at)
+                masking::discreet(error, &document.value).diagnostic(at)
             })),
         }
     }
@@ -261,7 +263,8 @@ pub fn from_object(name: &str, spec: &Value) -> Result<Written, Box<Diagnostic>>
         "spec": spec,
     });
     let place = Location::file(RepoPath::new(format!("pipelines/{name}")));
-    let pipeline = pipeline(&document).map_err(|error| Box::new(error.diagnostic(place)))?;
+    let pipeline = pipeline(&document)
+        .map_err(|error| Box::new(masking::discreet(error, &document).diagnostic(place)))?;
     Ok(Written {
         pipeline,
         document: 0,

@@ -238,6 +238,23 @@ fn branches_of_other_names_or_repositories_are_nobody_elses() {
 }
 
 #[test]
+fn a_secret_in_place_of_its_name_is_refused_and_not_quoted() {
+    for wrong in [
+        "SUPER123",
+        "{token: SUPER123}",
+        "{token: {value: SUPER123}}",
+        "{SUPER123: null}",
+        "{token: {env: {SUPER123: 1}}}",
+        "{ssh: {key: [SUPER123]}}",
+    ] {
+        let told = refused(&WHOLE.replace("{token: {env: SHOP_TOKEN}}", wrong));
+        assert_eq!(told.len(), 1, "{told:#?}");
+        assert!(told[0].contains("credentials"), "{told:#?}");
+        assert!(!told[0].contains("SUPER"), "{told:#?}");
+    }
+}
+
+#[test]
 fn broken_yaml_and_an_empty_file_are_refused() {
     assert!(refused("a: [")[0].contains("InvalidYaml"));
     assert!(refused("# nothing\n")[0].contains("EmptyConfiguration"));

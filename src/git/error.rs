@@ -4,6 +4,8 @@
 
 use thiserror::Error;
 
+use super::locks::held;
+use super::words::is_damage;
 use crate::model::Revision;
 
 /// Why a remote could not be read, or a fetch not be finished.
@@ -132,6 +134,18 @@ pub enum GitError {
         /// What is missing.
         problem: String,
     },
+    /// Another process holds a part of the local repository, or died while it did.
+    #[error("the local repository is in use: another process holds {path}")]
+    Locked {
+        /// The lock file.
+        path: String,
+    },
+    /// What the local repository holds cannot be read.
+    #[error("the local repository is damaged: {problem}")]
+    Damaged {
+        /// What git said.
+        problem: String,
+    },
     /// The local repository could not be read or written.
     #[error("the local repository failed: {problem}")]
     Local {
@@ -159,6 +173,8 @@ impl GitError {
             Self::Remote { .. } => "RemoteError",
             Self::Broken { .. } => "ConnectionBroken",
             Self::Unsupported { .. } => "Unsupported",
+            Self::Locked { .. } => "RepositoryLocked",
+            Self::Damaged { .. } => "RepositoryDamaged",
             Self::Local { .. } => "LocalRepository",
         }
     }
@@ -198,6 +214,12 @@ impl GitError {
                 "try again; if it stays, ask the remote's administrator"
             }
             Self::Unsupported { .. } => "use a newer git server",
+            Self::Locked { .. } => {
+                "wait for the other process; when there is none, it was killed: remove that file"
+            }
+            Self::Damaged { .. } => {
+                "run `git fsck` there; one in the cache folder may be deleted at any time"
+            }
             Self::Local { .. } => {
                 "check space and permissions; a cache folder may be deleted at any time"
             }
@@ -215,8 +237,15 @@ impl GitError {
 
 impl From<git2::Error> for GitError {
     fn from(error: git2::Error) -> Self {
-        Self::Local {
-            problem: super::plain(&error),
+        if let Some(lock) = held(&error) {
+            let path = lock.display().to_string();
+            return Self::Locked { path };
+        }
+        let problem = super::plain(&error);
+        if is_damage(&error) {
+            Self::Damaged { problem }
+        } else {
+            Self::Local { problem }
         }
     }
 }

@@ -10,6 +10,7 @@ use git2::{Oid, Repository};
 use super::access::Access;
 use super::advertisement::Advertisement;
 use super::error::GitError;
+use super::locks;
 use super::pktline::FLUSH;
 use super::transfer::Transfer;
 use super::transport::{Connection, Service};
@@ -254,7 +255,7 @@ fn settle(
     })?;
     commit.tree()?;
     if let Some(local) = &wanted.into {
-        repository.reference(local, id, true, "stellate: fetch")?;
+        locks::point(repository, local, id, "stellate: fetch")?;
     }
     Ok(Fetched {
         name,

@@ -21,7 +21,9 @@ pub mod url;
 
 mod access;
 mod advertisement;
+mod copy;
 mod http;
+mod locks;
 mod negotiation;
 mod pktline;
 mod process;
@@ -36,12 +38,15 @@ mod words;
 mod tests;
 
 pub use access::Access;
+pub use copy::{is_unfinished, open_or_make, remake};
 pub use credentials::{AppLogin, Credentials, FileStamp, Secret, SecretPlace};
 pub use error::{GitError, PushError, Refusal};
 pub use fetch::{FetchOutcome, FetchProgress, Fetched, RemoteRefs, Want, Wanted, fetch, list_refs};
+pub use locks::open_all;
 pub use send::{PackSource, PushOutcome, RefUpdate, push};
 pub use url::{RemoteUrl, Scheme};
 
 pub(crate) use error::plain_text;
 pub(crate) use http::{base64, trust};
-pub(crate) use words::plain;
+pub(crate) use locks::{patiently, point};
+pub(crate) use words::{is_damage, plain};

@@ -21,6 +21,11 @@ impl Boundary {
         let text = match std::fs::read_to_string(repository.commondir().join("shallow")) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                return Err(GitError::Damaged {
+                    problem: "the shallow file is no text".to_owned(),
+                });
+            }
             Err(error) => {
                 return Err(GitError::Local {
                     problem: format!("the shallow file: {error}"),

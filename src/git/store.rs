@@ -64,11 +64,7 @@ pub(crate) fn store_pack(
     });
     while filled > 0 {
         if !empty {
-            indexer.write_all(&piece[..filled]).map_err(|error| {
-                StoreError::Local(GitError::Local {
-                    problem: format!("the pack cannot be stored: {error}"),
-                })
-            })?;
+            indexer.write_all(&piece[..filled]).map_err(unstored)?;
         }
         state.set(FetchProgress {
             received_bytes: state.get().received_bytes + filled as u64,
@@ -83,4 +79,14 @@ pub(crate) fn store_pack(
         progress(state.get());
     }
     Ok(state.get())
+}
+
+/// The indexer hides what libgit2 says in an error of input and output.
+fn unstored(error: io::Error) -> StoreError {
+    match error.downcast::<git2::Error>() {
+        Ok(error) => error.into(),
+        Err(error) => StoreError::Local(GitError::Local {
+            problem: format!("the pack cannot be stored: {error}"),
+        }),
+    }
 }

@@ -2,8 +2,13 @@
 
 use git2::{Error, ErrorClass, ErrorCode};
 
+use super::locks::held;
+
 /// Says in plain words what is wrong; what nobody has words for is quoted.
 pub(crate) fn plain(error: &Error) -> String {
+    if let Some(lock) = held(error) {
+        return format!("another process holds {}", lock.display());
+    }
     let words = match (error.code(), error.class()) {
         (ErrorCode::NotFound, ErrorClass::Repository) => "there is no git repository",
         (ErrorCode::NotFound, ErrorClass::Os) => "there is no such file or folder",
@@ -16,7 +21,6 @@ pub(crate) fn plain(error: &Error) -> String {
         (ErrorCode::InvalidSpec, _) => "that is no name of a branch, tag or commit",
         (ErrorCode::Ambiguous, _) => "the shortened id fits several objects",
         (ErrorCode::Exists, _) => "it is there already",
-        (ErrorCode::Locked, _) => "another process holds it",
         (ErrorCode::Owner, _) => {
             "it belongs to another user, and git reads it only when safe.directory allows it"
         }
@@ -26,6 +30,19 @@ pub(crate) fn plain(error: &Error) -> String {
         _ => return format!("git says: {}", error.message()),
     };
     words.to_owned()
+}
+
+/// Whether what a repository holds is to blame, rather than the disk, another process or what was asked for.
+pub(crate) fn is_damage(error: &Error) -> bool {
+    let disk = matches!(
+        error.class(),
+        ErrorClass::None | ErrorClass::Os | ErrorClass::Filesystem | ErrorClass::NoMemory
+    );
+    let asked = matches!(
+        error.code(),
+        ErrorCode::InvalidSpec | ErrorCode::Ambiguous | ErrorCode::Exists | ErrorCode::Owner
+    );
+    (!disk || error.code() == ErrorCode::NotFound) && !asked
 }
 
 #[cfg(test)]

@@ -43,6 +43,7 @@ mod service_mailbox;
 mod service_notified;
 #[cfg(feature = "otlp")]
 mod service_otlp;
+mod service_relay;
 mod service_story;
 mod service_waves;
 mod support;

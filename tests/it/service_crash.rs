@@ -24,13 +24,23 @@ const NOTES: &str = "refs/notes/hydrator.metadata";
 
 #[test]
 fn a_service_that_is_killed_at_any_moment_leaves_what_an_undisturbed_one_leaves() {
+    kill_and_compare("crash", false);
+}
+
+#[test]
+fn a_service_that_pushes_and_is_killed_at_any_moment_leaves_what_an_undisturbed_one_leaves() {
+    kill_and_compare("crash-push", true);
+}
+
+/// Kills services, and compares what they leave. `pushes` tells whether they fetch and push, as from and to a remote.
+fn kill_and_compare(name: &str, pushes: bool) {
     let rounds: u64 = number("STELLATE_CRASHES").unwrap_or(100);
     let seed = number("STELLATE_SEED").unwrap_or_else(|| RandomState::new().hash_one(0));
     eprintln!("STELLATE_SEED={seed}");
     let mut dice = Dice(seed | 1);
     let forge = StatusForge::start();
-    let source = Repository::new("crash");
-    let home = home("crash", source.path(), &forge);
+    let source = Repository::new(name);
+    let home = home(name, source.path(), pushes, &forge);
     let mut commits = vec![commit_shop(&source, 3, "hello")];
 
     for round in 0..rounds {
@@ -69,7 +79,7 @@ fn a_service_that_is_killed_at_any_moment_leaves_what_an_undisturbed_one_leaves(
     source.git(&["fetch", "--quiet", &crashed.display().to_string(), "main"]);
     source.git(&["reset", "--hard", "--quiet", &published[0]]);
     let calm_forge = StatusForge::start();
-    let home = self::home("calm", source.path(), &calm_forge);
+    let home = self::home("calm", source.path(), pushes, &calm_forge);
     let service = home.start();
     for commit in &published {
         source.git(&["reset", "--hard", "--quiet", commit]);
@@ -95,13 +105,18 @@ fn a_service_that_is_killed_at_any_moment_leaves_what_an_undisturbed_one_leaves(
     }
 }
 
-fn home(name: &str, source: &Path, forge: &StatusForge) -> Home {
+fn home(name: &str, source: &Path, pushes: bool, forge: &StatusForge) -> Home {
     let home = Home::new(name);
     home.write("token", "a-token");
     let status = forge.status("token");
+    let source = source.display();
+    let (url, output) = if pushes {
+        (format!("'file://{source}'"), format!(", url: {source}"))
+    } else {
+        (source.to_string(), String::new())
+    };
     home.configure(&format!(
-        "  source: {{git: {{url: {}, ref: main, interval: 1s}}}}\n  outputs: [{{branch: {{name: generated}}}}]\n{status}",
-        source.display()
+        "  source: {{git: {{url: {url}, ref: main, interval: 1s}}}}\n  outputs: [{{branch: {{name: generated{output}}}}}]\n{status}",
     ));
     home
 }

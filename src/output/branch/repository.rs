@@ -14,7 +14,7 @@ use super::ledger::IdSet;
 use super::metadata::{self, Trailers};
 use super::object::{EntryMode, Tree};
 use super::pack::{FinishedPack, PackError, PackSegment, assemble};
-use crate::git::plain;
+use crate::git::{is_damage, patiently, plain};
 use crate::model::Revision;
 use crate::output::path;
 
@@ -77,6 +77,17 @@ pub enum RepositoryError {
     /// The branch is checked out in a work tree, whose files would then lie.
     #[error("branch {0} is checked out in a work tree")]
     CheckedOut(String),
+}
+
+impl RepositoryError {
+    /// Whether what the repository holds is to blame: another one in its place would do.
+    pub(crate) fn is_damage(&self) -> bool {
+        match self {
+            Self::Git { source, .. } => is_damage(source),
+            Self::Corrupt(_) => true,
+            _ => false,
+        }
+    }
 }
 
 /// The tip of a generated branch.
@@ -319,7 +330,7 @@ impl<'a> BranchRepository<'a> {
             .transaction()
             .map_err(|error| self.error(error))?;
         for change in moves {
-            transaction.lock_ref(&change.reference).map_err(|error| {
+            patiently(|| transaction.lock_ref(&change.reference)).map_err(|error| {
                 if error.code() == ErrorCode::Locked {
                     RepositoryError::Locked {
                         reference: change.reference.clone(),

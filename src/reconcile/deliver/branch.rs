@@ -41,24 +41,6 @@ pub(super) struct Branch<'a> {
     pub(super) options: &'a DeliveryOptions,
 }
 
-/// How long a reference that another process holds is left alone, the first time.
-const LOCK_PAUSE: std::time::Duration = std::time::Duration::from_millis(50);
-
-/// A reference is held for milliseconds: a lock older than this was left by a process that was killed.
-const ABANDONED: std::time::Duration = std::time::Duration::from_secs(30);
-
-/// Takes away the lock of a process that was killed while it held it.
-fn open_abandoned(error: &DeliverError) {
-    let DeliverError::Repository(RepositoryError::Locked { path, .. }) = error else {
-        return;
-    };
-    let written = std::fs::metadata(path).and_then(|facts| facts.modified());
-    let age = written.ok().and_then(|time| time.elapsed().ok());
-    if age.is_some_and(|age| age > ABANDONED) && std::fs::remove_file(path).is_ok() {
-        tracing::warn!(lock = %path.display(), "removed: whoever held it was killed");
-    }
-}
-
 /// What stands at the destination, and how to read it.
 struct Stand {
     tips: BTreeMap<String, Tip>,
@@ -91,16 +73,10 @@ pub(super) fn deliver(
     progress: &dyn Progress,
 ) -> Result<Delivery, DeliverError> {
     let mut clock = Clock::new(progress);
-    let mut locked = None;
-    for number in 0..ATTEMPTS {
+    for _ in 0..ATTEMPTS {
         match attempt(pipeline, rendering, branch, &mut clock) {
             Err(DeliverError::Push(error)) if error.is_moved() => {}
             Err(DeliverError::Repository(RepositoryError::Moved { .. })) => {}
-            Err(error @ DeliverError::Repository(RepositoryError::Locked { .. })) => {
-                open_abandoned(&error);
-                std::thread::sleep(LOCK_PAUSE * u32::try_from(number + 1).unwrap_or(1));
-                locked = Some(error);
-            }
             Ok(mut delivery) => {
                 clock.stop();
                 delivery.timings = clock.timings;
@@ -109,7 +85,7 @@ pub(super) fn deliver(
             Err(error) => return Err(error),
         }
     }
-    Err(locked.unwrap_or_else(|| DeliverError::Contended(branch.name.to_owned())))
+    Err(DeliverError::Contended(branch.name.to_owned()))
 }
 
 fn attempt(

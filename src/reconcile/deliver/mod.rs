@@ -14,7 +14,7 @@ use git2::Repository;
 use super::pipeline::{Pipeline, Timings};
 use super::request::Progress;
 use super::{Rendering, facts, guard, settings, steering};
-use crate::git::{Access, GitError, PushError, RemoteUrl, plain};
+use crate::git::{Access, GitError, PushError, RemoteUrl, is_damage, plain};
 use crate::model::api::pipeline::{Guard, Layout};
 use crate::model::{BlobId, ClusterName, Diagnostic, Severity};
 use crate::output::branch::build::{KeptFile, Statistics};
@@ -186,6 +186,20 @@ impl DeliverError {
             Self::Fetch(error) => error.reason(),
             Self::Push(error) => error.reason(),
             Self::Folder(error) => error.reason(),
+        }
+    }
+
+    /// Whether what the local repository holds is to blame: another one in its place would do.
+    pub(crate) fn is_damage(&self) -> bool {
+        match self {
+            Self::Open { source, .. } => is_damage(source),
+            Self::Repository(error) | Self::Publish(PublishError::Repository(error)) => {
+                error.is_damage()
+            }
+            Self::Fetch(error) | Self::Push(PushError::Git(error)) => {
+                matches!(error, GitError::Damaged { .. })
+            }
+            _ => false,
         }
     }
 

@@ -1,13 +1,10 @@
 //! Where the outputs of a pipeline go: its configuration → repositories, branches, folders and mailboxes.
 
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
-
-use git2::Repository;
 
 use super::fault::RunError;
 use super::post::Post;
-use super::{Plan, lock};
+use super::{Plan, relay};
 use crate::config::{Login, ResolvedOutput};
 use crate::git::{RemoteUrl, Scheme};
 use crate::reconcile::{DeliverError, Destination};
@@ -44,7 +41,7 @@ pub(super) fn destination<'a>(
                     push: None,
                 },
                 (Some(target), _) => Destination::Branch {
-                    repository: make_relay(&relay(cache, &target))?,
+                    repository: relay::open(cache, &target)?,
                     name: name.clone(),
                     layout: *layout,
                     push: Some(target),
@@ -79,55 +76,9 @@ pub(super) fn repository(plan: &Plan, cache: &Path) -> Option<PathBuf> {
                     None => plan.url().filter(|home| home.scheme() != Scheme::Local),
                 };
                 match target.filter(|_| *push) {
-                    Some(target) => Some(relay(cache, &target)),
+                    Some(target) => Some(relay::folder(cache, &target)),
                     None => plan.url()?.local_path().map(Path::to_owned),
                 }
             }
         })
-}
-
-/// The repository in the cache through which a remote's branches are pushed.
-fn relay(cache: &Path, url: &RemoteUrl) -> PathBuf {
-    let safe = |letter: char| {
-        if letter.is_ascii_alphanumeric() || letter == '.' {
-            letter
-        } else {
-            '-'
-        }
-    };
-    let name: String = url.redacted().chars().map(safe).collect();
-    cache.join("relay").join(name)
-}
-
-fn make_relay(path: &Path) -> Result<PathBuf, RunError> {
-    /// Pipelines on one remote share a relay, and a repository that is half made is neither there nor away.
-    static MAKING: Mutex<()> = Mutex::new(());
-    let _turn = lock(&MAKING);
-    let made = Repository::open_bare(path).or_else(|_| Repository::init_bare(path));
-    made.map(|_| path.to_owned())
-        .map_err(|source| RunError::Relay {
-            path: path.to_owned(),
-            source,
-        })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pipelines_that_begin_together_on_one_remote_make_its_relay_once() {
-        let folder = tempfile::tempdir().expect("a folder");
-        for round in 0..20 {
-            let path = folder.path().join(format!("relay/{round}"));
-            let made: Vec<Result<PathBuf, String>> = std::thread::scope(|scope| {
-                let make = || make_relay(&path).map_err(|error| error.to_string());
-                let all: Vec<_> = (0..8).map(|_| scope.spawn(make)).collect();
-                all.into_iter()
-                    .map(|one| one.join().expect("no panic"))
-                    .collect()
-            });
-            assert!(made.iter().all(Result::is_ok), "{made:?}");
-        }
-    }
 }

@@ -32,8 +32,8 @@ pub(super) enum RunError {
     LeaseLost,
     #[error("the run panicked: {message}")]
     Panicked { message: String },
-    #[error("cannot make {}: {}", path.display(), source.message())]
-    Relay { path: PathBuf, source: git2::Error },
+    #[error("cannot use {}: {problem}", path.display())]
+    Relay { path: PathBuf, problem: String },
 }
 
 impl RunError {
@@ -74,7 +74,9 @@ impl RunError {
                 "this is a defect of Stellate: please report it, with the log; the pipeline forgets what it remembered and tries again"
                     .to_owned(),
             ),
-            Self::Relay { .. } => Some("choose another folder with --cache-dir".to_owned()),
+            Self::Relay { .. } => Some(
+                "check space and permissions, or choose another folder with --cache-dir".to_owned(),
+            ),
         }
     }
 }

@@ -45,6 +45,7 @@ mod post;
 mod previews;
 mod queue;
 mod record;
+mod relay;
 mod roster;
 mod schedule;
 mod sinks;
@@ -143,6 +144,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Service {
     /// Starts without pipelines.
     pub fn new(options: Options) -> Arc<Self> {
+        relay::tidy(&options.cache);
         let service = Arc::new(Self {
             board: Mutex::new(Board::default()),
             version: watch::Sender::new(0),

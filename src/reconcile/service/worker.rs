@@ -20,7 +20,7 @@ use super::post::{Parties, Post};
 use super::previews::{Previewer, PullRequest};
 use super::queue::{Orders, Wake};
 use super::staging::{Facts, Staging};
-use super::{Plan, Service, first_word, lock, record, schedule};
+use super::{Plan, Service, first_word, lock, record, relay, schedule};
 use crate::config::{Login, Place};
 use crate::git::{Access, RemoteUrl};
 use crate::inventory::its;
@@ -29,7 +29,8 @@ use crate::reconcile::deliver::mailbox::MailboxDelivery;
 use crate::reconcile::lease::Guard;
 use crate::reconcile::request::InventorySource;
 use crate::reconcile::{
-    DeliverError, Delivery, DeliveryOptions, Outcome, Pipeline, Progress, Rendering, Request,
+    DeliverError, Delivery, DeliveryOptions, Destination, Outcome, Pipeline, Progress, Rendering,
+    Request,
 };
 use crate::source::folder;
 use crate::status::Phase;
@@ -78,6 +79,7 @@ pub(super) fn start(
         given_up: 0,
         last: None,
         failed: BTreeSet::new(),
+        remade: false,
     };
     std::thread::spawn(move || {
         let span = tracing::info_span!("worker", pipeline = worker.name);
@@ -125,6 +127,8 @@ struct Worker {
     last: Option<(String, Rendering)>,
     /// The WECs whose mailboxes failed in the last run, and why.
     failed: BTreeSet<(ClusterName, &'static str)>,
+    /// Whether a relay was made anew since something was delivered.
+    remade: bool,
 }
 
 /// What a run delivered.
@@ -496,12 +500,17 @@ impl Worker {
             errors.filter(|found| found.severity == Severity::Error),
         );
         let id = commit.id.clone();
-        self.service.update(&self.name, |board| {
+        let is_retry = self.service.update(&self.name, |board| {
+            let before = board.commit(&id).map(|known| known.whole.phase());
             board.ready = true;
             board.clusters = rendering.rendered.clusters.to_vec();
             board.push(commit);
+            before == Some(Phase::Failed)
         });
-        self.service.clerk.note(&self.name, &id);
+        // What failed and is tried again stays failed in the forge's eyes until the outcome is another one.
+        if is_retry != Some(true) {
+            self.service.clerk.note(&self.name, &id);
+        }
     }
 
     fn deliver(&mut self, rendering: &Rendering) -> Result<Sent, RunError> {
@@ -520,9 +529,10 @@ impl Worker {
         if let Some(commit) = &commit {
             sent.staging = self.stage(rendering, commit)?;
         }
-        for output in &self.plan.resolved.outputs {
+        let plan = Arc::clone(&self.plan);
+        for output in &plan.resolved.outputs {
             let Some((destination, login)) =
-                destination(&self.plan, output, &self.service.options.cache)?
+                destination(&plan, output, &self.service.options.cache)?
             else {
                 continue;
             };
@@ -534,13 +544,11 @@ impl Worker {
                 .waves
                 .as_ref()
                 .map(|_| sent.staging.of(sent.branches.len()));
-            let mut memory = lock(&self.memory);
-            sent.branches.push(memory.deliver(
-                rendering,
-                &destination,
-                &options,
-                &self.stages(),
-            )?);
+            let delivery = self.through(&destination, |memory, stages| {
+                memory.deliver(rendering, &destination, &options, stages)
+            })?;
+            self.remade = false;
+            sent.branches.push(delivery);
         }
         for post in &mut self.posts {
             let stages = Stages::new(&self.service, &self.name);
@@ -558,6 +566,34 @@ impl Worker {
         Ok(sent)
     }
 
+    /// Takes a step at a destination. A relay that is damaged is made anew, and not again before something could be delivered.
+    fn through<T>(
+        &mut self,
+        to: &Destination,
+        step: impl Fn(&mut Pipeline, &Stages<'_>) -> Result<T, DeliverError>,
+    ) -> Result<T, RunError> {
+        let attempt = |worker: &Self| step(&mut lock(&worker.memory), &worker.stages());
+        let error = match attempt(self) {
+            Ok(done) => return Ok(done),
+            Err(error) => error,
+        };
+        let Destination::Branch {
+            repository,
+            push: Some(_),
+            ..
+        } = to
+        else {
+            return Err(error.into());
+        };
+        if self.remade || !error.is_damage() {
+            return Err(error.into());
+        }
+        self.remade = true;
+        tracing::warn!(repository = %repository.display(), "made anew: {error}");
+        relay::remake(repository)?;
+        Ok(attempt(self)?)
+    }
+
     /// Decides which WECs get a commit now: all of them where there are no waves.
     fn stage(&mut self, rendering: &Rendering, commit: &str) -> Result<Staging, RunError> {
         if self.waves.is_none() {
@@ -565,8 +601,9 @@ impl Worker {
         }
         self.opened.retain(|(opened, _)| opened == commit);
         let mut surveys = Vec::new();
-        for output in &self.plan.resolved.outputs {
-            let found = destination(&self.plan, output, &self.service.options.cache)?;
+        let plan = Arc::clone(&self.plan);
+        for output in &plan.resolved.outputs {
+            let found = destination(&plan, output, &self.service.options.cache)?;
             let Some((destination, login)) = found else {
                 continue;
             };
@@ -574,7 +611,9 @@ impl Worker {
                 access: self.access(login, destination.remote())?,
                 ..DeliveryOptions::default()
             };
-            surveys.push(lock(&self.memory).survey(rendering, &destination, &options)?);
+            surveys.push(self.through(&destination, |memory, _| {
+                memory.survey(rendering, &destination, &options)
+            })?);
         }
         for post in &mut self.posts {
             let parties = Parties {

@@ -96,8 +96,10 @@ impl GitSourceError {
 
 impl From<git2::Error> for GitSourceError {
     fn from(error: git2::Error) -> Self {
-        Self::Damaged {
-            problem: crate::git::plain(&error),
+        if crate::git::is_damage(&error) {
+            let problem = crate::git::plain(&error);
+            return Self::Damaged { problem };
         }
+        Self::Remote(error.into())
     }
 }

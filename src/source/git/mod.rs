@@ -7,7 +7,6 @@
 //!
 //! Never touches a work tree, an index or a branch of a repository that it did not make itself.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use git2::{ErrorCode, Oid, Repository, StatusOptions};
@@ -138,7 +137,7 @@ impl GitSource {
         match self.resolve_once(revision) {
             // A copy may be damaged; the next one is not.
             Err(
-                GitSourceError::Damaged { .. } | GitSourceError::Remote(GitError::Local { .. }),
+                GitSourceError::Damaged { .. } | GitSourceError::Remote(GitError::Damaged { .. }),
             ) if self.remake_copy()? => self.resolve_once(revision),
             resolved => resolved,
         }
@@ -320,14 +319,6 @@ fn copy_folder(cache: &Path, url: &RemoteUrl) -> PathBuf {
     let name = digest(&SHA256, url.redacted().as_bytes());
     let name = hexadecimal(name.as_ref().get(..16).unwrap_or_default());
     cache.join("repositories").join(format!("{name}.git"))
-}
-
-/// Makes a folder with all that are above it.
-fn create(folder: &Path) -> Result<(), GitSourceError> {
-    fs::create_dir_all(folder).map_err(|error| GitSourceError::Cache {
-        path: folder.display().to_string(),
-        problem: error.to_string(),
-    })
 }
 
 /// Names a local repository as others know it: by the address of its `origin`, without credentials; by its folder's

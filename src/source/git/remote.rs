@@ -2,9 +2,7 @@
 //!
 //! Only this module writes there. The copy has the remote's refs under their own names, as far as they were asked for.
 
-use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 
 use git2::{Oid, Repository};
 
@@ -13,7 +11,7 @@ use crate::git::{
 };
 use crate::model::names;
 
-use super::{GitSourceError, copy_folder, create};
+use super::{GitSourceError, copy_folder};
 
 /// Where the copy keeps what the remote's `HEAD` was.
 const HEAD: &str = "refs/stellate/head";
@@ -33,7 +31,7 @@ impl Remote {
         access: Access,
     ) -> Result<(Self, Repository), GitSourceError> {
         let folder = copy_folder(cache, &url);
-        let repository = open_or_make(&folder)?;
+        let repository = copy(net::open_or_make(&folder), &folder)?;
         let remote = Self {
             url,
             access,
@@ -44,8 +42,7 @@ impl Remote {
 
     /// Makes the copy again, empty.
     pub(super) fn remake(&self) -> Result<Repository, GitSourceError> {
-        remove(&self.folder)?;
-        make(&self.folder)
+        copy(net::remake(&self.folder), &self.folder)
     }
 
     /// Fetches a revision and finds its commit; the text beside it is what to call it.
@@ -184,7 +181,7 @@ fn settle(
     };
     let local = if full == "HEAD" { HEAD } else { full };
     let object = Oid::from_bytes(&fetched.object.0)?;
-    repository.reference(local, object, true, "stellate: fetch")?;
+    net::point(repository, local, object, "stellate: fetch")?;
     let called = match (full, &outcome.remote.head) {
         ("HEAD", Some(branch)) => short(branch),
         _ => short(full),
@@ -198,33 +195,13 @@ fn short(name: &str) -> &str {
         .unwrap_or(name)
 }
 
-/// Opens the copy; what cannot be opened is made again, once.
-fn open_or_make(folder: &Path) -> Result<Repository, GitSourceError> {
-    /// One that another thread is making is not there yet, and is not to be removed.
-    static MAKING: Mutex<()> = Mutex::new(());
-    let _turn = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Ok(repository) = Repository::open_bare(folder) {
-        return Ok(repository);
-    }
-    remove(folder)?;
-    make(folder)
-}
-
-/// Makes an empty bare repository.
-fn make(folder: &Path) -> Result<Repository, GitSourceError> {
-    create(folder)?;
-    Repository::init_bare(folder).map_err(|error| GitSourceError::Cache {
-        path: folder.display().to_string(),
-        problem: net::plain(&error),
-    })
-}
-
-fn remove(folder: &Path) -> Result<(), GitSourceError> {
-    match fs::remove_dir_all(folder) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(GitSourceError::Cache {
+/// An error of the cache folder is told as one; what another process holds, as that.
+fn copy(made: Result<Repository, GitError>, folder: &Path) -> Result<Repository, GitSourceError> {
+    made.map_err(|error| match error {
+        GitError::Local { problem } => GitSourceError::Cache {
             path: folder.display().to_string(),
-            problem: error.to_string(),
-        }),
-        _ => Ok(()),
-    }
+            problem,
+        },
+        other => other.into(),
+    })
 }
