@@ -52,7 +52,12 @@ pub fn statuses(commit: &CommitBoard, style: &Style) -> Vec<CommitStatus> {
 
 /// The status in all.
 fn whole(commit: &CommitBoard, style: &Style) -> CommitStatus {
-    let (state, description) = in_all(commit);
+    let (state, mut description) = in_all(commit);
+    if commit.phase() == Phase::Held && !commit.releasable.is_empty() {
+        description.push_str("; if that is meant: stellate release ");
+        description.push_str(&style.pipeline);
+        description.push_str(" latest");
+    }
     style.status(commit, None, state, &description)
 }
 

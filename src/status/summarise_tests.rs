@@ -227,3 +227,17 @@ fn the_status_of_a_group_leads_to_the_commit() {
     assert!(told[1].context.ends_with("/europe"), "{told:?}");
     assert_eq!(told[1].target_url, told[0].target_url);
 }
+
+#[test]
+fn what_a_release_lets_go_says_so() {
+    let mut commit = commit(&[("fra1", None)]);
+    let reasons = vec!["166 of 331 objects would be removed".to_owned()];
+    commit.observe_all(&Observation::Held(reasons.clone()), now());
+    let said = |commit: &CommitBoard| statuses(commit, &style())[0].description.clone();
+    assert_eq!(said(&commit), "held: 166 of 331 objects would be removed");
+    commit.releasable = reasons;
+    assert_eq!(
+        said(&commit),
+        "held: 166 of 331 objects would be removed; if that is meant: stellate release shop latest"
+    );
+}
