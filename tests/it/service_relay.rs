@@ -97,8 +97,10 @@ fn a_lock_that_is_held_is_named_and_the_forge_is_told_once() {
 #[test]
 fn a_cache_whose_repositories_lost_their_bytes_heals_and_the_log_says_so_once() {
     let empty: fn(usize) -> Vec<u8> = |_| Vec::new();
-    let noise: fn(usize) -> Vec<u8> =
-        |length| (0..length).map(|at| (at * 167 + 91) as u8).collect();
+    let noise: fn(usize) -> Vec<u8> = |length| {
+        let bytes = (0..=u8::MAX).map(|at| at.wrapping_mul(167).wrapping_add(91));
+        bytes.cycle().take(length).collect()
+    };
     for (name, bytes) in [("truncated", empty), ("noise", noise)] {
         let world = World::new(name);
         let service = world.publish_first();
@@ -199,7 +201,7 @@ fn damage(folder: &Path, bytes: fn(usize) -> Vec<u8>) {
         if path.is_dir() {
             damage(&path, bytes);
         } else {
-            let length = fs::metadata(&path).unwrap().len() as usize;
+            let length = usize::try_from(fs::metadata(&path).unwrap().len()).unwrap();
             // What git has written is read-only.
             fs::remove_file(&path).unwrap();
             fs::write(&path, bytes(length)).unwrap();
