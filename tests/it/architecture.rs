@@ -169,6 +169,7 @@ const PURE: [&str; 67] = [
     "reconcile/guard.rs",
     "reconcile/policies.rs",
     "reconcile/secrets.rs",
+    "reconcile/steering.rs",
     "server/webhooks/addresses.rs",
     "server/webhooks/deliveries.rs",
     "server/webhooks/parse",
