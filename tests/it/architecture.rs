@@ -171,6 +171,7 @@ const PURE: [&str; 69] = [
     "reconcile/guard.rs",
     "reconcile/policies.rs",
     "reconcile/secrets.rs",
+    "reconcile/steering.rs",
     "server/webhooks/addresses.rs",
     "server/webhooks/deliveries.rs",
     "server/webhooks/parse",
