@@ -34,7 +34,7 @@ use crate::reconcile::{
 };
 use crate::source::folder;
 use crate::status::Phase;
-use crate::status::board::{Activity, COMMITS, PipelineBoard, Problem};
+use crate::status::board::{Activity, COMMITS, CommitBoard, PipelineBoard, Problem};
 use crate::status::state::{Observation, short};
 use crate::status::summarise::in_all;
 use crate::status::waves::Waves;
@@ -374,11 +374,12 @@ impl Worker {
         let known = self.is_known(&rendering, commit.as_deref());
         self.begun.clone_from(&commit);
         Span::current().record("commit", commit.as_deref());
-        if !known {
-            self.begin(&rendering);
-        }
+        let retried = if known { None } else { self.begin(&rendering) };
         match self.deliver(&rendering) {
             Ok(deliveries) => {
+                if let Some(commit) = retried {
+                    self.service.update(&self.name, |board| board.push(commit));
+                }
                 let failed = deliveries.failed();
                 let news =
                     deliveries.is_news() || failed != self.failed || self.is_held_anew(&deliveries);
@@ -482,16 +483,15 @@ impl Worker {
         })
     }
 
-    /// Puts the commit on the board before anything is published: its statuses say that it is being worked on.
-    fn begin(&self, rendering: &Rendering) {
+    /// Puts the commit on the board before anything is published: its statuses say that it is being worked on. One that failed and is
+    /// tried again stays failed until the outcome is another one: its new entry is given back, for then.
+    fn begin(&self, rendering: &Rendering) -> Option<CommitBoard> {
         let now = Timestamp::now();
         let group_by = self.plan.group_by.as_deref();
         let begun = self
             .service
             .update(&self.name, |board| record::begin(board, rendering, now));
-        let Some(mut commit) = begun.flatten() else {
-            return;
-        };
+        let mut commit = begun.flatten()?;
         let expects = |cluster: &_| self.service.expects(&self.name, cluster);
         record::rendered(&mut commit, rendering, group_by, expects, now);
         let errors = rendering.diagnostics.iter();
@@ -500,17 +500,21 @@ impl Worker {
             errors.filter(|found| found.severity == Severity::Error),
         );
         let id = commit.id.clone();
-        let is_retry = self.service.update(&self.name, |board| {
-            let before = board.commit(&id).map(|known| known.whole.phase());
+        let retried = self.service.update(&self.name, |board| {
             board.ready = true;
             board.clusters = rendering.rendered.clusters.to_vec();
+            let failed = board.commit(&id).map(|known| known.whole.phase()) == Some(Phase::Failed);
+            if failed {
+                return Some(commit);
+            }
             board.push(commit);
-            before == Some(Phase::Failed)
+            None
         });
-        // What failed and is tried again stays failed in the forge's eyes until the outcome is another one.
-        if is_retry != Some(true) {
+        let retried = retried.flatten();
+        if retried.is_none() {
             self.service.clerk.note(&self.name, &id);
         }
+        retried
     }
 
     fn deliver(&mut self, rendering: &Rendering) -> Result<Sent, RunError> {
