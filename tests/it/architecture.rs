@@ -106,7 +106,7 @@ const ARROWS: [(&str, &[&str]); 14] = [
 ];
 
 /// The core: the same inputs give the same bytes. A folder stands for all that is in it.
-const PURE: [&str; 67] = [
+const PURE: [&str; 68] = [
     "lib.rs",
     "model",
     "yaml",
@@ -169,6 +169,7 @@ const PURE: [&str; 67] = [
     "reconcile/guard.rs",
     "reconcile/policies.rs",
     "reconcile/secrets.rs",
+    "reconcile/steering.rs",
     "server/webhooks/addresses.rs",
     "server/webhooks/deliveries.rs",
     "server/webhooks/parse",
