@@ -6,7 +6,7 @@
 //! the clock ───────────┘
 //! ```
 //!
-//! This file, [`health`], [`state`], [`trust`], [`board`], [`waves`] and [`summarise`] are pure: time comes in as a value. [`forge`] holds the adapters that post.
+//! This file, [`health`], [`state`], `trust`, [`board`], [`waves`] and [`summarise`] are pure: time comes in as a value. [`forge`] holds the adapters that post.
 //! Unreported is never healthy, and no sequence of observations leaves a commit without an end.
 
 use jiff::Timestamp;

@@ -220,7 +220,10 @@ impl DeliverError {
             Self::Repository(RepositoryError::CheckedOut(_)) => {
                 Some("check out another branch there, or name another one to generate".into())
             }
-            Self::Repository(RepositoryError::Notes { reference, .. }) => Some(format!(
+            Self::Repository(RepositoryError::Notes { reference, .. })
+            | Self::Publish(PublishError::Repository(RepositoryError::Notes {
+                reference, ..
+            })) => Some(format!(
                 "remove it: git update-ref -d {reference}; the notes that are needed are written anew"
             )),
             Self::Open { .. } | Self::Repository(RepositoryError::Git { .. }) => {
