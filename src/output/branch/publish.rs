@@ -85,21 +85,24 @@ pub fn commit(
     let mut commits = Commits::default();
     let mut noted = Vec::new();
     for target in targets {
+        let ours = target.tip.as_ref().filter(|tip| tip.trailers.is_some());
+        let unnoted = ours.filter(|tip| !tip.noted);
+        let unnoted = unnoted.and_then(|tip| Some((tip.commit, metadata::note(tip.source?))));
         // Somebody else's commit is never taken for ours, even when it touches nothing below `clusters/`.
-        let standing = target
-            .tip
-            .as_ref()
-            .filter(|tip| tip.clusters == Some(target.clusters) && tip.trailers.is_some());
+        let standing = ours.filter(|tip| tip.clusters == Some(target.clusters));
         if let Some(tip) = standing {
             commits.results.push((tip.commit, false));
             // While WECs wait for their wave, it does not stand for the commit that they wait for.
             if tip.source != Some(provenance.commit.id) && target.lock.held.is_empty() {
                 noted.push((tip.commit, metadata::note(provenance.commit.id)));
+            } else {
+                noted.extend(unnoted);
             }
             continue;
         }
         let id = new_commit(target, provenance, committer, signer, &mut commits.objects)?;
         commits.results.push((id, true));
+        noted.extend(unnoted);
         noted.push((id, metadata::note(provenance.commit.id)));
         commits.moves.push(Move {
             reference: target.reference.clone(),

@@ -354,6 +354,33 @@ fn each_generated_commit_has_the_one_before_as_its_parent_and_keeps_its_note() {
 }
 
 #[test]
+fn a_note_that_a_killed_process_did_not_write_is_written_with_whatever_comes_next() {
+    for next in [mk_shop(), mk_rendered(&["wec-a"], Vec::new())] {
+        for source in [1, 2] {
+            let site = Site::new();
+            let (first, ..) = site.publish(&mk_shop(), &[], 1);
+            site.git(&["update-ref", "-d", NOTES_REFERENCE]);
+            let (second, ..) = site.publish(&next, &[], source);
+            let stands_for = |commit: ObjectId| {
+                let commit = commit.to_string();
+                site.git(&[
+                    "notes",
+                    "--ref=refs/notes/hydrator.metadata",
+                    "show",
+                    &commit,
+                ])
+            };
+            let newest = Revision([source; 20]).to_string();
+            assert!(stands_for(second).contains(&newest), "{source}");
+            if first != second {
+                let own = Revision([1; 20]).to_string();
+                assert!(stands_for(first).contains(&own), "{source}");
+            }
+        }
+    }
+}
+
+#[test]
 fn a_file_that_could_not_be_rendered_stays_as_it_was() {
     let site = Site::new();
     let (.., state) = site.publish(&mk_shop(), &[], 1);

@@ -103,6 +103,8 @@ pub struct Tip {
     pub lock: Option<Vec<u8>>,
     /// The source commit that it stands for by now: what its note says, else `hydrator.metadata`.
     pub source: Option<Revision>,
+    /// Whether a note says so: a process that was killed may have moved the branch and not the notes.
+    pub noted: bool,
 }
 
 /// A reference to be moved.
@@ -192,6 +194,7 @@ impl<'a> BranchRepository<'a> {
             trailers: metadata::trailers(&String::from_utf8_lossy(found.message_bytes())),
             clusters,
             lock: blob(LOCK),
+            noted: noted.is_some(),
             source: noted
                 .or_else(|| blob(metadata::HYDRATOR_METADATA))
                 .and_then(|text| metadata::dry_sha(&text)),
