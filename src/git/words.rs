@@ -42,7 +42,10 @@ pub(crate) fn is_damage(error: &Error) -> bool {
         error.code(),
         ErrorCode::InvalidSpec | ErrorCode::Ambiguous | ErrorCode::Exists | ErrorCode::Owner
     );
-    (!disk || error.code() == ErrorCode::NotFound) && !asked
+    // A folder of the repository that is away has no code of its own.
+    let missing = error.code() == ErrorCode::NotFound
+        || error.message().ends_with("No such file or directory");
+    (!disk || missing) && !asked
 }
 
 #[cfg(test)]
