@@ -24,47 +24,14 @@ use stellate::{
 use tokio::{runtime::Runtime, time::timeout};
 
 use crate::support::{
-    folder, need,
-    servers::{ApiServer, Missing},
+    folder,
+    hub::{hub, pipeline},
+    mailboxes::connection,
+    need,
+    servers::ApiServer,
 };
 
 const PATIENCE: Duration = Duration::from_secs(120);
-
-/// An API server that knows Stellate's own kinds.
-pub(crate) fn hub(name: &str) -> Result<ApiServer, Missing> {
-    ApiServer::start(name).map(made_hub)
-}
-
-/// The same of one that runs.
-pub(crate) fn made_hub(hub: ApiServer) -> ApiServer {
-    for definition in api::crds() {
-        hub.apply(&serde_json::to_string(&definition).unwrap());
-    }
-    hub.kubectl_ok(&[
-        "wait",
-        "--for=condition=Established",
-        "--timeout=60s",
-        "crd/pipelines.gitops.kubestellar.io",
-        "crd/transforms.gitops.kubestellar.io",
-    ]);
-    hub
-}
-
-fn connection(api: &ApiServer) -> Connection {
-    Connection {
-        kubeconfig: Some(api.kubeconfig()),
-        context: None,
-    }
-}
-
-fn pipeline(spec: &Value) -> Value {
-    json!({
-        "apiVersion": "gitops.kubestellar.io/v1alpha1",
-        "kind": "Pipeline",
-        "metadata": {"name": "shop"},
-        "spec": spec,
-    })
-}
 
 /// What the server says to an object; `Err` with its words when it refuses.
 fn judged(api: &ApiServer, object: &Value) -> Result<(), String> {
@@ -111,7 +78,7 @@ fn an_api_server_takes_the_pipelines_that_we_take_and_refuses_those_that_we_refu
         ]}),
     ];
     for spec in &good {
-        let object = pipeline(spec);
+        let object = pipeline("shop", spec);
         api::read::<api::Pipeline>(&object).unwrap();
         judged(&hub, &object).unwrap_or_else(|words| panic!("{spec}: {words}"));
     }
@@ -147,7 +114,7 @@ fn an_api_server_takes_the_pipelines_that_we_take_and_refuses_those_that_we_refu
         json!({"source": git(&json!({}))["source"], "status": {"reports": "none"}, "waves": [{"name": "a", "clusterSelectors": [{}]}]}),
     ];
     for spec in &wrong {
-        let object = pipeline(spec);
+        let object = pipeline("shop", spec);
         assert!(api::read::<api::Pipeline>(&object).is_err(), "read: {spec}");
         assert!(judged(&hub, &object).is_err(), "taken: {spec}");
     }
@@ -171,7 +138,13 @@ fn pipelines_come_from_an_api_server_and_what_became_of_them_goes_back() {
         })
     };
     assert_eq!(hosted(&|_| true), []);
-    hub.apply(&pipeline(&json!({"source": {"folder": {"path": "/srv/shop"}}})).to_string());
+    hub.apply(
+        &pipeline(
+            "shop",
+            &json!({"source": {"folder": {"path": "/srv/shop"}}}),
+        )
+        .to_string(),
+    );
     let shop = hosted(&|all| all.len() == 1).remove(0);
     assert_eq!((shop.name.as_str(), shop.generation), ("shop", 1));
     assert!(shop.written.is_ok(), "{:?}", shop.written);
@@ -350,7 +323,7 @@ fn the_roles_that_we_print_are_enough_and_no_more() {
     apply(&rest);
     assert!(read().unwrap().synced);
 
-    api.apply(&pipeline(&json!({"source": {"folder": {"path": "."}}})).to_string());
+    api.apply(&pipeline("shop", &json!({"source": {"folder": {"path": "."}}})).to_string());
     runtime.block_on(async {
         let mut feed = hub::watch(bot.clone());
         let known = feed

@@ -4,13 +4,11 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use crate::{
-    servers_mailbox::{Shop, config_map, inventory},
-    support::{
-        need,
-        servers::{ApiServer, KubeStellar},
-        wait_for,
-    },
+use crate::support::{
+    mailboxes::{Shop, config_map, inventory},
+    need,
+    servers::{ApiServer, KubeStellar},
+    wait_for,
 };
 
 /// A policy of KubeStellar's own, and an object for it.

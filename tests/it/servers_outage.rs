@@ -19,13 +19,12 @@ use stellate::{
     reconcile::{Outcome, deliver::mailbox::Mailbox},
 };
 
-use crate::{
-    servers_mailbox::{Shop, config_map, inventory},
-    support::{
-        folder, need,
-        servers::{ApiServer, Asked},
-        wait_for,
-    },
+use crate::support::{
+    folder,
+    mailboxes::{Shop, config_map, inventory},
+    need,
+    servers::{ApiServer, Asked},
+    wait_for,
 };
 
 /// WECs `c0` …, with their mailboxes.

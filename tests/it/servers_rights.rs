@@ -1,19 +1,18 @@
 //! The roles that `stellate rbac` prints, held against what an API server was asked for: a pod's account with those roles and no
 //! others does everything, and everything that they allow was asked for.
 
-use std::{collections::BTreeSet, fs, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc};
 
 use serde_json::{Value, json};
 use stellate::{api_server::Place, reconcile::rights::Part};
 
 use crate::{
-    servers_hub::made_hub,
-    servers_mailbox::{POLICY, config_map},
     servers_pipeline::stellate,
-    service_hub::Replica,
     support::{
         folder,
         git::Repository,
+        hub::{NAMESPACE, OWN, Replica, made_hub, pipeline},
+        mailboxes::{POLICY, config_map},
         need,
         servers::{ApiServer, Asked, Missing, WorkAgent},
         wait_for, write_files,
@@ -21,7 +20,6 @@ use crate::{
 };
 
 const ACCOUNT: &str = "system:serviceaccount:stellate:stellate";
-const NAMESPACE: &str = "stellate";
 const PROPERTIES: &str = "customization-properties";
 
 /// A verb, a group, a resource, and where; empty for everywhere.
@@ -122,12 +120,7 @@ fn an_account_with_the_printed_roles_does_everything_and_uses_every_right() {
     hub.apply(&printed.out);
     hub.kubectl_ok(&["create", "serviceaccount", "stellate", "-nstellate"]);
     let token = hub.kubectl_ok(&["create", "token", "stellate", "-nstellate"]);
-    let kubeconfig = folder("account").join("kubeconfig");
-    fs::write(
-        &kubeconfig,
-        hub.kubeconfig_of(&json!({"token": token.trim()})),
-    )
-    .unwrap();
+    let kubeconfig = hub.kubeconfig_of(&json!({"token": token.trim()}));
 
     let source = Repository::new("source");
     let edit = |text: &str| {
@@ -136,18 +129,15 @@ fn an_account_with_the_printed_roles_does_everything_and_uses_every_right() {
     };
     write_files(source.path(), &[("policy.yaml", POLICY)]);
     let first = edit("first");
-    let pipeline = json!({
-        "apiVersion": "gitops.kubestellar.io/v1alpha1", "kind": "Pipeline", "metadata": {"name": "shop"},
-        "spec": {
-            "source": {"git": {"url": source.path(), "interval": "2s"}},
-            "inventory": {"its": {"kubeconfig": kubeconfig}},
-            "outputs": [{"mailbox": {}}],
-            // One of two WECs leaves.
-            "guard": {"maxRemovedObjects": 10},
-        },
+    let spec = json!({
+        "source": {"git": {"url": source.path(), "interval": "2s"}},
+        "inventory": {"its": {"kubeconfig": OWN}},
+        "outputs": [{"mailbox": {}}],
+        // One of two WECs leaves.
+        "guard": {"maxRemovedObjects": 10},
     });
-    let replica = Replica::start_with("one", &kubeconfig);
-    hub.apply(&pipeline.to_string());
+    let replica = Replica::start("one", &kubeconfig);
+    hub.apply(&pipeline("shop", &spec).to_string());
     let status = |what: &str, replica: &Replica, wanted: &dyn Fn(&Value) -> bool| {
         wait_for(what, || {
             let status = hub.get("pipeline", "", "shop").unwrap_or_default()["status"].clone();
@@ -187,12 +177,12 @@ fn an_account_with_the_printed_roles_does_everything_and_uses_every_right() {
         let without = r#"--patch=[{"op": "remove", "path": "/spec/inventory"}]"#;
         hub.kubectl_ok(&["patch", "pipeline", "shop", "--type=json", without]);
         status("a refusal", &replica, &|status| is_stalled(status, "True"));
-        hub.apply(&pipeline.to_string());
+        hub.apply(&pipeline("shop", &spec).to_string());
         status("its end", &replica, &|status| is_stalled(status, "False"));
     }
     // A successor has to read what it changes.
     replica.stop();
-    let replica = Replica::start_with("two", &kubeconfig);
+    let replica = Replica::start("two", &kubeconfig);
     let third = edit("third");
     status(
         "an edit by a successor",

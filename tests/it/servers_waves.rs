@@ -7,20 +7,12 @@ use serde_json::{Value, json};
 
 use crate::support::{
     git::{Repository, git},
+    mailboxes::POLICY,
     need,
     servers::{ApiServer, Missing, WorkAgent},
     service::{Home, Service, a_while},
     wait_for, write_files,
 };
-
-const POLICY: &str = "apiVersion: control.kubestellar.io/v1alpha1
-kind: BindingPolicy
-metadata: {name: shop}
-spec:
-  clusterSelectors: [{matchLabels: {env: prod}}]
-  downsync:
-  - namespaces: [shop]
-";
 
 /// An ITS and two WECs; `c1` goes first.
 struct Fleet {

@@ -11,16 +11,14 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::{
-    servers_mailbox::{POLICY, config_map, inventory},
-    support::{
-        folder,
-        git::Repository,
-        need,
-        servers::{ApiServer, Audit, Missing},
-        service::{Home, Service},
-        wait_for, write_files,
-    },
+use crate::support::{
+    folder,
+    git::Repository,
+    mailboxes::{POLICY, config_map, inventory},
+    need,
+    servers::{ApiServer, Audit, Missing},
+    service::{Home, Service},
+    wait_for, write_files,
 };
 
 /// The user that the service is.

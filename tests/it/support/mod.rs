@@ -11,6 +11,8 @@ pub(crate) mod applied;
 pub(crate) mod forge;
 pub(crate) mod git;
 pub(crate) mod http;
+pub(crate) mod hub;
+pub(crate) mod mailboxes;
 pub(crate) mod servers;
 pub(crate) mod service;
 pub(crate) mod service_forge;

@@ -163,6 +163,11 @@ impl ApiServer {
         &self.name
     }
 
+    /// Where it listens on loopback.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
     /// `https://127.0.0.1:PORT`.
     pub(crate) fn url(&self) -> String {
         format!("https://127.0.0.1:{}", self.port)
