@@ -220,6 +220,44 @@ fn pipelines_come_from_an_api_server_and_what_became_of_them_goes_back() {
 }
 
 #[test]
+fn a_replica_that_is_late_leaves_a_status_as_it_is_and_looks_again() {
+    let hub = need!(hub("late"));
+    let folder = json!({"source": {"folder": {"path": "/srv/shop"}}});
+    hub.apply(&pipeline("shop", &folder).to_string());
+    let runtime = Runtime::new().unwrap();
+    runtime.block_on(async {
+        let mut feed = hub::watch(connection(&hub));
+        let known = feed.receiver.wait_for(|known| known.synced);
+        let known = timeout(PATIENCE, known).await.unwrap().unwrap().clone();
+        let shop = known.pipelines.unwrap()[0].clone();
+        let client = connect(&connection(&hub)).await.unwrap();
+        let (mut late, mut prompt) = (
+            Reporter::new(client.clone(), "late"),
+            Reporter::new(client, "prompt"),
+        );
+        let status = |commit: &str| PipelineStatus {
+            source_commit: Some(commit.to_owned()),
+            ..PipelineStatus::default()
+        };
+        let stands = || {
+            let shop = hub.get("pipeline", "", "shop").unwrap();
+            shop["status"]["sourceCommit"].clone()
+        };
+        late.before(&shop).await.unwrap();
+        prompt.report(&shop, status("new")).await.unwrap();
+        let refused = late.report(&shop, status("old")).await;
+        assert!(refused.is_err(), "it writes over what it has not seen");
+        assert_eq!(stands(), "new");
+        assert_eq!(
+            late.before(&shop).await.unwrap().source_commit.as_deref(),
+            Some("new")
+        );
+        late.report(&shop, status("newest")).await.unwrap();
+        assert_eq!(stands(), "newest");
+    });
+}
+
+#[test]
 fn two_replicas_never_write_at_a_time_and_one_that_freezes_has_stopped_before_the_other_begins() {
     let api = need!(ApiServer::start("leases"));
     api.namespace("stellate");

@@ -13,10 +13,12 @@ use kube::{Api, Client, Resource as _};
 use serde_json::Value;
 use tokio::sync::Semaphore;
 
-use super::Owner;
 use super::error::{MailboxError, classify, passing};
+use super::plan::Write;
 use super::shape::{Part, Place};
 use super::standing::{FIELD_MANAGER, Standing, StandingWork};
+use super::work::in_place_of;
+use super::{Body, Owner};
 use crate::api_server::{Place as Where, Right};
 use crate::model::ClusterName;
 use crate::model::api::ManifestWork;
@@ -110,18 +112,19 @@ impl Mailboxes {
         }
     }
 
-    /// Writes a work. What stands under its name and is not ours is left alone.
+    /// Writes a work in place of the one that was seen. What stands under its name and is not ours is left alone, and so is what was
+    /// changed since: whoever is late, because it was cut off or stopped for a while, undoes nothing.
     pub async fn apply(
         &self,
         cluster: &ClusterName,
-        part: Part,
-        body: &[u8],
-        is_new: bool,
+        write: &Write,
+        body: &Body,
     ) -> Result<StandingWork, MailboxError> {
-        let name = self.owner.work_name(part);
+        let name = self.owner.work_name(write.part);
         let mailbox = requests(cluster);
-        let mut force = !is_new;
-        loop {
+        let mut over = write.over.clone();
+        let mut force = over.is_some();
+        for _ in 1..ATTEMPTS {
             // Without force, a work that somebody else wrote is a conflict, and not overwritten.
             let parameters = PatchParams {
                 force,
@@ -132,7 +135,7 @@ impl Mailboxes {
                 let request = mailbox.patch_metadata(&name, &parameters, &Patch::Apply(()));
                 let request = request
                     .map_err(kube::Error::BuildRequest)?
-                    .map(|_| body.to_vec());
+                    .map(|_| in_place_of(over.as_ref(), body));
                 self.client
                     .request::<PartialObjectMeta<ManifestWork>>(request)
                     .await
@@ -147,45 +150,83 @@ impl Mailboxes {
                     }
                     return Ok(work);
                 }
+                Err(MailboxError::Outdated(_)) => {}
                 Err(MailboxError::Foreign(_)) if !force && self.is_ours(cluster, &name).await? => {
                     force = true;
+                    continue;
                 }
                 Err(error) => return Err(error),
             }
+            match (self.look(cluster, &name).await?, &over) {
+                // It is ours, of a request whose answer was lost.
+                (Some(now), _) if now.digest == write.digest && !now.deleting => return Ok(now),
+                // Only what its WEC says of it is new.
+                (Some(now), Some(seen)) if now.is_as(seen) => over = Some(now),
+                (_, None) => tokio::time::sleep(PAUSE).await,
+                _ => break,
+            }
         }
+        Err(MailboxError::Outdated(name))
+    }
+
+    /// Looks at a work again; none when it is not there, or not ours.
+    async fn look(
+        &self,
+        cluster: &ClusterName,
+        name: &str,
+    ) -> Result<Option<StandingWork>, MailboxError> {
+        let found = self.metadata(cluster, name).await?;
+        let read = found.and_then(|work| StandingWork::read(&self.owner, &work.metadata));
+        Ok(read.map(|(_, work)| work))
     }
 
     async fn is_ours(&self, cluster: &ClusterName, name: &str) -> Result<bool, MailboxError> {
-        let api: Api<ManifestWork> = Api::namespaced(self.client.clone(), cluster.as_str());
-        let found = self
-            .retried(cluster.as_str(), name, async || {
-                api.get_metadata_opt(name).await
-            })
-            .await?;
+        let found = self.metadata(cluster, name).await?;
         Ok(found.is_none_or(|work| StandingWork::read(&self.owner, &work.metadata).is_some()))
     }
 
-    /// Deletes a work when it is still the one with this id.
+    async fn metadata(
+        &self,
+        cluster: &ClusterName,
+        name: &str,
+    ) -> Result<Option<PartialObjectMeta<ManifestWork>>, MailboxError> {
+        let api: Api<ManifestWork> = Api::namespaced(self.client.clone(), cluster.as_str());
+        self.retried(cluster.as_str(), name, async || {
+            api.get_metadata_opt(name).await
+        })
+        .await
+    }
+
+    /// Deletes a work when it is still as it was seen; one that is gone, or another one of the same name, is left alone.
     pub async fn delete(
         &self,
         cluster: &ClusterName,
-        part: Part,
-        uid: &str,
+        work: &StandingWork,
     ) -> Result<(), MailboxError> {
-        let name = self.owner.work_name(part);
+        let name = self.owner.work_name(work.part);
         let api: Api<ManifestWork> = Api::namespaced(self.client.clone(), cluster.as_str());
-        let parameters = DeleteParams {
-            preconditions: Some(Preconditions {
-                uid: Some(uid.to_owned()),
-                resource_version: None,
-            }),
-            ..DeleteParams::default()
-        };
-        let delete = async || api.delete(&name, &parameters).await;
-        match self.retried(cluster.as_str(), &name, delete).await {
-            Ok(_) | Err(MailboxError::Missing(_) | MailboxError::Foreign(_)) => Ok(()),
-            Err(error) => Err(error),
+        let mut seen = work.clone();
+        for _ in 1..ATTEMPTS {
+            let parameters = DeleteParams {
+                preconditions: Some(Preconditions {
+                    uid: Some(seen.uid.clone()),
+                    resource_version: Some(seen.version.clone()),
+                }),
+                ..DeleteParams::default()
+            };
+            let delete = async || api.delete(&name, &parameters).await;
+            match self.retried(cluster.as_str(), &name, delete).await {
+                Ok(_) | Err(MailboxError::Missing(_)) => return Ok(()),
+                Err(MailboxError::Outdated(_)) => {}
+                Err(error) => return Err(error),
+            }
+            match self.look(cluster, &name).await? {
+                Some(now) if now.is_as(&seen) && !now.deleting => seen = now,
+                Some(now) if now.uid == seen.uid && !now.deleting => break,
+                _ => return Ok(()),
+            }
         }
+        Err(MailboxError::Outdated(name))
     }
 
     /// Asks until there is an answer that stays the same when asked again.

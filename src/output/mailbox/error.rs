@@ -25,6 +25,9 @@ pub enum MailboxError {
     /// The name is taken by a work that is not ours.
     #[error("{0} exists, and is not of this pipeline")]
     Foreign(String),
+    /// It is another one, or holds something else, than when it was last seen.
+    #[error("the work {0} was changed since it was last seen")]
+    Outdated(String),
     /// We may not.
     #[error("not allowed: {0}")]
     Forbidden(String),
@@ -48,6 +51,7 @@ impl MailboxError {
             Self::Deleting(_) => "WorkTerminating",
             Self::NoManifestWorks => "NoManifestWorks",
             Self::Foreign(_) => "ForeignWork",
+            Self::Outdated(_) => "WorkChanged",
             Self::Forbidden(_) => "Forbidden",
             Self::Unauthorized(_) => "Unauthorized",
             Self::Refused(..) => "WorkRefused",
@@ -69,6 +73,9 @@ impl MailboxError {
                 "point the pipeline at an ITS: an Open Cluster Management hub (`clusteradm init`)".into()
             }
             Self::Foreign(_) => "delete or rename that work, or rename the pipeline: a work that is not its own is never touched".into(),
+            Self::Outdated(_) => {
+                "nothing: it is looked at and written again; who did it stands in its managedFields".into()
+            }
             Self::Forbidden(_) => {
                 "give this account what it needs; `stellate rbac --output mailbox` prints it".into()
             }
@@ -87,6 +94,11 @@ impl MailboxError {
         Diagnostic::error(self.reason(), self.to_string())
             .help(self.help())
             .cluster(cluster.clone())
+    }
+
+    /// Tells whether what is known of the works is not true any more.
+    pub fn is_outdated(&self) -> bool {
+        matches!(self, Self::Outdated(_))
     }
 
     /// Tells whether all other works of the WEC would meet with the same.
@@ -114,8 +126,7 @@ pub(super) fn passing(error: &kube::Error) -> (bool, Option<Duration>) {
                 .filter(|&seconds| seconds > 0)
                 .map(|seconds| Duration::from_secs(seconds.into()));
             // Who gets a 429 here has been patient for long.
-            let passing = matches!(status.code, 500 | 502 | 503 | 504)
-                || (status.code == 409 && !is_field_conflict(status) && !is_precondition(status));
+            let passing = matches!(status.code, 500 | 502 | 503 | 504);
             (passing, wait)
         }
         kube::Error::Service(_) | kube::Error::HyperError(_) => (true, None),
@@ -129,11 +140,6 @@ fn is_field_conflict(status: &Status) -> bool {
     causes
         .into_iter()
         .any(|cause| cause.reason == "FieldManagerConflict")
-}
-
-/// The object is another one than was meant.
-fn is_precondition(status: &Status) -> bool {
-    status.message.contains("Precondition failed")
 }
 
 pub(super) fn classify(error: kube::Error, cluster: &str, work: &str) -> MailboxError {
@@ -159,7 +165,8 @@ pub(super) fn classify(error: kube::Error, cluster: &str, work: &str) -> Mailbox
         }
         401 => MailboxError::Unauthorized(message),
         403 if is_about_us(&message) => MailboxError::Forbidden(message),
-        409 => MailboxError::Foreign(format!("{cluster}/{work}")),
+        409 if is_field_conflict(&status) => MailboxError::Foreign(format!("{cluster}/{work}")),
+        409 => MailboxError::Outdated(work.to_owned()),
         code if code == 429 || code >= 500 => MailboxError::Unavailable(message),
         _ => MailboxError::Refused(work.to_owned(), message),
     }
@@ -216,6 +223,10 @@ mod tests {
                 "ForeignWork",
             ),
             (
+                json!({"code": 409, "message": "the object has been modified"}),
+                "WorkChanged",
+            ),
+            (
                 json!({"code": 422, "message": "spec: invalid"}),
                 "WorkRefused",
             ),
@@ -242,7 +253,7 @@ mod tests {
             (true, Some(Duration::from_secs(3)))
         );
         let raced = json!({"code": 409, "message": "the object has been modified"});
-        assert_eq!(passing(&error(&raced)), (true, None));
+        assert_eq!(passing(&error(&raced)), (false, None));
         let taken =
             json!({"code": 409, "details": {"causes": [{"reason": "FieldManagerConflict"}]}});
         assert_eq!(passing(&error(&taken)), (false, None));

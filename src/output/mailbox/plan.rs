@@ -32,8 +32,8 @@ pub struct Write {
     pub part: Part,
     /// What it will hold.
     pub digest: String,
-    /// Whether no such work stands.
-    pub is_new: bool,
+    /// The work that it takes the place of; none where none stands.
+    pub over: Option<StandingWork>,
     /// The works to which objects move from this one: only when the WEC has applied them may they leave it, or the agent
     /// would delete them.
     pub after: Vec<Part>,
@@ -42,10 +42,8 @@ pub struct Write {
 /// One work that goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Deletion {
-    /// The objects that it holds.
-    pub part: Part,
-    /// Its id: another work of the same name stays.
-    pub uid: String,
+    /// As it was seen: another one of the same name stays.
+    pub work: StandingWork,
     /// As for a [`Write`].
     pub after: Vec<Part>,
 }
@@ -91,7 +89,7 @@ fn plan_cluster(
         writes.push(Write {
             part: *part,
             digest: digest.clone(),
-            is_new: stands.is_none_or(|work| work.deleting),
+            over: stands.filter(|work| !work.deleting).cloned(),
             after: stands.map_or_else(Vec::new, |work| movers(work, &wanted)),
         });
     }
@@ -111,8 +109,7 @@ fn plan_cluster(
 
 fn deletion(work: &StandingWork, wanted: &[(Part, String)]) -> Deletion {
     Deletion {
-        part: work.part,
-        uid: work.uid.clone(),
+        work: work.clone(),
         after: movers(work, wanted),
     }
 }
@@ -261,7 +258,7 @@ fn places(plan: &ClusterPlan) -> BTreeSet<Place> {
     let deletions = plan
         .deletions
         .iter()
-        .map(|deletion| (deletion.part, &deletion.after));
+        .map(|deletion| (deletion.work.part, &deletion.after));
     let all = writes.chain(deletions);
     all.flat_map(|(part, after)| std::iter::once(part).chain(after.iter().copied()))
         .map(Part::place)

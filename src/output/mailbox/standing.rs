@@ -24,6 +24,8 @@ pub type Standing = BTreeMap<ClusterName, BTreeMap<Place, StandingWork>>;
 pub struct StandingWork {
     /// Its id, which tells it from another work of the same name.
     pub uid: String,
+    /// Which state of it was seen: who names that changes this one, or nothing.
+    pub version: String,
     /// The objects that it holds, as when it was written.
     pub part: Part,
     /// What it holds; empty when it is not as we wrote it.
@@ -55,6 +57,7 @@ impl StandingWork {
             .and_then(|number| number.parse().ok());
         let work = Self {
             uid: metadata.uid.clone().unwrap_or_default(),
+            version: metadata.resource_version.clone().unwrap_or_default(),
             part,
             digest: if is_intact(metadata) {
                 digest
@@ -66,6 +69,11 @@ impl StandingWork {
             deleting: metadata.deletion_timestamp.is_some(),
         };
         Some((metadata.namespace.as_deref()?.into(), work))
+    }
+
+    /// Tells whether another sight of it shows the same work with the same contents; what its WEC says of it may differ.
+    pub fn is_as(&self, other: &Self) -> bool {
+        (&self.uid, self.generation) == (&other.uid, other.generation)
     }
 }
 

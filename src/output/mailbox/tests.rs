@@ -105,6 +105,7 @@ fn delivered(layout: &Layout) -> Standing {
             let objects = u32::try_from(layout.manifests(position, part).len()).unwrap();
             let work = StandingWork {
                 uid: format!("{name}-{}", part.suffix()),
+                version: "1".to_owned(),
                 part,
                 digest,
                 objects,
@@ -184,7 +185,7 @@ fn an_edit_writes_one_work_of_each_wec_that_has_the_object() {
     assert!(
         plans
             .iter()
-            .all(|plan| !plan.writes[0].is_new && plan.writes[0].after.is_empty())
+            .all(|plan| plan.writes[0].over.is_some() && plan.writes[0].after.is_empty())
     );
     let change = change(&second, &standing, &first);
     assert_eq!(change.counts(), (0, 0, 2));
@@ -206,7 +207,10 @@ fn objects_leave_a_full_work_only_when_their_new_one_is_applied() {
     objects.extend((6..14).map(|number| (format!("o{number}"), 100, 0, vec![0, 1])));
     let second = layout(&all(&objects), &standing, 2000);
     let plans = plan::plan(&second, &standing);
-    let (new, old): (Vec<_>, Vec<_>) = plans[0].writes.iter().partition(|write| write.is_new);
+    let (new, old): (Vec<_>, Vec<_>) = plans[0]
+        .writes
+        .iter()
+        .partition(|write| write.over.is_none());
     assert!(!new.is_empty());
     assert_eq!(old.len(), 1, "{plans:?}");
     assert_eq!(

@@ -8,10 +8,26 @@ use serde_json::{Map, Value, json};
 use super::feedback;
 use super::piece::Manifest;
 use super::shape::Part;
+use super::standing::StandingWork;
 use super::{DIGEST, OBJECTS, Owner, PART, PIPELINE};
 
 /// The bytes of a server-side apply. They name no namespace, so that all WECs share them.
 pub type Body = Arc<[u8]>;
+
+/// How every one begins; what follows are members of its metadata.
+const HEAD: &[u8] =
+    br#"{"apiVersion":"work.open-cluster-management.io/v1","kind":"ManifestWork","metadata":{"#;
+
+/// The bytes for one WEC: in place of the work as it was seen there, and of no other state of it.
+pub(super) fn in_place_of(seen: Option<&StandingWork>, body: &Body) -> Vec<u8> {
+    let Some(seen) = seen else {
+        return body.to_vec();
+    };
+    let state = json!({"uid": seen.uid, "resourceVersion": seen.version}).to_string();
+    let state = state.trim_start_matches('{').trim_end_matches('}');
+    let (head, rest) = body.split_at(HEAD.len());
+    [head, state.as_bytes(), b",", rest].concat()
+}
 
 /// Writes a work.
 pub fn body(owner: &Owner, part: Part, digest: &str, orphan: bool, manifests: &[Manifest]) -> Body {
@@ -28,12 +44,9 @@ pub fn body(owner: &Owner, part: Part, digest: &str, orphan: bool, manifests: &[
         "annotations": annotations,
     });
     let configs: Vec<Value> = manifests.iter().map(config).collect();
-    let mut bytes = Vec::new();
     let text = |value: &dyn std::fmt::Display| value.to_string().into_bytes();
-    bytes.extend_from_slice(
-        br#"{"apiVersion":"work.open-cluster-management.io/v1","kind":"ManifestWork","metadata":"#,
-    );
-    bytes.extend(text(&metadata));
+    let mut bytes = HEAD.to_vec();
+    bytes.extend(text(&metadata).into_iter().skip(1));
     bytes.extend_from_slice(br#","spec":{"#);
     if let Some(option) = delete_option(orphan, manifests) {
         bytes.extend_from_slice(br#""deleteOption":"#);

@@ -137,7 +137,7 @@ mod tests {
         let write = Write {
             part: part(),
             digest: digest.to_owned(),
-            is_new: false,
+            over: None,
             after: Vec::new(),
         };
         let mut plans = vec![ClusterPlan {

@@ -25,7 +25,16 @@ pub struct Reporter {
     client: Client,
     recorder: Recorder,
     /// What was written last, by the object's uid.
-    written: BTreeMap<String, PipelineStatus>,
+    written: BTreeMap<String, Written>,
+}
+
+/// A status that an object has.
+struct Written {
+    status: PipelineStatus,
+    /// The object's generation when it was looked at; another one makes it another state of it.
+    generation: i64,
+    /// Which state of the object has it: who names that changes this one, or nothing.
+    version: Option<String>,
 }
 
 impl Reporter {
@@ -52,20 +61,25 @@ impl Reporter {
     /// # Errors
     /// The server cannot be asked.
     pub async fn before(&mut self, pipeline: &Hosted) -> Result<PipelineStatus, Trouble> {
-        if let Some(known) = self.written.get(&pipeline.uid) {
-            return Ok(known.clone());
+        let known = self.written.get(&pipeline.uid);
+        if let Some(known) = known.filter(|known| known.generation == pipeline.generation) {
+            return Ok(known.status.clone());
         }
         let found = self.api().get_opt(&pipeline.name).await;
         let found = found.map_err(|error| Trouble::of(&error))?;
+        let version = found
+            .as_ref()
+            .and_then(|found| found.metadata.resource_version.clone());
         let status = found.and_then(|found| found.status).unwrap_or_default();
-        self.written.insert(pipeline.uid.clone(), status.clone());
+        self.remember(pipeline, status.clone(), version);
         Ok(status)
     }
 
-    /// Writes a status, and an Event for what is new in it. An object that is gone is no error.
+    /// Writes a status, and an Event for what is new in it. An object that is gone is no error. Whoever is late, because it was cut
+    /// off or stopped for a while, undoes nothing: what was changed since it was looked at is left alone.
     ///
     /// # Errors
-    /// The server does not take it.
+    /// The server does not take it; the object is looked at anew the next time.
     pub async fn report(
         &mut self,
         pipeline: &Hosted,
@@ -75,11 +89,13 @@ impl Reporter {
         if before == status {
             return Ok(());
         }
+        let known = self.written.remove(&pipeline.uid);
+        let version = known.and_then(|known| known.version);
         let patch = json!({
             "apiVersion": Pipeline::api_version(&()),
             "kind": Pipeline::kind(&()),
             // Another object of the same name is none of ours.
-            "metadata": {"name": pipeline.name, "uid": pipeline.uid},
+            "metadata": {"name": pipeline.name, "uid": pipeline.uid, "resourceVersion": version},
             "status": status,
         });
         let params = PatchParams::apply(FIELD_MANAGER).force();
@@ -87,19 +103,27 @@ impl Reporter {
             .api()
             .patch_status(&pipeline.name, &params, &Patch::Apply(&patch))
             .await;
-        match patched {
-            Ok(_) => {}
-            Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => {
-                return Ok(());
-            }
+        let patched = match patched {
+            Ok(patched) => patched,
+            Err(kube::Error::Api(status)) if status.is_not_found() => return Ok(()),
             Err(error) => return Err(Trouble::of(&error)),
-        }
-        self.written.insert(pipeline.uid.clone(), status.clone());
+        };
+        let version = patched.metadata.resource_version;
+        self.remember(pipeline, status.clone(), version);
         for event in events(&before, &status) {
             let told = self.recorder.publish(&event, &reference(pipeline)).await;
             told.map_err(|error| Trouble::of(&error))?;
         }
         Ok(())
+    }
+
+    fn remember(&mut self, pipeline: &Hosted, status: PipelineStatus, version: Option<String>) {
+        let written = Written {
+            status,
+            generation: pipeline.generation,
+            version,
+        };
+        self.written.insert(pipeline.uid.clone(), written);
     }
 
     fn api(&self) -> Api<Pipeline> {

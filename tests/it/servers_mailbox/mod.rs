@@ -2,5 +2,6 @@
 
 mod agents;
 mod keeping;
+mod late;
 mod leaving;
 mod writes;

@@ -12,6 +12,7 @@ use crate::support::{
 };
 
 mod lease;
+mod partition;
 mod story;
 
 /// The Lease of a pipeline.

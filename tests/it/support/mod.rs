@@ -12,6 +12,7 @@ pub(crate) mod forge;
 pub(crate) mod git;
 pub(crate) mod http;
 pub(crate) mod hub;
+pub(crate) mod link;
 pub(crate) mod mailboxes;
 pub(crate) mod servers;
 pub(crate) mod service;

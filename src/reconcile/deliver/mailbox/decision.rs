@@ -171,7 +171,7 @@ impl Scene {
         let mut changed = BTreeSet::new();
         for plan in &plans {
             let writes = plan.writes.iter().map(|write| write.part);
-            for part in writes.chain(plan.deletions.iter().map(|deletion| deletion.part)) {
+            for part in writes.chain(plan.deletions.iter().map(|deletion| deletion.work.part)) {
                 let work = self
                     .standing
                     .get(&plan.cluster)

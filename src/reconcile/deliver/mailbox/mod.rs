@@ -127,6 +127,12 @@ impl Mailbox {
                 None => drop(works.remove(place)),
             }
         }
+        if let (false, Some(known), Some(seen)) = (differs, works.get_mut(place), seen)
+            && seen.generation >= known.generation
+        {
+            // Its WEC has said something.
+            known.version.clone_from(&seen.version);
+        }
         if works.is_empty() {
             standing.remove(cluster);
         }
@@ -177,9 +183,11 @@ impl Mailbox {
         for found in self.contests.rest(&mut decided.plans, self.owner(), now) {
             delivery.fail(found, &mut given);
         }
+        let mut is_outdated = false;
         if !decided.plans.is_empty() {
             let results = self.carry_out(&layout, decided.plans).await;
             for result in results {
+                is_outdated |= result.problems.iter().any(MailboxError::is_outdated);
                 self.record(result, &mut standing, &mut given, &mut delivery);
             }
         }
@@ -189,7 +197,8 @@ impl Mailbox {
         delivery.clusters = given;
         delivery.diagnostics.sort();
         delivery.waiting.sort();
-        self.standing = Some(standing);
+        // What somebody changed behind our back is asked for anew.
+        self.standing = Some(standing).filter(|_| !is_outdated);
         self.last = Some(layout);
         Ok(delivery)
     }

@@ -101,19 +101,15 @@ impl Mailbox {
         }
         for deletion in &plan.deletions {
             let done = match self.are_applied(&plan.cluster, &deletion.after).await {
-                Ok(true) => {
-                    self.mailboxes
-                        .delete(&plan.cluster, deletion.part, &deletion.uid)
-                        .await
-                }
+                Ok(true) => self.mailboxes.delete(&plan.cluster, &deletion.work).await,
                 Ok(false) => {
-                    result.waiting.push(deletion.part);
+                    result.waiting.push(deletion.work.part);
                     continue;
                 }
                 Err(error) => Err(error),
             };
             match done {
-                Ok(()) => result.deleted.push(deletion.part.place()),
+                Ok(()) => result.deleted.push(deletion.work.part.place()),
                 Err(error) => result.problems.push(error),
             }
         }
@@ -127,11 +123,7 @@ impl Mailbox {
         bodies: &Bodies,
     ) -> Result<StandingWork, MailboxError> {
         let written = match bodies.get(plan, &write).await {
-            Ok(body) => {
-                self.mailboxes
-                    .apply(&plan.cluster, write.part, &body, write.is_new)
-                    .await
-            }
+            Ok(body) => self.mailboxes.apply(&plan.cluster, &write, &body).await,
             Err(error) => Err(error),
         };
         bodies.done(&write);
