@@ -15,8 +15,9 @@ use super::support::servers::{ApiServer, KubeStellar, Missing};
 use super::support::{folder, write_files};
 use super::{POLICY, Requests, Size, connection, inventory, its, object, row};
 
-/// Nothing moved for so long: it has come to rest. Their longest pause between two steps is two seconds.
-const QUIET: Duration = Duration::from_secs(6);
+/// Nothing moved for so long: it has come to rest. Their longest pause between two steps is two seconds, and what lies between two
+/// requests grows with the objects and the WECs. What is measured ends with the last change, so this costs only patience.
+const QUIET: Duration = Duration::from_secs(15);
 /// How often is looked.
 const LOOK: Duration = Duration::from_millis(250);
 /// Longer than anything here should take.
@@ -60,6 +61,8 @@ fn fill(wds: &ApiServer, size: Size) {
     wds.kubectl_ok(&["create", &files]);
 }
 
+type Picture = (Vec<(String, String)>, u64);
+
 struct Peer<'a> {
     its: &'a ApiServer,
     runtime: Runtime,
@@ -74,11 +77,11 @@ impl Peer<'_> {
         self.settled(name, start, &before);
     }
 
-    /// Waits until the works are at rest; the time until the last change is the step's.
+    /// Waits until something was asked for, and then all is at rest; the time until the last change is the step's.
     fn settled(&self, name: &str, start: Instant, before: &Requests) {
         let mut picture = self.picture();
         let mut last = Instant::now();
-        while last.elapsed() < QUIET || picture.is_empty() {
+        while last.elapsed() < QUIET || Requests::so_far(self.its) == *before {
             assert!(start.elapsed() < PATIENCE, "{name}: no end of it");
             std::thread::sleep(LOOK);
             let next = self.picture();
@@ -96,8 +99,8 @@ impl Peer<'_> {
         );
     }
 
-    /// All works with their versions.
-    fn picture(&self) -> Vec<(String, String)> {
+    /// All works with their versions, and how often any was written.
+    fn picture(&self) -> Picture {
         let works: Api<ManifestWork> = Api::all(self.client.clone());
         let listed = self
             .runtime
@@ -107,7 +110,8 @@ impl Peer<'_> {
             let metadata = work.metadata;
             Some((metadata.uid?, metadata.resource_version?))
         };
-        listed.items.into_iter().filter_map(version).collect()
+        let works = listed.items.into_iter().filter_map(version).collect();
+        (works, Requests::so_far(self.its).writes)
     }
 
     /// How many objects the first mailbox holds.
