@@ -147,8 +147,8 @@ impl Bitmap {
         })
     }
 
-    pub(super) fn to_cluster_set(&self) -> ClusterSet {
-        ClusterSet::from_words(self.words.clone())
+    pub(super) fn into_cluster_set(self) -> ClusterSet {
+        ClusterSet::from_words(self.words)
     }
 }
 

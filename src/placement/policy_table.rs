@@ -265,8 +265,8 @@ impl PolicyTable {
             .collect();
         wanted.sort_by(|a, b| a.0.policy.name.cmp(&b.0.policy.name));
         let (mut updated, mut create_only, mut kept) = <(Bitmap, Bitmap, Bitmap)>::default();
-        let (mut updaters, mut creators) = <(Vec<PolicyName>, Vec<PolicyName>)>::default();
-        let mut names = Vec::new();
+        let (mut updaters, mut creators) = <(Vec<&PolicyName>, Vec<&PolicyName>)>::default();
+        let mut names = Vec::with_capacity(wanted.len());
         let mut merged = Modulation::default();
         for same_policy in wanted.chunk_by(|a, b| std::ptr::eq(a.0, b.0)) {
             let entry = same_policy[0].0;
@@ -285,17 +285,16 @@ impl PolicyTable {
                 (&mut updated, &mut updaters)
             };
             set.or(&entry.clusters);
-            by.push(name.clone());
+            by.push(name);
             for (_, modulation) in same_policy {
                 merged.merge(modulation);
             }
         }
-        let create_only = create_only.to_cluster_set();
-        let updated = updated.to_cluster_set();
-        let both = create_only.intersection(&updated);
-        let mut clusters = updated;
+        let create_only = create_only.into_cluster_set();
+        let mut clusters = updated.into_cluster_set();
+        let both = create_only.intersection(&clusters);
         clusters.union_with(&create_only);
-        let kept = kept.to_cluster_set().difference(&clusters);
+        let kept = kept.into_cluster_set().difference(&clusters);
         let conflict = (!both.is_empty()).then(|| self.conflict(creators, updaters, both));
         let placement = Placement {
             clusters: sets.share(clusters),
@@ -312,22 +311,26 @@ impl PolicyTable {
     /// Describes a conflict, leaving out policies that have no part in it.
     fn conflict(
         &self,
-        mut create_only: Vec<PolicyName>,
-        mut updated: Vec<PolicyName>,
+        mut create_only: Vec<&PolicyName>,
+        mut updated: Vec<&PolicyName>,
         clusters: ClusterSet,
     ) -> Conflict {
-        let takes_part = |name: &PolicyName| {
-            let entry = self.names.get(name).map(|&slot| &self.slots[slot as usize]);
+        let takes_part = |name: &&PolicyName| {
+            let entry = self
+                .names
+                .get(*name)
+                .map(|&slot| &self.slots[slot as usize]);
             entry.and_then(Option::as_ref).is_some_and(|entry| {
-                let wanted = entry.clusters.to_cluster_set();
+                let wanted = entry.clusters.clone().into_cluster_set();
                 !wanted.intersection(&clusters).is_empty()
             })
         };
         create_only.retain(takes_part);
         updated.retain(takes_part);
+        let named = |names: Vec<&PolicyName>| names.into_iter().cloned().collect();
         Conflict {
-            create_only,
-            updated,
+            create_only: named(create_only),
+            updated: named(updated),
             clusters,
         }
     }
