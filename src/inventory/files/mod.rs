@@ -15,7 +15,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::inventory::{Cluster, Inventory};
+use rayon::prelude::*;
+
+use crate::inventory::{Cluster, Inventory, Properties};
 use crate::model::api::edge::Location;
 use crate::model::api::{ApiObject, ManagedCluster, Metadata, read as read_object};
 use crate::model::names;
@@ -41,8 +43,8 @@ pub fn read(controls: &[Control]) -> (Inventory, Vec<Diagnostic>) {
     sorted.sort_by(|a, b| (&a.location, &a.origin).cmp(&(&b.location, &b.origin)));
 
     let mut clusters = Clusters::new();
-    for control in of_kind::<ManagedCluster>(&sorted) {
-        if let Some(cluster) = managed(control, &mut findings) {
+    for cluster in each(of_kind::<ManagedCluster>(&sorted), managed, &mut findings) {
+        if let Some(cluster) = cluster {
             add(&mut clusters, cluster, &mut findings);
         }
     }
@@ -50,13 +52,33 @@ pub fn read(controls: &[Control]) -> (Inventory, Vec<Diagnostic>) {
         add(&mut clusters, cluster, &mut findings);
     }
     let mut configured = properties::read(&sorted, &clusters, &mut findings);
-    for cluster in clusters.values_mut() {
-        let own = configured.remove(&cluster.name).unwrap_or_default();
-        cluster.properties = Arc::new(properties::merge(cluster, own));
-    }
+    let own = |cluster: &Cluster| configured.remove(&cluster.name).unwrap_or_default();
+    let own: Vec<Properties> = clusters.values().map(own).collect();
+    let mut clusters: Vec<Cluster> = clusters.into_values().collect();
+    clusters
+        .par_iter_mut()
+        .zip(own)
+        .for_each(|(cluster, own)| cluster.properties = Arc::new(properties::merge(cluster, own)));
     findings.sort();
-    let clusters = clusters.into_values().collect();
     (Inventory { clusters }, findings)
+}
+
+/// Reads control objects on all cores; what is found comes in their order.
+fn each<'a, T: Send>(
+    controls: impl Iterator<Item = &'a Control>,
+    read: impl Fn(&'a Control, &mut Vec<Diagnostic>) -> T + Sync,
+    findings: &mut Vec<Diagnostic>,
+) -> Vec<T> {
+    let controls: Vec<&Control> = controls.collect();
+    let (read, found): (Vec<T>, Vec<Vec<Diagnostic>>) = controls
+        .into_par_iter()
+        .map(|control| {
+            let mut found = Vec::new();
+            (read(control, &mut found), found)
+        })
+        .unzip();
+    findings.extend(found.into_iter().flatten());
+    read
 }
 
 /// The control objects of one kind.

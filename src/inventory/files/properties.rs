@@ -12,7 +12,7 @@ use crate::model::names::usable_property;
 use crate::model::{ClusterName, Diagnostic};
 use crate::source::Control;
 
-use super::{Clusters, about};
+use super::{Clusters, about, each};
 
 /// The namespace of the property ConfigMaps, each named after its WEC.
 const NAMESPACE: &str = "customization-properties";
@@ -28,11 +28,19 @@ pub(super) fn read(
 ) -> BTreeMap<ClusterName, Properties> {
     let mut all: BTreeMap<ClusterName, Properties> = BTreeMap::new();
     let mut nameless: BTreeMap<String, (&Control, usize)> = BTreeMap::new();
-    for control in controls
+    let maps = controls
         .iter()
         .copied()
-        .filter(|control| is_property_map(control))
-    {
+        .filter(|control| is_property_map(control));
+    let maps = each(
+        maps,
+        |control, found| {
+            let properties = one(control, found);
+            (control, properties, std::mem::take(found))
+        },
+        findings,
+    );
+    for (control, mut properties, found) in maps {
         let name = ClusterName::new(control.key.name.as_ref());
         if !clusters.contains_key(&name) {
             let text = format!("there is no WEC `{name}` to have these properties");
@@ -48,7 +56,7 @@ pub(super) fn read(
             ));
             continue;
         }
-        let mut properties = one(control, findings);
+        findings.extend(found);
         let unusable: Vec<_> = properties
             .keys()
             .filter(|key| !usable_property(key))
