@@ -44,6 +44,19 @@ struct Remembered {
     variants: Arc<[Variant]>,
     /// Whether every WEC got its text; only then is the result used again.
     whole: bool,
+    /// Whether nothing but its placement tells its WECs apart: no label, no property.
+    uniform: bool,
+}
+
+/// What the last rendering had, too.
+#[derive(Clone, Copy, Debug)]
+struct Same {
+    /// The rules.
+    rules: bool,
+    /// The WECs, by name; the same positions mean the same ones.
+    clusters: bool,
+    /// Everything that is known of them.
+    inventory: bool,
 }
 
 /// What all objects of one rendering share.
@@ -84,7 +97,7 @@ impl Transformer {
             Arc::clone(&self.parameters),
             std::mem::take(&mut self.partitions),
         );
-        let same_scene = self.enter(inventory, rules);
+        let same = self.enter(inventory, rules);
         let scene = Scene {
             inventory,
             parameters: &self.parameters,
@@ -104,7 +117,11 @@ impl Transformer {
                 }
                 let last = last.filter(|last| last.origin == object.origin);
                 if let Some(last) = last.filter(|last| {
-                    same_scene && last.whole && same_placement(&last.placement, placement)
+                    let same_facts = same.inventory || same.clusters && last.uniform;
+                    same.rules
+                        && same_facts
+                        && last.whole
+                        && same_placement(&last.placement, placement)
                 }) {
                     return Some(Outcome {
                         remembered: Arc::clone(last),
@@ -167,22 +184,22 @@ impl Transformer {
             .map_or(&[], |position| &self.remembered[position].1.forms)
     }
 
-    /// Takes note of the inventory and the rules; tells whether they are those of the last time.
-    fn enter(&mut self, inventory: &Arc<Inventory>, rules: &Arc<Rules>) -> bool {
+    /// Takes note of the inventory and the rules; tells what of them is as it was the last time.
+    fn enter(&mut self, inventory: &Arc<Inventory>, rules: &Arc<Rules>) -> Same {
         let same_inventory = self
             .inventory
             .as_ref()
             .is_some_and(|last| Arc::ptr_eq(last, inventory) || **last == **inventory);
+        let names = || inventory.clusters.iter().map(|cluster| &cluster.name);
+        let same_clusters = same_inventory || self.clusters.iter().eq(names());
+        if !same_clusters {
+            self.clusters = names().cloned().collect();
+        }
         if !same_inventory {
-            let names = inventory
-                .clusters
-                .iter()
-                .map(|cluster| cluster.name.clone());
-            self.clusters = names.collect();
             self.parameters = Arc::new(
                 inventory
                     .clusters
-                    .iter()
+                    .par_iter()
                     .map(crate::inventory::Cluster::parameters)
                     .collect(),
             );
@@ -192,7 +209,11 @@ impl Transformer {
         });
         self.inventory = Some(Arc::clone(inventory));
         self.rules = Some(Arc::clone(rules));
-        same_inventory && same_rules
+        Same {
+            rules: same_rules,
+            clusters: same_clusters,
+            inventory: same_inventory,
+        }
     }
 
     fn collect(
@@ -274,10 +295,12 @@ impl Scene<'_> {
                 }
             }
         }
+        let filled = forms.iter().any(|(_, form)| !form.holes.is_empty());
         Outcome {
             remembered: Arc::new(Remembered {
                 origin: object.origin,
                 fingerprint,
+                uniform: !filled && !self.tells_apart(object),
                 forms,
                 placement: Arc::clone(placement),
                 variants: variants.into(),
@@ -286,6 +309,13 @@ impl Scene<'_> {
             failed,
             diagnostics: problems.into_diagnostics(object, self.inventory),
         }
+    }
+
+    /// Tells whether a rule looks at labels or parameters of WECs to decide what happens to the object.
+    fn tells_apart(&self, object: &Object) -> bool {
+        let selected = |index: usize| self.transform_clusters[index].is_some();
+        self.rules.transforms_for(object).any(selected)
+            || !matches!(compile::customizer(object, self.rules), Ok(None))
     }
 
     /// Splits the object's WECs by what makes its texts differ beyond property values. Mostly all stay together.

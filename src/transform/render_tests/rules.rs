@@ -194,3 +194,49 @@ fn a_parameter_or_customizer_that_is_missing_is_named() {
         (0, "CustomizerMissing")
     );
 }
+
+#[test]
+fn what_looks_at_no_wec_is_not_rendered_again_when_a_wec_changes() {
+    let plain = mk_config("plain", &json!({}), &json!({"a": "1"}));
+    let filled = mk_template("filled", &json!({"a": "{{.region}}"}));
+    let selected = mk_control(json!({
+        "apiVersion": "gitops.kubestellar.io/v1alpha1", "kind": "Transform", "metadata": {"name": "golden"},
+        "spec": {
+            "apiGroup": "apps", "resource": "deployments", "clusterSelectors": [{"matchLabels": {"tier": "gold"}}],
+            "set": [{"path": "$.spec.replicas", "value": 3}],
+        },
+    }));
+    let counted = mk_object(json!({
+        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "counted", "namespace": "shop"},
+        "spec": {"replicas": 1},
+    }));
+    let mut scene = Scene {
+        objects: vec![plain, filled, counted],
+        controls: vec![selected],
+        clusters: mk_two(),
+        ..Scene::default()
+    };
+    let mut transformer = Transformer::default();
+    let (before, problems) = scene.render(&mut transformer);
+    assert_eq!(problems, []);
+    scene.clusters = vec![
+        mk_cluster("east", &[("region", "eu")]),
+        mk_cluster("west", &[("region", "asia"), ("tier", "gold")]),
+    ];
+    let (after, problems) = scene.render(&mut transformer);
+    assert_eq!(problems, []);
+    assert_eq!(
+        values(&after),
+        values(&scene.render(&mut Transformer::default()).0)
+    );
+    let same: Vec<(&str, bool)> = before
+        .objects
+        .iter()
+        .zip(&after.objects)
+        .map(|(one, other)| (&*one.key.name, Arc::ptr_eq(&one.variants, &other.variants)))
+        .collect();
+    assert_eq!(
+        same,
+        [("filled", false), ("plain", true), ("counted", false)]
+    );
+}
