@@ -125,10 +125,11 @@ impl Mailboxes {
         let mut over = write.over.clone();
         let mut force = over.is_some();
         for _ in 1..ATTEMPTS {
-            // Without force, a work that somebody else wrote is a conflict, and not overwritten.
+            // Without force, a work that somebody else wrote is a conflict, and not overwritten. Nothing is asked to be said about
+            // unknown fields: for that an API server reads the whole body a second time, as YAML, and these bodies are made here.
             let parameters = PatchParams {
                 force,
-                ..PatchParams::apply(FIELD_MANAGER)
+                ..PatchParams::apply(FIELD_MANAGER).validation_ignore()
             };
             let patch = async || {
                 // The bytes are there already: the request is made around them.
