@@ -65,6 +65,13 @@ impl Cluster {
         );
         parameters
     }
+
+    /// Gives one of [`Cluster::parameters`].
+    pub fn parameter(&self, name: &str) -> Option<&str> {
+        let layers = [&*self.properties, &*self.annotations, &*self.labels];
+        let value = layers.into_iter().find_map(|layer| layer.get(name));
+        value.map(String::as_str)
+    }
 }
 
 impl Inventory {

@@ -3,44 +3,80 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::Rendering;
 use crate::inventory::{Cluster, Inventory, Properties};
 use crate::model::names::usable_property;
 use crate::model::selector::Selector;
-use crate::output::branch::lock::LockedCluster;
+use crate::output::branch::lock::{LockedCluster, LockedClusters};
 use crate::placement::Policy;
+use crate::transform::Rules;
 use crate::transform::template::Reads;
 
-/// Gives what was looked at, by WEC.
-pub fn used(rendering: &Rendering) -> BTreeMap<String, LockedCluster> {
-    let labels = label_keys(&rendering.policies, &rendering.rules);
-    let facts = rendering.inventory.clusters.iter().map(|cluster| {
-        let parameters = cluster.parameters();
-        let properties: Properties = match &rendering.reads {
-            Reads::All => parameters,
-            Reads::Named(names) => names
+/// Remembers the facts of the last rendering: most often they are those of the next one, too.
+#[derive(Default)]
+pub(super) struct KnownFacts(Option<(Looked, LockedClusters)>);
+
+/// What decides about the facts.
+#[derive(PartialEq)]
+struct Looked {
+    inventory: Arc<Inventory>,
+    labels: BTreeSet<String>,
+    properties: Reads,
+}
+
+impl KnownFacts {
+    /// Gives what was looked at, by WEC.
+    pub(super) fn used(
+        &mut self,
+        inventory: &Arc<Inventory>,
+        policies: &[Policy],
+        rules: &Rules,
+        reads: &Reads,
+    ) -> LockedClusters {
+        let looked = Looked {
+            inventory: Arc::clone(inventory),
+            labels: label_keys(policies, rules),
+            properties: reads.clone(),
+        };
+        match &self.0 {
+            Some((last, facts)) if *last == looked => facts.clone(),
+            _ => {
+                let facts = looked.facts();
+                self.0 = Some((looked, facts.clone()));
+                facts
+            }
+        }
+    }
+}
+
+impl Looked {
+    fn facts(&self) -> LockedClusters {
+        let facts = self.inventory.clusters.iter().map(|cluster| {
+            let properties: Properties = match &self.properties {
+                Reads::All => cluster.parameters(),
+                Reads::Named(names) => names
+                    .iter()
+                    .filter_map(|name| Some((name.clone(), cluster.parameter(name)?.to_owned())))
+                    .collect(),
+            };
+            let seen = cluster
+                .labels
                 .iter()
-                .filter_map(|name| Some((name.clone(), parameters.get(name)?.clone())))
-                .collect(),
-        };
-        let seen = cluster
-            .labels
-            .iter()
-            .filter(|(key, _)| labels.contains(*key));
-        let locked = LockedCluster {
-            labels: seen
-                .map(|(key, value)| (key.clone(), value.clone()))
-                .collect(),
-            properties,
-            excluded: !cluster.is_destination(),
-        };
-        (cluster.name.to_string(), locked)
-    });
-    facts.collect()
+                .filter(|(key, _)| self.labels.contains(*key));
+            let locked = LockedCluster {
+                labels: seen
+                    .map(|(key, value)| (key.clone(), value.clone()))
+                    .collect(),
+                properties,
+                excluded: !cluster.is_destination(),
+            };
+            (cluster.name.to_string(), locked)
+        });
+        facts.collect::<BTreeMap<_, _>>().into()
+    }
 }
 
 /// Gives the keys of WEC labels that a selector looks at.
-fn label_keys(policies: &[Policy], rules: &crate::transform::Rules) -> BTreeSet<String> {
+fn label_keys(policies: &[Policy], rules: &Rules) -> BTreeSet<String> {
     let mut keys: BTreeSet<String> = rules.cluster_label_keys().map(str::to_owned).collect();
     for selector in policies.iter().flat_map(|policy| &policy.cluster_selectors) {
         if let Ok(selector) = Selector::compile(selector) {

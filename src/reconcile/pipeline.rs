@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::deliver::Surveyed;
 use super::deliver::stored::StoredStates;
+use super::facts::KnownFacts;
 use super::rendering::{Rendering, unselected_note};
 use super::request::{InventorySource, Progress, RenderError, Request, Settings};
 use super::{policies, secrets, steering};
@@ -43,6 +44,7 @@ pub struct Pipeline {
     placer: Placer,
     transformer: Transformer,
     namespaces: HashMap<String, Arc<[Variant]>>,
+    facts: KnownFacts,
     /// The inventory that was read last, where from, and what there was to say.
     inventory: Option<ReadInventory>,
     /// What was rendered last, and where its WECs were found.
@@ -255,6 +257,8 @@ impl Pipeline {
         }
         found.sort();
         found.dedup();
+        let reads = self.transformer.reads();
+        let facts = self.facts.used(&inventory, &policies, &rules, &reads);
         Rendering {
             source,
             snapshot,
@@ -263,7 +267,8 @@ impl Pipeline {
             plan: Arc::new(plan),
             rules,
             rendered: Arc::new(rendered),
-            reads: self.transformer.reads(),
+            reads,
+            facts,
             diagnostics: found,
             timings: clock.timings,
             inventory_complete,

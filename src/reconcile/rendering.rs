@@ -8,6 +8,7 @@ use super::request::Settings;
 use crate::inventory::Inventory;
 use crate::model::kinds::{made_by_the_server, never_downsynced};
 use crate::model::{ClusterName, ClusterSet, Diagnostic, Location, Object, ObjectKey, Severity};
+use crate::output::branch::lock::LockedClusters;
 use crate::placement::{Plan, Policy};
 use crate::source::{Snapshot, SourceDescription};
 use crate::transform::template::Reads;
@@ -35,6 +36,8 @@ pub struct Rendering {
     pub rendered: Arc<Rendered>,
     /// The properties that templates read.
     pub reads: Reads,
+    /// What was looked at of the WECs: labels that selectors name, and those properties.
+    pub facts: LockedClusters,
     /// Everything there is to say, sorted.
     pub diagnostics: Vec<Diagnostic>,
     /// How long each stage took.

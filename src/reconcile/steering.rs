@@ -161,7 +161,7 @@ fn missing_properties(rendering: &Rendering, lock: &Lock) -> Vec<String> {
         Reads::Named(names) => names.contains(name),
     };
     let mut missing = Vec::new();
-    for (cluster, locked) in &lock.clusters {
+    for (cluster, locked) in lock.clusters.iter() {
         let Some(position) = rendering.inventory.position(cluster) else {
             continue;
         };

@@ -3,8 +3,11 @@
 //! With the trailers it is all that `stellate verify` needs: the facts stand for an inventory that may have moved on. Pure.
 
 use std::collections::BTreeMap;
+use std::ops::Deref;
+use std::sync::{Arc, OnceLock};
 
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use super::hash::{hex, sha256};
 use crate::model::{BlobId, Revision};
@@ -23,7 +26,7 @@ pub struct Lock {
     pub options: LockedOptions,
     /// The WECs by name.
     #[serde(default)]
-    pub clusters: BTreeMap<String, LockedCluster>,
+    pub clusters: LockedClusters,
     /// The transforms, customizers and policies with `createOnly` that were used, each with its kind; sorted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rules: Vec<String>,
@@ -33,6 +36,20 @@ pub struct Lock {
     /// WECs whose folders stay as they are, because their wave is not open.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub held: Vec<LockedFolder>,
+}
+
+/// What was looked at of all WECs. Most often that of the commit before: its bytes are made once. Cheap to clone.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(from = "Facts", into = "Facts")]
+pub struct LockedClusters(Arc<Shared>);
+
+type Facts = BTreeMap<String, LockedCluster>;
+
+#[derive(Debug, Default)]
+struct Shared {
+    facts: Facts,
+    text: OnceLock<Vec<u8>>,
+    digest: OnceLock<String>,
 }
 
 /// Options that change what is rendered.
@@ -109,11 +126,59 @@ pub enum LockError {
     Version(u32),
 }
 
+impl LockedClusters {
+    /// Gives the facts as a member of the file.
+    fn text(&self) -> &[u8] {
+        let shared = &self.0;
+        shared
+            .text
+            .get_or_init(|| yaml::emit(&json!({"clusters": shared.facts})))
+    }
+
+    fn digest(&self) -> &str {
+        self.0.digest.get_or_init(|| {
+            let facts = serde_json::to_vec(&self.0.facts).unwrap_or_default();
+            format!("sha256:{}", hex(&sha256(&[&facts])))
+        })
+    }
+}
+
+impl Deref for LockedClusters {
+    type Target = Facts;
+
+    fn deref(&self) -> &Facts {
+        &self.0.facts
+    }
+}
+
+impl From<Facts> for LockedClusters {
+    fn from(facts: Facts) -> Self {
+        Self(Arc::new(Shared {
+            facts,
+            ..Shared::default()
+        }))
+    }
+}
+
+impl From<LockedClusters> for Facts {
+    fn from(clusters: LockedClusters) -> Self {
+        clusters.0.facts.clone()
+    }
+}
+
+impl PartialEq for LockedClusters {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0) || **self == **other
+    }
+}
+
+impl Eq for LockedClusters {}
+
 impl Lock {
     /// Puts together a lock of the current version.
     pub fn new(
         options: LockedOptions,
-        clusters: BTreeMap<String, LockedCluster>,
+        clusters: LockedClusters,
         mut kept: Vec<LockedFile>,
         mut held: Vec<LockedFolder>,
     ) -> Self {
@@ -140,7 +205,9 @@ impl Lock {
     #[must_use]
     pub fn of(&self, cluster: &str) -> Self {
         let mut part = self.clone();
-        part.clusters.retain(|name, _| name == cluster);
+        let facts = self.clusters.get_key_value(cluster).into_iter();
+        let facts = facts.map(|(name, facts)| (name.clone(), facts.clone()));
+        part.clusters = facts.collect::<Facts>().into();
         part.kept.retain(|file| file.cluster == cluster);
         part.held.retain(|folder| folder.cluster == cluster);
         part
@@ -149,8 +216,18 @@ impl Lock {
     /// Gives the file's bytes.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut text = b"# Written by Stellate: the inventory facts that this branch was rendered from. `stellate verify` reads it.\n".to_vec();
+        // Members stand in the order of their names, and this is the first.
+        text.extend_from_slice(self.clusters.text());
+        let others = Self {
+            clusters: LockedClusters::default(),
+            ..self.clone()
+        };
         // Maps of strings always become JSON.
-        yaml::emit_into(&serde_json::to_value(self).unwrap_or_default(), &mut text);
+        let mut others = serde_json::to_value(others).unwrap_or_default();
+        others
+            .as_object_mut()
+            .map(|members| members.remove("clusters"));
+        yaml::emit_into(&others, &mut text);
         text
     }
 
@@ -173,8 +250,7 @@ impl Lock {
 
     /// Gives the digest of the facts about WECs: `sha256:` and hexadecimal digits.
     pub fn inventory_digest(&self) -> String {
-        let facts = serde_json::to_vec(&self.clusters).unwrap_or_default();
-        format!("sha256:{}", hex(&sha256(&[&facts])))
+        self.clusters.digest().to_owned()
     }
 }
 
@@ -211,9 +287,14 @@ mod tests {
         };
         let lock = Lock::new(
             options,
-            [("c1".to_owned(), facts)].into(),
+            Facts::from([("c1".to_owned(), facts)]).into(),
             vec![kept],
             vec![held],
+        );
+        let whole = yaml::emit(&serde_json::to_value(&lock).unwrap());
+        assert!(
+            lock.to_bytes().ends_with(&whole),
+            "the file is one document"
         );
         let read = Lock::from_bytes(&lock.to_bytes()).expect("our own file");
         assert_eq!(read, lock);

@@ -129,7 +129,7 @@ fn mk_lock() -> Lock {
     };
     Lock::new(
         LockedOptions::default(),
-        [("wec-a".to_owned(), facts)].into(),
+        BTreeMap::from([("wec-a".to_owned(), facts)]).into(),
         Vec::new(),
         Vec::new(),
     )

@@ -13,7 +13,7 @@ use git2::Repository;
 
 use super::pipeline::{Pipeline, Timings};
 use super::request::Progress;
-use super::{Rendering, facts, guard, settings, steering};
+use super::{Rendering, guard, settings, steering};
 use crate::git::{Access, GitError, PushError, RemoteUrl, is_damage, plain};
 use crate::model::api::pipeline::{Guard, Layout};
 use crate::model::{BlobId, ClusterName, Diagnostic, Severity};
@@ -348,7 +348,7 @@ fn lock(rendering: &Rendering, kept: &[KeptFile], held: Vec<LockedFolder>) -> Lo
         root: rendering.source.prefix.clone(),
         settings: settings::locked(&rendering.settings),
     };
-    let lock = Lock::new(options, facts::used(rendering), kept.collect(), held);
+    let lock = Lock::new(options, rendering.facts.clone(), kept.collect(), held);
     lock.naming(steering::names(rendering))
 }
 
