@@ -24,7 +24,7 @@ use stellate::status::{Evidence, Health, Progress, Report};
 use tokio::runtime::Runtime;
 
 use support::corpus::{Fleet, Mode};
-use support::measure::seconds;
+use support::measure::{cpu, cpu_of_children, number, seconds};
 use support::options::Options;
 use support::repository::SourceRepository;
 use support::table::Table;
@@ -64,12 +64,18 @@ fn push(options: &Options, fleet: &Fleet, table: &mut Table) -> Result<()> {
     )?;
     let rounds = options.choose(200, 30, 2);
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    let (mut own_cpu, mut far_cpu) = (0.0, 0.0);
     for round in 0..rounds {
         source.edit_object(fleet, round % fleet.objects)?;
+        let (own, far) = (cpu(), cpu_of_children());
         let began = Instant::now();
         service.wake("shop", None);
         tip = moved(&generated, &tip)?;
         ours.push(began.elapsed().as_secs_f64());
+        // What the far side does after the branch has moved counts, too.
+        std::thread::sleep(Duration::from_millis(20));
+        own_cpu += cpu() - own;
+        far_cpu += cpu_of_children() - far;
 
         let began = Instant::now();
         git(&mirror, &["fetch", "--quiet", "origin", "main:fetched"])?;
@@ -88,6 +94,13 @@ fn push(options: &Options, fleet: &Fleet, table: &mut Table) -> Result<()> {
     table.note(&format!("{name}: git's fetch + push"), git.text());
     let met = own.p99 <= git.p99 + 0.1;
     table.judge(&name, "p99 ≤ p99 of fetch + push + 100 ms", own.text(), met);
+    let each = |cpu: f64| seconds(cpu / number(rounds as u64));
+    table.judge(
+        &format!("{name}: our processor time, all of it"),
+        "≤ 1.2 × the far side's",
+        format!("{} against {}", each(own_cpu), each(far_cpu)),
+        own_cpu <= 1.2 * far_cpu,
+    );
     Ok(())
 }
 

@@ -35,6 +35,15 @@ pub(crate) fn measure<T>(work: impl FnOnce() -> T) -> (T, Spent) {
 
 /// Gives the processor time of this process so far, in seconds.
 pub(crate) fn cpu() -> f64 {
+    cpu_times()[0]
+}
+
+/// Gives the processor time of all processes that this one started and that have ended, in seconds.
+pub(crate) fn cpu_of_children() -> f64 {
+    cpu_times()[1]
+}
+
+fn cpu_times() -> [f64; 2] {
     let text = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
     // The name in brackets may hold anything; the fields after it do not.
     let fields = text.rsplit(')').next().unwrap_or_default();
@@ -45,7 +54,8 @@ pub(crate) fn cpu() -> f64 {
             .and_then(|field| field.parse::<f64>().ok())
             .unwrap_or_default()
     };
-    (ticks() + ticks()) / TICKS
+    let (own, children) = (ticks() + ticks(), ticks() + ticks());
+    [own / TICKS, children / TICKS]
 }
 
 /// Gives the most memory that this process ever held, in MB.
