@@ -52,18 +52,16 @@ impl Cluster {
 
     /// Gives what legacy `%(name)` parameters see: as properties, but under any key, such as `loc-name`.
     pub fn parameters(&self) -> Properties {
-        let mut parameters = Properties::clone(&self.labels);
-        parameters.extend(
-            self.annotations
-                .iter()
-                .map(|(key, value)| (key.clone(), value.clone())),
-        );
-        parameters.extend(
-            self.properties
-                .iter()
-                .map(|(key, value)| (key.clone(), value.clone())),
-        );
-        parameters
+        let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+        self.each_parameter().into_iter().map(owned).collect()
+    }
+
+    /// Gives the names and values of [`Cluster::parameters`].
+    pub fn each_parameter(&self) -> BTreeMap<&str, &str> {
+        let layers = [&*self.labels, &*self.annotations, &*self.properties];
+        let each = layers.into_iter().flatten();
+        each.map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect()
     }
 
     /// Gives one of [`Cluster::parameters`].

@@ -165,11 +165,11 @@ fn missing_properties(rendering: &Rendering, lock: &Lock) -> Vec<String> {
         let Some(position) = rendering.inventory.position(cluster) else {
             continue;
         };
-        let has = rendering.inventory.clusters[position].parameters();
+        let known = &rendering.inventory.clusters[position];
         let lost = locked
             .properties
             .keys()
-            .filter(|name| is_read(name) && !has.contains_key(*name));
+            .filter(|name| is_read(name) && known.parameter(name).is_none());
         missing.extend(lost.map(|name| format!("property {name} of WEC {cluster}")));
     }
     missing

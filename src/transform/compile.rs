@@ -308,17 +308,17 @@ fn annotate(value: &mut Value, (name, text): (&str, &str)) {
 
 impl HoleSource {
     /// Gives the text that goes into the hole for a WEC with these properties and legacy parameters.
-    pub fn fill(
+    pub fn fill<'p>(
         &self,
         properties: &Properties,
-        parameters: &Properties,
+        parameters: impl FnOnce() -> &'p Properties,
     ) -> Result<String, FillError> {
         let text = match &self.template {
             Some(template) => template.render(properties)?,
             None => self.text.clone(),
         };
         if self.parameters {
-            return Ok(parameters::expand_parameters(&text, parameters)?);
+            return Ok(parameters::expand_parameters(&text, parameters())?);
         }
         Ok(text)
     }

@@ -5,7 +5,8 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::template::{Properties, Reads};
+use super::template::Reads;
+use crate::inventory::{Cluster, Inventory};
 use crate::model::ClusterSet;
 
 /// The groups of one rendering, by what is looked at and of which WECs.
@@ -30,28 +31,28 @@ pub(super) struct Partition {
 
 /// All groups of a rendering, and those of the one before when the values were others then.
 pub(super) struct Partitions {
-    parameters: Arc<Vec<Properties>>,
+    inventory: Arc<Inventory>,
     known: Mutex<Known>,
-    former_parameters: Arc<Vec<Properties>>,
+    former_inventory: Arc<Inventory>,
     former: Known,
     matches: Mutex<HashMap<(usize, usize), Arc<Match>>>,
 }
 
 impl Partitions {
-    /// Begins with what is known from the last rendering: its values, and its groups.
+    /// Begins with what is known from the last rendering: its WECs, and its groups.
     pub(super) fn new(
-        parameters: Arc<Vec<Properties>>,
-        (former_parameters, last): (Arc<Vec<Properties>>, Known),
+        inventory: Arc<Inventory>,
+        (former_inventory, last): (Arc<Inventory>, Known),
     ) -> Self {
-        let (known, former) = if Arc::ptr_eq(&former_parameters, &parameters) {
+        let (known, former) = if Arc::ptr_eq(&former_inventory, &inventory) {
             (last, HashMap::new())
         } else {
             (HashMap::new(), last)
         };
         Self {
-            parameters,
+            inventory,
             known: Mutex::new(known),
-            former_parameters,
+            former_inventory,
             former,
             matches: Mutex::default(),
         }
@@ -74,7 +75,7 @@ impl Partitions {
         if let Some(partition) = known.get(&key) {
             return Arc::clone(partition);
         }
-        let partition = Arc::new(Partition::new(key.0.as_deref(), clusters, &self.parameters));
+        let partition = Arc::new(Partition::new(key.0.as_deref(), clusters, &self.inventory));
         // Groups of the same WECs with the same values are the same: what was filled for them is right.
         let former = self.former.get(&key);
         let former = former.filter(|former| self.is_same(former, &partition));
@@ -98,11 +99,11 @@ impl Partitions {
             let groups: HashMap<Vec<(&str, &str)>, u32> = then
                 .representatives
                 .iter()
-                .map(|&cluster| looked_at(names, &self.former_parameters[cluster]))
+                .map(|&cluster| looked_at(names, &self.former_inventory.clusters[cluster]))
                 .zip(0..)
                 .collect();
             let matched = now.representatives.iter().map(|&cluster| {
-                let values = looked_at(names, &self.parameters[cluster]);
+                let values = looked_at(names, &self.inventory.clusters[cluster]);
                 groups.get(&values).copied()
             });
             Arc::new(matched.collect())
@@ -115,18 +116,18 @@ impl Partitions {
         let mut pairs = then.representatives.iter().zip(&now.representatives);
         then.choice == now.choice
             && pairs.all(|(&then, &now)| {
-                looked_at(names, &self.former_parameters[then])
-                    == looked_at(names, &self.parameters[now])
+                looked_at(names, &self.former_inventory.clusters[then])
+                    == looked_at(names, &self.inventory.clusters[now])
             })
     }
 }
 
 impl Partition {
-    fn new(names: Option<&[String]>, clusters: &ClusterSet, parameters: &[Properties]) -> Self {
+    fn new(names: Option<&[String]>, clusters: &ClusterSet, inventory: &Inventory) -> Self {
         let mut groups: HashMap<Vec<(&str, &str)>, u32> = HashMap::new();
         let mut representatives = Vec::new();
         let choice = clusters.iter().map(|cluster| {
-            let values = looked_at(names, &parameters[cluster]);
+            let values = looked_at(names, &inventory.clusters[cluster]);
             *groups.entry(values).or_insert_with(|| {
                 representatives.push(cluster);
                 u32::try_from(representatives.len() - 1).unwrap_or(u32::MAX)
@@ -150,19 +151,13 @@ pub(super) fn run(matched: &[Option<u32>]) -> usize {
 }
 
 /// Gives the values of what is looked at; of everything when there are no names.
-fn looked_at<'a>(
-    names: Option<&'a [String]>,
-    parameters: &'a Properties,
-) -> Vec<(&'a str, &'a str)> {
+fn looked_at<'a>(names: Option<&'a [String]>, cluster: &'a Cluster) -> Vec<(&'a str, &'a str)> {
     match names {
         Some(names) => names
             .iter()
-            .filter_map(|name| Some((name.as_str(), parameters.get(name)?.as_str())))
+            .filter_map(|name| Some((name.as_str(), cluster.parameter(name)?)))
             .collect(),
-        None => parameters
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.as_str()))
-            .collect(),
+        None => cluster.each_parameter().into_iter().collect(),
     }
 }
 

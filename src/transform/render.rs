@@ -5,7 +5,7 @@
 //! memory, and may be thrown away at any time.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use rayon::prelude::*;
 
@@ -15,7 +15,7 @@ use super::problems::{Place, Problem, Problems};
 use super::rules::Rules;
 use super::template::{Properties, Reads, TemplateError};
 use super::{Content, Fillings, Quarantined, Rendered, RenderedObject, Variant};
-use crate::inventory::Inventory;
+use crate::inventory::{Cluster, Inventory};
 use crate::model::{ClusterName, ClusterSet, Diagnostic, Object, ObjectKey, Origin};
 use crate::placement::{Placement, Plan};
 use crate::yaml::{self, Context};
@@ -28,7 +28,8 @@ pub struct Transformer {
     remembered: Vec<(ObjectKey, Arc<Remembered>)>,
     inventory: Option<Arc<Inventory>>,
     clusters: Arc<[ClusterName]>,
-    parameters: Arc<Vec<Properties>>,
+    /// What legacy parameters see of each WEC; made when one is used.
+    parameters: OnceLock<Vec<Properties>>,
     rules: Option<Arc<Rules>>,
     /// How the WECs were grouped in the last rendering.
     partitions: Known,
@@ -62,7 +63,7 @@ struct Same {
 /// What all objects of one rendering share.
 struct Scene<'a> {
     inventory: &'a Inventory,
-    parameters: &'a [Properties],
+    parameters: &'a OnceLock<Vec<Properties>>,
     rules: &'a Rules,
     templates: &'a TemplateCache,
     /// For each Transform that selects WECs: which.
@@ -94,17 +95,18 @@ impl Transformer {
         rules: &Arc<Rules>,
     ) -> (Rendered, Vec<Diagnostic>) {
         let former = (
-            Arc::clone(&self.parameters),
+            self.inventory.clone().unwrap_or_default(),
             std::mem::take(&mut self.partitions),
         );
         let same = self.enter(inventory, rules);
+        let inventory = self.inventory.as_ref().unwrap_or(inventory);
         let scene = Scene {
             inventory,
             parameters: &self.parameters,
             rules,
             templates: &self.templates,
             transform_clusters: rules.transform_clusters(inventory),
-            partitions: Partitions::new(Arc::clone(&self.parameters), former),
+            partitions: Partitions::new(Arc::clone(inventory), former),
             scalars: Mutex::default(),
         };
         let outcomes: Vec<Option<Outcome>> = objects
@@ -196,18 +198,12 @@ impl Transformer {
             self.clusters = names().cloned().collect();
         }
         if !same_inventory {
-            self.parameters = Arc::new(
-                inventory
-                    .clusters
-                    .par_iter()
-                    .map(crate::inventory::Cluster::parameters)
-                    .collect(),
-            );
+            self.parameters = OnceLock::new();
+            self.inventory = Some(Arc::clone(inventory));
         }
         let same_rules = self.rules.as_ref().is_some_and(|last| {
             Arc::ptr_eq(last, rules) || last.fingerprint() == rules.fingerprint()
         });
-        self.inventory = Some(Arc::clone(inventory));
         self.rules = Some(Arc::clone(rules));
         Same {
             rules: same_rules,
@@ -311,6 +307,11 @@ impl Scene<'_> {
         }
     }
 
+    fn parameters(&self, cluster: usize) -> &Properties {
+        let all = || self.inventory.clusters.iter().map(Cluster::parameters);
+        &self.parameters.get_or_init(|| all().collect())[cluster]
+    }
+
     /// Tells whether a rule looks at labels or parameters of WECs to decide what happens to the object.
     fn tells_apart(&self, object: &Object) -> bool {
         let selected = |index: usize| self.transform_clusters[index].is_some();
@@ -346,7 +347,7 @@ impl Scene<'_> {
                 let mut split: BTreeMap<FormKey, ClusterSet> = BTreeMap::new();
                 for (clusters, key) in parts {
                     for cluster in clusters.iter() {
-                        match customizer.expand(&self.parameters[cluster]) {
+                        match customizer.expand(self.parameters(cluster)) {
                             Ok(replacements) => {
                                 let key = FormKey {
                                     replacements,
@@ -423,9 +424,8 @@ impl Scene<'_> {
             }
             texts.clear();
             let properties = &self.inventory.clusters[cluster].properties;
-            let parameters = &self.parameters[cluster];
             let filled = form.holes.iter().try_for_each(|hole| {
-                let text = hole.fill(properties, parameters);
+                let text = hole.fill(properties, || self.parameters(cluster));
                 texts.push(text.map_err(|error| (error, hole.source()))?);
                 Ok::<(), (FillError, &str)>(())
             });
