@@ -9,7 +9,8 @@ use anyhow::{Context as _, Result, ensure};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use stellate::model::api::pipeline::Layout;
 use stellate::reconcile::{
-    Delivery, DeliveryOptions, Destination, Outcome, Pipeline, Rendering, Request, Silent,
+    BranchDestination, Delivery, DeliveryOptions, Destination, Outcome, Pipeline, Rendering,
+    Request, Silent,
 };
 
 use super::measure::{self, Spent, in_seconds};
@@ -107,12 +108,12 @@ impl Run {
             ..Request::default()
         };
         let rendering = self.pipeline.render(&request, &Silent)?;
-        let to = Destination::Branch {
+        let to = Destination::Branch(BranchDestination {
             repository: self.repository.clone(),
             name: BRANCH.to_owned(),
             layout: Layout::Directories,
             push: None,
-        };
+        });
         let options = DeliveryOptions::default();
         let delivery = self.pipeline.deliver(&rendering, &to, &options, &Silent)?;
         ensure!(

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::error::CliError;
 use super::terminal::one_line;
+use super::token::TokenArguments;
 use crate::git::{self, Secret};
 
 /// How long the service may take to answer.
@@ -24,17 +25,8 @@ pub(super) struct Connection {
         env = "STELLATE_URL"
     )]
     url: String,
-    /// A file with a token for the API
-    #[arg(long, value_name = "FILE", help_heading = "Access")]
-    token_file: Option<PathBuf>,
-    /// An environment variable with a token for the API
-    #[arg(
-        long,
-        value_name = "NAME",
-        conflicts_with = "token_file",
-        help_heading = "Access"
-    )]
-    token_env: Option<String>,
+    #[command(flatten)]
+    token: TokenArguments,
     /// The authorities that are trusted (PEM), in place of the system's
     #[arg(long, value_name = "FILE", help_heading = "Access")]
     ca_file: Option<PathBuf>,
@@ -50,11 +42,7 @@ pub(super) struct Client {
 impl Connection {
     /// Makes a client; nothing is asked yet.
     pub(super) fn client(&self) -> Result<Client, CliError> {
-        let token = match (&self.token_file, &self.token_env) {
-            (Some(path), _) => Some(Secret::from_file(path)?),
-            (None, Some(name)) => Some(Secret::from_environment(name)?),
-            (None, None) => None,
-        };
+        let token = self.token.place().map(|place| place.read()).transpose()?;
         let config = ureq::Agent::config_builder()
             .timeout_global(Some(PATIENCE))
             .http_status_as_error(false)

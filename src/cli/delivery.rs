@@ -326,12 +326,10 @@ impl ClusterReport {
 pub(super) fn destination_text(destination: &Destination) -> String {
     match destination {
         Destination::Folder(folder) => format!("folder {}", folder.display()),
-        Destination::Branch {
-            name,
-            push: Some(url),
-            ..
-        } => format!("branch {name} on {}", url.redacted()),
-        Destination::Branch { name, .. } => format!("branch {name}"),
+        Destination::Branch(branch) => match &branch.push {
+            Some(url) => format!("branch {} on {}", branch.name, url.redacted()),
+            None => format!("branch {}", branch.name),
+        },
     }
 }
 

@@ -16,7 +16,7 @@ use super::table::count;
 use super::terminal::Terminal;
 use crate::model::api::pipeline::Layout;
 use crate::output::branch::publish::Committer;
-use crate::reconcile::{DeliveryOptions, Destination, Pipeline, Request};
+use crate::reconcile::{BranchDestination, DeliveryOptions, Destination, Pipeline, Request};
 
 /// What `stellate demo` is told.
 #[derive(Args)]
@@ -82,12 +82,12 @@ pub(super) fn run(arguments: &Arguments, terminal: &Terminal) -> Result<Ending, 
         committed: true,
         ..Request::default()
     };
-    let destination = Destination::Branch {
+    let destination = Destination::Branch(BranchDestination {
         repository: repository.path().to_owned(),
         name: BRANCH.to_owned(),
         layout: Layout::Directories,
         push: None,
-    };
+    });
     let options = DeliveryOptions {
         committer: Committer::default(),
         ..DeliveryOptions::default()

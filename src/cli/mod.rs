@@ -50,6 +50,7 @@ mod status;
 mod steps;
 mod table;
 mod terminal;
+mod token;
 mod validate;
 mod verify;
 

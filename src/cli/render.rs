@@ -14,12 +14,12 @@ use super::scene::{Scene, SourceArguments};
 use super::table::{Table, count, duration};
 use super::terminal::Terminal;
 use super::{Ending, data, problems, remote, scene};
-use crate::config::{Login, ResolvedOutput, branch_name_problem};
+use crate::config::{ResolvedBranch, ResolvedOutput, branch_name_problem};
 use crate::model::api::pipeline::Layout;
 use crate::model::{ClusterName, ObjectKey};
 use crate::output::branch::publish::Committer;
 use crate::output::path;
-use crate::reconcile::{DeliveryOptions, Destination, Pipeline, Rendering};
+use crate::reconcile::{BranchDestination, DeliveryOptions, Destination, Pipeline, Rendering};
 use crate::source::folder;
 use crate::yaml::{self, Limits};
 
@@ -128,35 +128,6 @@ pub(super) fn run(arguments: &Arguments, terminal: &Terminal) -> Result<Ending, 
     Ok(ending)
 }
 
-/// Whether a branch is pushed, and where to.
-enum Push<'a> {
-    /// It stays in the local repository.
-    No,
-    /// To where the source came from.
-    Home,
-    /// To this remote or address.
-    To(&'a str),
-}
-
-impl<'a> Push<'a> {
-    fn new(push: bool, remote: Option<&'a str>) -> Self {
-        match remote {
-            _ if !push => Self::No,
-            None => Self::Home,
-            Some(remote) => Self::To(remote),
-        }
-    }
-
-    /// Gives the remote; `home` is the default. None not to push.
-    fn remote(self, home: &'a str) -> Option<&'a str> {
-        match self {
-            Self::No => None,
-            Self::Home => Some(home),
-            Self::To(remote) => Some(remote),
-        }
-    }
-}
-
 /// A destination with the way to it.
 struct Target {
     destination: Destination,
@@ -219,30 +190,8 @@ impl Arguments {
                 ))
                 .hint("take a name such as `generated`"));
             }
-            let configured = configured_branch(scene, name);
-            let layout = self
-                .layout
-                .map(Layout::from)
-                .or(configured.as_ref().map(|(layout, _, _)| *layout));
-            let url = configured.as_ref().and_then(|(_, url, _)| url.clone());
-            let login = configured.and_then(|(_, _, login)| login);
-            let access = match login {
-                Some(login) => self.source.configuration.access(Some(&login))?,
-                None => access,
-            };
-            let remote = self.remote.clone().or(url);
-            let destination = destination(
-                scene,
-                name,
-                layout.unwrap_or_default(),
-                Push::new(self.push, remote.as_deref()),
-                scratch,
-                terminal,
-            )?;
-            return Ok(vec![Target {
-                destination,
-                access,
-            }]);
+            let branch = self.branch_to(name, scene);
+            return Ok(vec![self.target(scene, &branch, scratch, terminal)?]);
         }
         if self.deliver {
             return self.configured_places(scene, scratch, terminal);
@@ -268,39 +217,60 @@ impl Arguments {
         }
         let mut targets = Vec::new();
         for output in outputs {
-            let mut access = scene.request.access.clone();
-            let destination = match output {
-                ResolvedOutput::Folder(folder) => Destination::Folder(folder),
+            match output {
+                ResolvedOutput::Folder(folder) => targets.push(Target {
+                    destination: Destination::Folder(folder),
+                    access: scene.request.access.clone(),
+                }),
+                ResolvedOutput::Branch(branch) => {
+                    targets.push(self.target(scene, &branch, scratch, terminal)?);
+                }
                 ResolvedOutput::Mailbox { .. } => {
                     terminal.warn("mailboxes are left out: `stellate run` delivers into them");
-                    continue;
                 }
-                ResolvedOutput::Branch {
-                    name,
-                    layout,
-                    push,
-                    url,
-                    credentials,
-                } => {
-                    if let Some(login) = credentials {
-                        access = self.source.configuration.access(Some(&login))?;
-                    }
-                    destination(
-                        scene,
-                        &name,
-                        layout,
-                        Push::new(push, url.as_deref()),
-                        scratch,
-                        terminal,
-                    )?
-                }
-            };
-            targets.push(Target {
-                destination,
-                access,
-            });
+            }
         }
         Ok(targets)
+    }
+
+    /// The branch of --branch: what the configuration says about one of that name, and arguments that win over it.
+    fn branch_to(&self, name: &str, scene: &Scene) -> ResolvedBranch {
+        let outputs = scene.configured.iter().flat_map(|resolved| &resolved.outputs);
+        let mut branches = outputs.filter_map(|output| match output {
+            ResolvedOutput::Branch(branch) if branch.name == name => Some(branch.clone()),
+            _ => None,
+        });
+        let mut branch = branches.next().unwrap_or_else(|| ResolvedBranch {
+            name: name.to_owned(),
+            ..ResolvedBranch::default()
+        });
+        branch.push = self.push;
+        if let Some(layout) = self.layout {
+            branch.layout = layout.into();
+        }
+        if self.remote.is_some() {
+            branch.url.clone_from(&self.remote);
+        }
+        branch
+    }
+
+    /// The way to a branch.
+    fn target(
+        &self,
+        scene: &mut Scene,
+        branch: &ResolvedBranch,
+        scratch: &Path,
+        terminal: &Terminal,
+    ) -> Result<Target, CliError> {
+        let access = match &branch.credentials {
+            Some(login) => self.source.configuration.access(Some(login))?,
+            None => scene.request.access.clone(),
+        };
+        let destination = destination(scene, branch, scratch, terminal)?;
+        Ok(Target {
+            destination: Destination::Branch(destination),
+            access,
+        })
     }
 
     /// Renders once and writes the result.
@@ -377,54 +347,32 @@ impl Arguments {
     }
 }
 
-/// What the configuration says about a branch of this name: its layout, its URL, and who pushes.
-fn configured_branch(
-    scene: &Scene,
-    wanted: &str,
-) -> Option<(Layout, Option<String>, Option<Login>)> {
-    scene
-        .configured
-        .as_ref()?
-        .outputs
-        .iter()
-        .find_map(|output| match output {
-            ResolvedOutput::Branch {
-                name,
-                layout,
-                url,
-                credentials,
-                ..
-            } if name == wanted => Some((*layout, url.clone(), credentials.clone())),
-            _ => None,
-        })
-}
-
 /// Finds the repository of a branch, and the address it is pushed to when there is one.
 fn destination(
     scene: &mut Scene,
-    name: &str,
-    layout: Layout,
-    push: Push<'_>,
+    branch: &ResolvedBranch,
     scratch: &Path,
     terminal: &Terminal,
-) -> Result<Destination, CliError> {
+) -> Result<BranchDestination, CliError> {
     let location = scene.request.location.clone();
+    let to = |repository, push| BranchDestination {
+        repository,
+        name: branch.name.clone(),
+        layout: branch.layout,
+        push,
+    };
     if scene.remote {
-        let Some(remote) = push.remote(&location) else {
+        let Some(remote) = pushed_to(branch, &location) else {
             return Err(CliError::message(format!(
-                "the branch {name} of {} can only be pushed",
+                "the branch {} of {} can only be pushed",
+                branch.name,
                 redacted(&location)
             ))
             .hint("add --push, or write to a folder with --out"));
         };
         let url = remote::address(None, remote)?;
         let repository = remote::relay(&url, scene.cache.as_deref(), scratch)?;
-        return Ok(Destination::Branch {
-            repository,
-            name: name.to_owned(),
-            layout,
-            push: Some(url),
-        });
+        return Ok(to(repository, Some(url)));
     }
     let folder = Path::new(location.strip_prefix("file://").unwrap_or(&location));
     if !folder.exists() {
@@ -433,8 +381,7 @@ fn destination(
         );
     }
     let repository = remote::discover(folder)?;
-    let push = push
-        .remote("origin")
+    let push = pushed_to(branch, "origin")
         .map(|remote| remote::address(Some(&repository), remote))
         .transpose()?;
     if !scene.request.committed {
@@ -444,12 +391,13 @@ fn destination(
             terminal.warn("a branch is rendered from HEAD: what is not committed is not in it");
         }
     }
-    Ok(Destination::Branch {
-        repository: repository.path().to_owned(),
-        name: name.to_owned(),
-        layout,
-        push,
-    })
+    Ok(to(repository.path().to_owned(), push))
+}
+
+/// The remote that a branch is pushed to; `home` where none is named. None not to push.
+fn pushed_to<'a>(branch: &'a ResolvedBranch, home: &'a str) -> Option<&'a str> {
+    let remote = branch.url.as_deref().unwrap_or(home);
+    branch.push.then_some(remote)
 }
 
 /// Writes an address without who logs in.

@@ -10,9 +10,10 @@ use clap::Args;
 
 use super::error::CliError;
 use super::terminal::Terminal;
+use super::token::TokenArguments;
 use super::{problems, remote};
 use crate::api_server::Connection;
-use crate::config::{self, Login, Place, Resolved, SecretPlace};
+use crate::config::{self, Login, Place, Resolved};
 use crate::git::{Access, Credentials};
 use crate::inventory::its;
 use crate::model::{Diagnostic, Severity};
@@ -73,17 +74,8 @@ pub(super) struct ConfigurationArguments {
     /// Which pipeline of the configuration, when it holds several
     #[arg(long, value_name = "NAME", help_heading = "Configuration")]
     pipeline: Option<String>,
-    /// The environment variable that holds a token for HTTPS
-    #[arg(
-        long,
-        value_name = "NAME",
-        conflicts_with = "token_file",
-        help_heading = "Access"
-    )]
-    token_env: Option<String>,
-    /// The file that holds a token for HTTPS
-    #[arg(long, value_name = "FILE", help_heading = "Access")]
-    token_file: Option<PathBuf>,
+    #[command(flatten)]
+    token: TokenArguments,
     /// The private key for ssh
     #[arg(long, value_name = "FILE", help_heading = "Access")]
     ssh_key: Option<PathBuf>,
@@ -305,23 +297,15 @@ impl ConfigurationArguments {
 
     /// Puts together how remotes are reached; arguments win over the configuration.
     pub(super) fn access(&self, login: Option<&Login>) -> Result<Access, CliError> {
-        let given = match (&self.token_env, &self.token_file) {
-            (Some(name), _) => Some(SecretPlace::Environment(name.clone())),
-            (None, Some(path)) => Some(SecretPlace::File(path.clone())),
-            (None, None) => None,
-        };
         let login = login.cloned().unwrap_or_default();
-        let token = match given.or(login.token) {
-            Some(place) => Some(place.read()?),
-            None => None,
-        };
+        let token = self.token.place().or(login.token);
         let known_hosts = login.known_hosts.map(|path| {
             let path = path.display().to_string().replace('\'', "'\\''");
             format!("ssh -o 'UserKnownHostsFile={path}'")
         });
         Ok(Access {
             credentials: Credentials {
-                token,
+                token: token.map(|place| place.read()).transpose()?,
                 username: login.username,
                 ssh_key: self.ssh_key.clone().or(login.ssh_key),
                 use_helper: true,

@@ -62,21 +62,18 @@ impl Contest {
 /// The branches that a pipeline writes, each with its repository, and with its number among all of them.
 fn branches(pipeline: &Resolved) -> impl Iterator<Item = (usize, &str, RemoteUrl)> {
     let outputs = pipeline.outputs.iter().filter_map(|output| match output {
-        ResolvedOutput::Branch {
-            name, push, url, ..
-        } => Some((name, *push, url)),
+        ResolvedOutput::Branch(branch) => Some(branch),
         _ => None,
     });
-    outputs
-        .enumerate()
-        .filter_map(|(index, (name, push, url))| {
-            let home = match &pipeline.place {
-                Some(Place::Git(url)) => Some(url),
-                _ => None,
-            };
-            let target = if push { url.as_ref().or(home) } else { home };
-            Some((index, name.as_str(), RemoteUrl::parse(target?).ok()?))
-        })
+    outputs.enumerate().filter_map(|(index, branch)| {
+        let home = match &pipeline.place {
+            Some(Place::Git(url)) => Some(url),
+            _ => None,
+        };
+        let named = branch.url.as_ref().filter(|_| branch.push);
+        let url = RemoteUrl::parse(named.or(home)?).ok()?;
+        Some((index, branch.name.as_str(), url))
+    })
 }
 
 fn is_below(name: &str, other: &str) -> bool {

@@ -87,18 +87,7 @@ pub enum Place {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ResolvedOutput {
     /// A generated branch.
-    Branch {
-        /// Its name.
-        name: String,
-        /// How WECs share branches.
-        layout: Layout,
-        /// Whether it is pushed.
-        push: bool,
-        /// Where to; none for where the source came from.
-        url: Option<String>,
-        /// Who pushes; none for who reads.
-        credentials: Option<Login>,
-    },
+    Branch(ResolvedBranch),
     /// A folder.
     Folder(PathBuf),
     /// ManifestWorks in mailbox namespaces; only a service delivers them.
@@ -108,6 +97,21 @@ pub enum ResolvedOutput {
         /// What else was said.
         output: MailboxOutput,
     },
+}
+
+/// A generated branch that results go to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ResolvedBranch {
+    /// Its name.
+    pub name: String,
+    /// How WECs share branches.
+    pub layout: Layout,
+    /// Whether it is pushed.
+    pub push: bool,
+    /// Where to; none for where the source came from.
+    pub url: Option<String>,
+    /// Who pushes; none for who reads.
+    pub credentials: Option<Login>,
 }
 
 /// Where credentials are found when they are needed; never the secret itself.
@@ -418,7 +422,7 @@ impl Resolver<'_> {
         inventory: Option<&Connection>,
     ) -> Option<ResolvedOutput> {
         match output {
-            Output::Branch(branch) => Some(self.branch(index, branch)),
+            Output::Branch(branch) => Some(ResolvedOutput::Branch(self.branch(index, branch))),
             Output::Folder(folder) => Some(ResolvedOutput::Folder(self.base.join(&folder.path))),
             Output::Mailbox(mailbox) => {
                 let its = mailbox.its.as_ref().map(|server| self.connection(server));
@@ -443,7 +447,7 @@ impl Resolver<'_> {
         }
     }
 
-    fn branch(&mut self, index: usize, branch: &BranchOutput) -> ResolvedOutput {
+    fn branch(&mut self, index: usize, branch: &BranchOutput) -> ResolvedBranch {
         if let Some(problem) = branch_name_problem(&branch.name) {
             let message = format!("`{}` is no name of a branch: {problem}", branch.name);
             let at = self.at(&[
@@ -467,7 +471,7 @@ impl Resolver<'_> {
             "credentials".into(),
         ];
         let login = branch.credentials.as_ref();
-        ResolvedOutput::Branch {
+        ResolvedBranch {
             name: branch.name.clone(),
             layout: branch.layout,
             push: branch.push,

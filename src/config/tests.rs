@@ -71,16 +71,14 @@ fn a_whole_configuration_becomes_settings() {
     let token = resolved.credentials.and_then(|login| login.token);
     assert_eq!(token, Some(SecretPlace::Environment("SHOP_TOKEN".into())));
     let [
-        ResolvedOutput::Branch {
-            name, layout, push, ..
-        },
+        ResolvedOutput::Branch(branch),
         ResolvedOutput::Folder(folder),
     ] = resolved.outputs.as_slice()
     else {
         panic!("{:?}", resolved.outputs);
     };
     assert_eq!(
-        (name.as_str(), *layout, *push),
+        (branch.name.as_str(), branch.layout, branch.push),
         ("generated", Layout::Branches, false)
     );
     assert_eq!(folder, &PathBuf::from("/repo/out"));

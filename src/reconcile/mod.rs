@@ -26,7 +26,9 @@ pub mod settings;
 mod steering;
 pub mod verify;
 
-pub use deliver::{DeliverError, Delivery, DeliveryOptions, Destination, Outcome, Staged, Survey};
+pub use deliver::{
+    BranchDestination, DeliverError, Delivery, DeliveryOptions, Destination, Outcome, Staged, Survey,
+};
 pub use pipeline::Pipeline;
 pub use rendering::{ClusterSummary, Rendering, Summary};
 pub use request::{InventorySource, Progress, RenderError, Request, Settings, Silent};

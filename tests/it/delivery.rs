@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 use stellate::{
     git::RemoteUrl,
     model::api::pipeline::Layout,
-    reconcile::{Delivery, DeliveryOptions, Destination, Outcome, Silent},
+    reconcile::{BranchDestination, Delivery, DeliveryOptions, Destination, Outcome, Silent},
 };
 
 use crate::support::{
@@ -138,12 +138,12 @@ fn a_source_commit_that_changes_nothing_moves_the_note_and_not_the_branch() {
 #[test]
 fn each_wec_can_have_a_branch_of_its_own() {
     let mut site = Site::small("layout");
-    let to = Destination::Branch {
+    let to = Destination::Branch(BranchDestination {
         repository: site.repository.path().to_owned(),
         name: "fleet".into(),
         layout: Layout::Branches,
         push: None,
-    };
+    });
     let deliver = |site: &mut Site| {
         let rendering = site.render();
         site.pipeline
@@ -472,12 +472,12 @@ fn to_folder(site: &mut Site, out: &Path) -> Delivery {
 }
 
 fn push(site: &mut Site, remote: &Path) -> Result<Delivery, String> {
-    let to = Destination::Branch {
+    let to = Destination::Branch(BranchDestination {
         repository: site.repository.path().to_owned(),
         name: GENERATED.into(),
         layout: Layout::Directories,
         push: Some(RemoteUrl::parse(remote.to_str().unwrap()).unwrap()),
-    };
+    });
     let rendering = site.render();
     site.pipeline
         .deliver(&rendering, &to, &site.options, &Silent)

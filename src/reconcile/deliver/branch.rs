@@ -11,8 +11,8 @@ use super::keep::{beside, kept_files};
 use super::survey::{Survey, Surveyed};
 use super::waiting::Held;
 use super::{
-    ATTEMPTS, DeliverError, Delivery, DeliveryOptions, Outcome, hold, is_strict, lock, lost,
-    provenance, source_commit,
+    ATTEMPTS, BranchDestination, DeliverError, Delivery, DeliveryOptions, Outcome, hold, is_strict,
+    lock, lost, provenance, source_commit,
 };
 use crate::git::{self, RefUpdate, RemoteUrl, Want, Wanted};
 use crate::model::api::pipeline::Layout;
@@ -34,11 +34,11 @@ use crate::reconcile::request::Progress;
 
 /// A generated branch, or the branches of all WECs.
 pub(super) struct Branch<'a> {
-    pub(super) repository: &'a Repository,
-    pub(super) name: &'a str,
-    pub(super) layout: Layout,
-    pub(super) push: Option<&'a RemoteUrl>,
-    pub(super) options: &'a DeliveryOptions,
+    repository: &'a Repository,
+    name: &'a str,
+    layout: Layout,
+    push: Option<&'a RemoteUrl>,
+    options: &'a DeliveryOptions,
 }
 
 /// What stands at the destination, and how to read it.
@@ -288,7 +288,22 @@ pub(super) fn survey(
     Ok(survey)
 }
 
-impl Branch<'_> {
+impl<'a> Branch<'a> {
+    /// `repository` is that of the destination, opened.
+    pub(super) fn new(
+        repository: &'a Repository,
+        to: &'a BranchDestination,
+        options: &'a DeliveryOptions,
+    ) -> Self {
+        Self {
+            repository,
+            name: &to.name,
+            layout: to.layout,
+            push: to.push.as_ref(),
+            options,
+        }
+    }
+
     /// What tells this destination from others.
     fn key(&self) -> String {
         let remote = self.push.map(RemoteUrl::redacted).unwrap_or_default();

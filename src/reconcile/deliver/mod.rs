@@ -36,6 +36,7 @@ pub(super) mod stored;
 mod survey;
 mod waiting;
 
+use branch::Branch;
 pub use survey::Survey;
 pub(super) use survey::Surveyed;
 
@@ -48,25 +49,38 @@ pub enum Destination {
     /// A folder, which then holds exactly the generated tree.
     Folder(PathBuf),
     /// A branch, or one for each WEC.
-    Branch {
-        /// The local repository that holds the branch, or through which it is pushed.
-        repository: PathBuf,
-        /// The branch's name, without `refs/heads/`.
-        name: String,
-        /// One branch, or one for each WEC below that name.
-        layout: Layout,
-        /// The remote that is pushed to; none to move the local branch.
-        push: Option<RemoteUrl>,
-    },
+    Branch(BranchDestination),
+}
+
+/// The branch that a rendering goes to.
+#[derive(Clone, Debug)]
+pub struct BranchDestination {
+    /// The local repository that holds the branch, or through which it is pushed.
+    pub repository: PathBuf,
+    /// The branch's name, without `refs/heads/`.
+    pub name: String,
+    /// One branch, or one for each WEC below that name.
+    pub layout: Layout,
+    /// The remote that is pushed to; none to move the local branch.
+    pub push: Option<RemoteUrl>,
 }
 
 impl Destination {
     /// The remote that is pushed to.
     pub fn remote(&self) -> Option<&RemoteUrl> {
         match self {
-            Self::Branch { push, .. } => push.as_ref(),
+            Self::Branch(branch) => branch.push.as_ref(),
             Self::Folder(_) => None,
         }
+    }
+}
+
+impl BranchDestination {
+    fn open(&self) -> Result<Repository, DeliverError> {
+        Repository::open(&self.repository).map_err(|source| DeliverError::Open {
+            path: self.repository.clone(),
+            source,
+        })
     }
 }
 
@@ -254,23 +268,9 @@ impl Pipeline {
     ) -> Result<Delivery, DeliverError> {
         match to {
             Destination::Folder(path) => folder::deliver(rendering, path, options, progress),
-            Destination::Branch {
-                repository,
-                name,
-                layout,
-                push,
-            } => {
-                let opened = Repository::open(repository).map_err(|source| DeliverError::Open {
-                    path: repository.clone(),
-                    source,
-                })?;
-                let branch = branch::Branch {
-                    repository: &opened,
-                    name,
-                    layout: *layout,
-                    push: push.as_ref(),
-                    options,
-                };
+            Destination::Branch(to) => {
+                let repository = to.open()?;
+                let branch = Branch::new(&repository, to, options);
                 branch::deliver(self, rendering, &branch, progress)
             }
         }

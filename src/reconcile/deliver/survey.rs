@@ -4,8 +4,6 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
-use git2::Repository;
-
 use super::branch::Branch;
 use super::keep::kept_files;
 use super::{DeliverError, DeliveryOptions, Destination, branch};
@@ -55,23 +53,9 @@ impl Pipeline {
     ) -> Result<Survey, DeliverError> {
         match to {
             Destination::Folder(path) => folder_survey(rendering, path),
-            Destination::Branch {
-                repository,
-                name,
-                layout,
-                push,
-            } => {
-                let opened = Repository::open(repository).map_err(|source| DeliverError::Open {
-                    path: repository.clone(),
-                    source,
-                })?;
-                let branch = Branch {
-                    repository: &opened,
-                    name,
-                    layout: *layout,
-                    push: push.as_ref(),
-                    options,
-                };
+            Destination::Branch(to) => {
+                let repository = to.open()?;
+                let branch = Branch::new(&repository, to, options);
                 branch::survey(self, rendering, &branch)
             }
         }

@@ -76,7 +76,7 @@ impl Service {
 fn files(plan: &Plan) -> BTreeSet<PathBuf> {
     let resolved = &plan.resolved;
     let outputs = resolved.outputs.iter().filter_map(|output| match output {
-        ResolvedOutput::Branch { credentials, .. } => credentials.as_ref(),
+        ResolvedOutput::Branch(branch) => branch.credentials.as_ref(),
         ResolvedOutput::Folder(_) | ResolvedOutput::Mailbox { .. } => None,
     });
     let status = resolved.status.iter();

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use super::fault::RunError;
 use super::post::Post;
 use super::{Plan, relay};
-use crate::config::{Login, ResolvedOutput};
+use crate::config::{Login, ResolvedBranch, ResolvedOutput};
 use crate::git::{RemoteUrl, Scheme};
-use crate::reconcile::{DeliverError, Destination};
+use crate::reconcile::{BranchDestination, DeliverError, Destination};
 
 /// Where an output goes, and as whom; none for mailboxes, which are no place on disk or in git.
 pub(super) fn destination<'a>(
@@ -16,41 +16,24 @@ pub(super) fn destination<'a>(
     cache: &Path,
 ) -> Result<Option<(Destination, Option<&'a Login>)>, RunError> {
     let reader = plan.resolved.credentials.as_ref();
-    Ok(Some(match output {
-        ResolvedOutput::Mailbox { .. } => return Ok(None),
-        ResolvedOutput::Folder(path) => (Destination::Folder(path.clone()), reader),
-        ResolvedOutput::Branch {
-            name,
-            layout,
-            push,
-            url,
-            credentials,
-        } => {
-            let home = plan.url().filter(|home| home.scheme() != Scheme::Local);
-            let target = match url {
-                Some(url) => Some(RemoteUrl::parse(url)?),
-                None => home,
+    Ok(match output {
+        ResolvedOutput::Mailbox { .. } => None,
+        ResolvedOutput::Folder(path) => Some((Destination::Folder(path.clone()), reader)),
+        ResolvedOutput::Branch(branch) => {
+            let remote = remote(plan, branch)?;
+            let repository = match &remote {
+                Some(remote) => relay::open(cache, remote)?,
+                None => source_repository(plan).ok_or(DeliverError::NoSourceCommit)?,
             };
-            let source = plan.url();
-            let source = source.as_ref().and_then(RemoteUrl::local_path);
-            let destination = match (target.filter(|_| *push), source) {
-                (None, Some(path)) => Destination::Branch {
-                    repository: path.to_owned(),
-                    name: name.clone(),
-                    layout: *layout,
-                    push: None,
-                },
-                (Some(target), _) => Destination::Branch {
-                    repository: relay::open(cache, &target)?,
-                    name: name.clone(),
-                    layout: *layout,
-                    push: Some(target),
-                },
-                (None, None) => return Err(DeliverError::NoSourceCommit.into()),
-            };
-            (destination, credentials.as_ref().or(reader))
+            let destination = Destination::Branch(BranchDestination {
+                repository,
+                name: branch.name.clone(),
+                layout: branch.layout,
+                push: remote,
+            });
+            Some((destination, branch.credentials.as_ref().or(reader)))
         }
-    }))
+    })
 }
 
 /// The mailboxes among the outputs, in their order.
@@ -65,20 +48,27 @@ pub(super) fn posts(plan: &Plan) -> Vec<Post> {
 
 /// Gives the repository that holds the generated commits of a pipeline's first branch.
 pub(super) fn repository(plan: &Plan, cache: &Path) -> Option<PathBuf> {
-    plan.resolved
-        .outputs
-        .iter()
-        .find_map(|output| match output {
-            ResolvedOutput::Folder(_) | ResolvedOutput::Mailbox { .. } => None,
-            ResolvedOutput::Branch { push, url, .. } => {
-                let target = match url {
-                    Some(url) => RemoteUrl::parse(url).ok(),
-                    None => plan.url().filter(|home| home.scheme() != Scheme::Local),
-                };
-                match target.filter(|_| *push) {
-                    Some(target) => Some(relay::folder(cache, &target)),
-                    None => plan.url()?.local_path().map(Path::to_owned),
-                }
-            }
-        })
+    let outputs = plan.resolved.outputs.iter();
+    let mut branches = outputs.filter_map(|output| match output {
+        ResolvedOutput::Branch(branch) => Some(branch),
+        ResolvedOutput::Folder(_) | ResolvedOutput::Mailbox { .. } => None,
+    });
+    branches.find_map(|branch| match remote(plan, branch).ok()? {
+        Some(remote) => Some(relay::folder(cache, &remote)),
+        None => source_repository(plan),
+    })
+}
+
+/// The remote that a branch is pushed to; none where it stays in the repository that the source is read from.
+fn remote(plan: &Plan, branch: &ResolvedBranch) -> Result<Option<RemoteUrl>, RunError> {
+    match &branch.url {
+        _ if !branch.push => Ok(None),
+        Some(url) => Ok(Some(RemoteUrl::parse(url)?)),
+        None => Ok(plan.url().filter(|home| home.scheme() != Scheme::Local)),
+    }
+}
+
+/// The source's repository, when it is on this machine.
+fn source_repository(plan: &Plan) -> Option<PathBuf> {
+    plan.url()?.local_path().map(Path::to_owned)
 }

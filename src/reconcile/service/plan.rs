@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::config::{self, Place, Resolved, ResolvedOutput};
+use crate::config::{self, Place, Resolved, ResolvedBranch, ResolvedOutput};
 use crate::git::{RemoteUrl, Scheme};
 use crate::model::Diagnostic;
 use crate::model::api::pipeline::Reports;
@@ -117,7 +117,7 @@ impl Plan {
     /// Tells whether a branch is one that this pipeline writes itself.
     fn writes(&self, branch: &str) -> bool {
         self.resolved.outputs.iter().any(|output| match output {
-            ResolvedOutput::Branch { name, .. } => {
+            ResolvedOutput::Branch(ResolvedBranch { name, .. }) => {
                 branch == name || branch.starts_with(&format!("{name}/"))
             }
             ResolvedOutput::Folder(_) | ResolvedOutput::Mailbox { .. } => false,
@@ -126,12 +126,12 @@ impl Plan {
 
     /// Where results go, in words.
     pub(super) fn outputs(&self) -> Vec<String> {
-        let words = |output: &crate::config::ResolvedOutput| match output {
+        let words = |output: &ResolvedOutput| match output {
             ResolvedOutput::Folder(path) => format!("folder {}", path.display()),
             ResolvedOutput::Mailbox { its, .. } => format!("mailboxes of {its}"),
-            ResolvedOutput::Branch {
+            ResolvedOutput::Branch(ResolvedBranch {
                 name, push, url, ..
-            } => {
+            }) => {
                 let remote = url.as_ref().map(|url| {
                     RemoteUrl::parse(url).map_or_else(|_| url.clone(), |url| url.redacted())
                 });

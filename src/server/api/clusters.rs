@@ -93,7 +93,8 @@ pub(super) async fn one(
     let known = find::pipeline(&board, &pipeline)?;
     let commit = find::commit(known, &id)?;
     let (name, state) = find::cluster(commit, &name)?;
-    Ok(Json(ClusterView::new(name, state, commit, known)))
+    let item = ClusterItem::new(name, state, commit, known);
+    Ok(Json(ClusterView::new(item, state)))
 }
 
 pub(super) async fn objects(

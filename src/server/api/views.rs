@@ -391,13 +391,8 @@ impl ClusterItem {
 }
 
 impl ClusterView {
-    /// Reads a WEC's state off the board.
-    pub fn new(
-        name: &ClusterName,
-        state: &ClusterState,
-        commit: &CommitBoard,
-        pipeline: &PipelineBoard,
-    ) -> Self {
+    /// Adds to what a list says of a WEC what else its state tells.
+    pub fn new(item: ClusterItem, state: &ClusterState) -> Self {
         let quarantined = |(object, why): (&ObjectKey, &String)| Quarantined {
             object: object.clone(),
             why: why.clone(),
@@ -408,7 +403,7 @@ impl ClusterView {
         }
         let first = state.quarantined().iter().take(OBJECTS);
         Self {
-            item: ClusterItem::new(name, state, commit, pipeline),
+            item,
             revision: state.revision().map(ToOwned::to_owned),
             expects_report: state.expects_report(),
             reports,

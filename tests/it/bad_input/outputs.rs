@@ -2,7 +2,7 @@
 
 use stellate::{
     model::api::pipeline::Layout,
-    reconcile::{Delivery, Destination},
+    reconcile::{BranchDestination, Delivery, Destination},
 };
 
 use super::*;
@@ -22,12 +22,12 @@ impl Outputs {
         let site = Site::empty(name);
         site.repository.commit("Begin", &SMALL);
         site.change(files);
-        let branches = Destination::Branch {
+        let branches = Destination::Branch(BranchDestination {
             repository: site.repository.path().to_owned(),
             name: "each".into(),
             layout: Layout::Branches,
             push: None,
-        };
+        });
         let folder = support::folder("out").join("tree");
         let all = [site.branch(), branches, Destination::Folder(folder)];
         let mut outputs = Self { site, all };
@@ -52,8 +52,8 @@ impl Outputs {
         let root = self.site.repository.path();
         let files = |to: &Destination| match to {
             Destination::Folder(folder) => files_in(&folder.join("clusters")),
-            Destination::Branch { name, .. } if name == GENERATED => self.site.generated(),
-            Destination::Branch { name, .. } => {
+            Destination::Branch(branch) if branch.name == GENERATED => self.site.generated(),
+            Destination::Branch(BranchDestination { name, .. }) => {
                 let each = ["fra", "iad"]
                     .map(|wec| support::site::files_at(root, &format!("{name}/{wec}")));
                 each.into_iter().flatten().collect()

@@ -13,8 +13,8 @@ use stellate::{
         api::pipeline::{Guard, Layout},
     },
     reconcile::{
-        Delivery, DeliveryOptions, Destination, Pipeline, Rendering, Request, Silent, Verification,
-        verify,
+        BranchDestination, Delivery, DeliveryOptions, Destination, Pipeline, Rendering, Request,
+        Silent, Verification, verify,
     },
 };
 
@@ -218,12 +218,12 @@ pub(crate) fn cold() -> Pipeline {
 
 /// The generated branch of a local repository.
 pub(crate) fn branch_of(repository: &Path) -> Destination {
-    Destination::Branch {
+    Destination::Branch(BranchDestination {
         repository: repository.to_owned(),
         name: GENERATED.to_owned(),
         layout: Layout::Directories,
         push: None,
-    }
+    })
 }
 
 /// Options whose guard lets everything go.

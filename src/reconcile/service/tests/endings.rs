@@ -4,6 +4,7 @@ use std::net::TcpListener;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::*;
+use crate::config::ResolvedOutput;
 use crate::status::board::Activity;
 
 /// Panics in the worker's thread for as long as it is told to.
@@ -54,10 +55,8 @@ fn a_run_that_panics_is_said_and_tried_again_and_holds_up_no_other_pipeline() {
         }),
     });
     let mut bakery = scene.patient_plan("bakery");
-    if let Some(crate::config::ResolvedOutput::Branch { name, .. }) =
-        bakery.resolved.outputs.first_mut()
-    {
-        "baked".clone_into(name);
+    if let Some(ResolvedOutput::Branch(branch)) = bakery.resolved.outputs.first_mut() {
+        "baked".clone_into(&mut branch.name);
     }
     service.run(vec![scene.patient_plan("shop"), bakery]);
     eventually("it backs off and says why", || {

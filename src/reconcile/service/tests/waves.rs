@@ -349,10 +349,10 @@ fn branches_of_their_own_and_folders_are_held_as_well() {
     let first = scene.commit("Open the shop");
     let folder = scene.folder.path().join("out");
     let mut plan = scene.plan(WAVES);
-    let ResolvedOutput::Branch { layout, .. } = &mut plan.resolved.outputs[0] else {
+    let ResolvedOutput::Branch(branch) = &mut plan.resolved.outputs[0] else {
         panic!("no branch");
     };
-    *layout = Layout::Branches;
+    branch.layout = Layout::Branches;
     plan.resolved
         .outputs
         .push(ResolvedOutput::Folder(folder.clone()));

@@ -14,7 +14,7 @@ use super::{Stages, Worker};
 use crate::model::ClusterName;
 use crate::reconcile::deliver::mailbox::MailboxDelivery;
 use crate::reconcile::{
-    DeliverError, Delivery, DeliveryOptions, Destination, Outcome, Pipeline, Progress as _,
+    BranchDestination, DeliverError, Delivery, DeliveryOptions, Destination, Outcome, Pipeline, Progress as _,
     Rendering,
 };
 use crate::status::board::PipelineBoard;
@@ -144,11 +144,11 @@ impl Worker {
             Ok(done) => return Ok(done),
             Err(error) => error,
         };
-        let Destination::Branch {
+        let Destination::Branch(BranchDestination {
             repository,
             push: Some(_),
             ..
-        } = to
+        }) = to
         else {
             return Err(error.into());
         };
