@@ -4,7 +4,8 @@
 
 use std::time::Duration;
 
-use super::{Login, Resolver};
+use super::Login;
+use super::resolve::Resolver;
 use crate::git::{AppLogin, RemoteUrl, Scheme};
 use crate::model::Diagnostic;
 use crate::model::api::pipeline::{

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::*;
+use crate::model::Diagnostic;
 
 const WHOLE: &str = "\
 apiVersion: gitops.kubestellar.io/v1alpha1

@@ -485,5 +485,5 @@ fn evict<K: Ord + Clone, V, O: Ord>(
 }
 
 #[cfg(test)]
-#[path = "desk_tests.rs"]
+#[path = "desk_tests/mod.rs"]
 mod tests;

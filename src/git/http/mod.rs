@@ -4,18 +4,25 @@
 //! another host. Certificates are checked by the platform, or against the CA file that the caller gives.
 
 use std::io::{self, Read};
-use std::path::Path;
-use std::sync::Arc;
 
-use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
-use ureq::{Agent, Body, BodyReader, Proxy, SendBody, Timeout, http};
+use ureq::{Agent, Body, BodyReader, SendBody, http};
 
 use super::access::Access;
 use super::credentials::{Login, Logins};
 use super::error::{GitError, plain_text};
 use super::pktline::FLUSH;
-use super::transport::{AGENT, Service};
+use super::transport::Service;
 use super::url::{RemoteUrl, Scheme, redact};
+
+mod agent;
+mod base64;
+mod trouble;
+
+pub(crate) use agent::trust;
+pub(crate) use base64::base64;
+
+use agent::agent;
+use trouble::{explain, explain_io};
 
 /// A body up to this size is sent with its length and can be sent again; a larger one is streamed in chunks.
 const WHOLE: u64 = 1024 * 1024;
@@ -323,174 +330,6 @@ impl Read for HttpSession {
     }
 }
 
-/// The client: timeouts, trust and proxy for one address.
-fn agent(url: &RemoteUrl, access: &Access) -> Result<Agent, GitError> {
-    let tls = trust(access.ca_file.as_deref())?;
-    let config = Agent::config_builder()
-        .http_status_as_error(false)
-        .max_redirects(0)
-        .timeout_resolve(Some(access.connect_timeout))
-        .timeout_connect(Some(access.connect_timeout))
-        .timeout_per_read(Some(access.idle_timeout))
-        .timeout_per_write(Some(access.idle_timeout))
-        // Some hosts and proxies let only what begins with `git/` reach the git service.
-        .user_agent(format!("git/2.0 ({AGENT})"))
-        .tls_config(tls)
-        .proxy(proxy(url, access)?)
-        .build();
-    Ok(config.new_agent())
-}
-
-/// Whom to trust: those whom the platform trusts, or the certificates of a CA file.
-///
-/// # Errors
-/// [`GitError::Credential`] when the file cannot be read or holds no certificate.
-pub(crate) fn trust(ca_file: Option<&Path>) -> Result<TlsConfig, GitError> {
-    let provider = match rustls::crypto::CryptoProvider::get_default() {
-        Some(provider) => Arc::clone(provider),
-        None => Arc::new(rustls::crypto::aws_lc_rs::default_provider()),
-    };
-    let roots = match ca_file {
-        None => RootCerts::PlatformVerifier,
-        Some(path) => {
-            let failed = |problem: String| GitError::Credential {
-                origin: format!("CA file {}", path.display()),
-                problem,
-            };
-            let bytes = std::fs::read(path).map_err(|error| failed(error.to_string()))?;
-            let certificates: Vec<_> = parse_pem(&bytes)
-                .filter_map(|item| match item {
-                    Ok(PemItem::Certificate(certificate)) => Some(certificate),
-                    _ => None,
-                })
-                .collect();
-            if certificates.is_empty() {
-                return Err(failed("it holds no certificate in PEM form".to_owned()));
-            }
-            RootCerts::new_with_certs(&certificates)
-        }
-    };
-    Ok(TlsConfig::builder()
-        .unversioned_rustls_crypto_provider(provider)
-        .root_certs(roots)
-        .build())
-}
-
-/// The proxy that the environment names for this address. As in other tools, this machine is never reached by proxy.
-fn proxy(url: &RemoteUrl, access: &Access) -> Result<Option<Proxy>, GitError> {
-    let first = |names: &[&str]| {
-        let mut values = names
-            .iter()
-            .filter_map(|name| access.variable(name)?.into_string().ok());
-        values.find(|value| !value.is_empty())
-    };
-    let address = match url.scheme() {
-        Scheme::Https => first(&["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"]),
-        // Upper case would let a request header of a CGI program choose the proxy.
-        _ => first(&["http_proxy", "all_proxy", "ALL_PROXY"]),
-    };
-    let (Some(address), false) = (address, is_loopback(url.host())) else {
-        return Ok(None);
-    };
-    let exempt = first(&["no_proxy", "NO_PROXY"]).unwrap_or_default();
-    if exempt
-        .split(',')
-        .any(|rule| is_exempt(url.host(), rule.trim()))
-    {
-        return Ok(None);
-    }
-    Proxy::new(&address)
-        .map(Some)
-        .map_err(|_| GitError::Unreachable {
-            url: url.redacted(),
-            problem: format!(
-                "the environment names a proxy that is no address: {}",
-                redact(&address)
-            ),
-        })
-}
-
-fn is_loopback(host: &str) -> bool {
-    host == "localhost"
-        || host
-            .parse::<std::net::IpAddr>()
-            .is_ok_and(|address| address.is_loopback())
-}
-
-/// One entry of `no_proxy`: `*`, a host, or a domain with or without a leading dot or `*.`.
-fn is_exempt(host: &str, rule: &str) -> bool {
-    let rule = rule.to_ascii_lowercase();
-    let domain = rule.trim_start_matches('*').trim_start_matches('.');
-    if domain.is_empty() {
-        return rule == "*";
-    }
-    host == domain
-        || host
-            .strip_suffix(domain)
-            .is_some_and(|start| start.ends_with('.'))
-}
-
-fn explain(error: &ureq::Error, url: &RemoteUrl) -> GitError {
-    let redacted = url.redacted();
-    match error {
-        ureq::Error::HostNotFound => GitError::Unreachable {
-            url: redacted,
-            problem: format!("the name {} does not resolve", url.host()),
-        },
-        ureq::Error::ConnectionFailed => GitError::Unreachable {
-            url: redacted,
-            problem: "nobody accepts a connection".to_owned(),
-        },
-        ureq::Error::Timeout(Timeout::Resolve | Timeout::Connect) => GitError::Timeout {
-            url: redacted,
-            problem: "no connection".to_owned(),
-        },
-        ureq::Error::Timeout(_) => GitError::Timeout {
-            url: redacted,
-            problem: "silence on the connection".to_owned(),
-        },
-        ureq::Error::Rustls(error) => GitError::Untrusted {
-            url: redacted,
-            problem: plain_text(&error.to_string(), 300),
-        },
-        ureq::Error::Tls(problem) => GitError::Untrusted {
-            url: redacted,
-            problem: (*problem).to_owned(),
-        },
-        ureq::Error::Io(error) => explain_io(error, url),
-        ureq::Error::ConnectProxyFailed(problem) => GitError::Unreachable {
-            url: redacted,
-            problem: format!("the proxy refused: {}", plain_text(problem, 200)),
-        },
-        ureq::Error::InvalidProxyUrl => GitError::Unreachable {
-            url: redacted,
-            problem: "the proxy's address is not understood".to_owned(),
-        },
-        error => GitError::Protocol {
-            url: redacted,
-            problem: plain_text(&error.to_string(), 300),
-        },
-    }
-}
-
-fn explain_io(error: &io::Error, url: &RemoteUrl) -> GitError {
-    let (url, problem) = (url.redacted(), plain_text(&error.to_string(), 300));
-    if error
-        .get_ref()
-        .is_some_and(<dyn std::error::Error + Send + Sync>::is::<rustls::Error>)
-    {
-        return GitError::Untrusted { url, problem };
-    }
-    match error.kind() {
-        io::ErrorKind::ConnectionRefused
-        | io::ErrorKind::HostUnreachable
-        | io::ErrorKind::NetworkUnreachable
-        | io::ErrorKind::AddrNotAvailable => GitError::Unreachable { url, problem },
-        io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => GitError::Timeout { url, problem },
-        _ => GitError::Broken { url, problem },
-    }
-}
-
 fn content_type(response: &Response) -> String {
     let value = response
         .headers()
@@ -520,84 +359,5 @@ fn scheme_name(url: &RemoteUrl) -> &'static str {
         "http"
     } else {
         "https"
-    }
-}
-
-/// RFC 4648, with padding.
-pub(crate) fn base64(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for group in bytes.chunks(3) {
-        let bits = group
-            .iter()
-            .fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte))
-            << (8 * (3 - group.len()));
-        for digit in 0..4 {
-            if digit <= group.len() {
-                text.push(char::from(DIGITS[(bits >> (18 - 6 * digit)) as usize & 63]));
-            } else {
-                text.push('=');
-            }
-        }
-    }
-    text
-}
-
-#[cfg(test)]
-mod unit {
-    use super::*;
-
-    #[test]
-    fn base64_is_as_the_standard_says() {
-        let table = [
-            ("", ""),
-            ("f", "Zg=="),
-            ("fo", "Zm8="),
-            ("foo", "Zm9v"),
-            ("foob", "Zm9vYg=="),
-            ("foobar", "Zm9vYmFy"),
-        ];
-        for (plain, coded) in table {
-            assert_eq!(base64(plain.as_bytes()), coded);
-        }
-    }
-
-    #[test]
-    fn exempt_hosts_are_not_proxied() {
-        assert!(is_exempt("git.corp.example", ".corp.example"));
-        assert!(
-            is_exempt("git.corp.example", "*.corp.example")
-                && is_exempt("corp.example", "corp.example")
-        );
-        assert!(
-            is_exempt("anything", "*")
-                && !is_exempt("evilcorp.example", "corp.example")
-                && !is_exempt("a", "")
-        );
-        let mut access = Access::default();
-        access
-            .environment
-            .insert("https_proxy".into(), "http://proxy.example:3128".into());
-        access
-            .environment
-            .insert("no_proxy".into(), "corp.example".into());
-        let proxied = |text| {
-            proxy(&RemoteUrl::parse(text).expect("url"), &access)
-                .expect("proxy")
-                .is_some()
-        };
-        assert!(proxied("https://github.com/a/b"));
-        assert!(!proxied("https://git.corp.example/a/b") && !proxied("https://127.0.0.1/a"));
-    }
-
-    #[test]
-    fn a_missing_ca_file_is_named() {
-        let access = Access {
-            ca_file: Some("/nonexistent/ca.pem".into()),
-            ..Access::default()
-        };
-        let error =
-            agent(&RemoteUrl::parse("https://h/r").expect("url"), &access).expect_err("missing");
-        assert!(error.to_string().contains("/nonexistent/ca.pem"), "{error}");
     }
 }
