@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 use std::path::Path;
+use std::sync::Mutex;
+use std::thread;
 
 use git2::{
     Commit, FileMode, ObjectType, Oid, Repository, TreeWalkMode, TreeWalkResult,
@@ -10,7 +12,7 @@ use git2::{
 use stellate::reconcile::{DeliveryOptions, Request};
 
 use super::*;
-use crate::support::site::{GENERATED, branch_of, cold};
+use crate::support::site::{GENERATED, branch_of};
 
 /// What is done to a file. Nothing of it leaves a text that can be read and says something else.
 #[derive(Clone, Debug)]
@@ -162,7 +164,7 @@ impl Bench {
             repository,
             base,
             generated: Oid::ZERO_SHA1,
-            pipeline: cold(),
+            pipeline: Pipeline::new(None),
         };
         assert_eq!(bench.deliver(base), Outcome::Written);
         bench.generated = bench.tip();
@@ -182,8 +184,11 @@ impl Bench {
             allow_removals: true,
             ..DeliveryOptions::default()
         };
-        let delivered = self.pipeline.deliver(&rendering, &to, &options, &Silent);
-        delivered.unwrap().outcome
+        let delivered = self
+            .pipeline
+            .deliver(&rendering, &to, &options, &Silent)
+            .unwrap();
+        delivered.outcome
     }
 
     fn tip(&self) -> Oid {
@@ -278,26 +283,53 @@ impl Bench {
     }
 }
 
-#[test]
-fn no_damage_to_any_file_takes_a_line_from_any_wec() {
-    let mut bench = Bench::new();
-    let (mut tried, mut turn) = (0, 0);
-    for (path, text) in bench.files() {
+/// One file, and what is done to it.
+struct Case {
+    path: String,
+    what: &'static str,
+    damage: Damage,
+}
+
+/// Every file in every way that fits it.
+fn cases(files: Vec<(String, String)>) -> Vec<Case> {
+    let mut cases = Vec::new();
+    for (path, text) in files {
         let steers = !path.starts_with("workloads/");
         let all = whole(&text).into_iter().chain(documents(&text, steers));
         for (what, damage) in all {
-            // All ways for what decides most; of the others each has its turn.
-            turn += 1;
             let is_same = matches!(&damage, Damage::Bytes(bytes) if bytes == text.as_bytes());
-            if is_same || (!path.starts_with("policies/") && turn % 4 != 0) {
-                continue;
+            if !is_same {
+                let path = path.clone();
+                cases.push(Case { path, what, damage });
             }
-            let lost = bench.lost(&path, &damage);
-            assert!(lost.is_empty(), "{path}, {what}: {lost}");
-            tried += 1;
         }
     }
-    assert!(tried > 300, "{tried}");
+    cases
+}
+
+#[test]
+fn no_damage_to_any_file_takes_a_line_from_any_wec() {
+    let cases = cases(Bench::new().files());
+    assert!(cases.len() > 1000, "{}", cases.len());
+    // Each core takes the next one, in a repository of its own.
+    let (next, lost) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    let work = || {
+        let mut bench = Bench::new();
+        while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let found = bench.lost(&case.path, &case.damage);
+            if !found.is_empty() {
+                let told = format!("{}, {}: {found}", case.path, case.what);
+                lost.lock().unwrap().push(told);
+            }
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 0..thread::available_parallelism().unwrap().get() {
+            scope.spawn(work);
+        }
+    });
+    let lost = lost.into_inner().unwrap();
+    assert!(lost.is_empty(), "{}", lost.join("\n"));
 }
 
 fn is_manifest(path: &str) -> bool {
