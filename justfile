@@ -31,3 +31,6 @@ render EXAMPLE='shop':
 # Writes the generated files again.
 generate:
     examples/edge-fleet/generate > examples/edge-fleet/inventory/clusters.yaml
+    cargo run --quiet --locked -- crds --out deploy/crds
+    cargo run --quiet --locked -- rbac --inventory its --output mailbox > deploy/rbac/its.yaml
+    cargo run --quiet --locked -- rbac --pipelines --leases > deploy/rbac/service.yaml
