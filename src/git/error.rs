@@ -225,14 +225,6 @@ impl GitError {
             }
         }
     }
-
-    /// Whether the same call may succeed later without anybody changing anything.
-    pub fn is_transient(&self) -> bool {
-        matches!(
-            self,
-            Self::Unreachable { .. } | Self::Timeout { .. } | Self::Broken { .. }
-        )
-    }
 }
 
 impl From<git2::Error> for GitError {

@@ -221,14 +221,6 @@ impl RemoteUrl {
         })
     }
 
-    /// Replaces the login by the one given; the address stays. An empty `user` removes it.
-    #[must_use]
-    pub fn with_login(mut self, user: &str, password: Option<Secret>) -> Self {
-        self.user = (!user.is_empty()).then(|| Secret::new(user));
-        self.password = password;
-        self
-    }
-
     /// The way to the repository.
     pub fn scheme(&self) -> Scheme {
         self.scheme

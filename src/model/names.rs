@@ -85,11 +85,6 @@ pub fn validate_label_key(key: &str) -> Result<(), InvalidName> {
     qualified_name(key).map_err(|why| invalid(key, "label key", why))
 }
 
-/// Judges an annotation key, which is a label key in any case.
-pub fn validate_annotation_key(key: &str) -> Result<(), InvalidName> {
-    qualified_name(&key.to_ascii_lowercase()).map_err(|why| invalid(key, "annotation key", why))
-}
-
 /// Judges a label value: at most 63 characters; the empty one is valid.
 pub fn validate_label_value(value: &str) -> Result<(), InvalidName> {
     if value.is_empty() {
@@ -338,7 +333,6 @@ mod tests {
         for key in ["", "/", "a/", "/a", "a/b/c", "-a", "A.io/b", "a b"] {
             assert!(validate_label_key(key).is_err(), "{key}");
         }
-        assert!(validate_annotation_key("Example.com/Seen").is_ok());
     }
 
     #[test]

@@ -131,20 +131,6 @@ pub struct BrokenFile {
     pub diagnostic: Diagnostic,
 }
 
-impl BrokenFile {
-    /// Tells whether what was read at `path` once may still be there: it is this file, or lies below this folder.
-    pub fn covers(&self, path: &RepoPath) -> bool {
-        let own = self.path.as_str();
-        let (folder, name) = own.rsplit_once('/').unwrap_or(("", own));
-        let folder = if select::is_kustomization(name) || name == "Chart.yaml" {
-            folder
-        } else {
-            own
-        };
-        path == &self.path || select::is_below(path.as_str(), folder)
-    }
-}
-
 /// Reads a file's text once more. Never called unless something is wrong.
 pub trait BlobReader: Send + Sync {
     /// Gives the bytes with this id, which were read at `path`; none when they are no longer there.

@@ -1,10 +1,10 @@
-//! Which files differ between two commits. Folders with equal ids are equal and never opened.
+//! Which files differ between two trees. Folders with equal ids are equal and never opened.
 
 use std::cmp::Ordering;
 
-use git2::{ErrorCode, Oid, Repository, TreeEntry};
+use git2::{Oid, Repository, TreeEntry};
 
-use crate::model::{BlobId, RepoPath, Revision};
+use crate::model::{BlobId, RepoPath};
 use crate::source::select;
 
 use super::{GitSourceError, blob_of};
@@ -23,45 +23,11 @@ pub struct ChangedFile {
     pub after: Option<BlobId>,
 }
 
-/// Compares two commits below `prefix`; the paths are relative to it.
-pub(super) fn between(
-    repository: &Repository,
-    prefix: &str,
-    from: Revision,
-    to: Revision,
-) -> Result<Vec<ChangedFile>, GitSourceError> {
-    let mut comparison = Comparison::new(repository);
-    let before = top(repository, prefix, from)?;
-    let after = top(repository, prefix, to)?;
-    comparison.trees("", before, after)?;
-    comparison.found.sort_by(|a, b| a.path.cmp(&b.path));
-    Ok(comparison.found)
-}
-
 /// Compares two trees; none where something else than plain files differs, or cannot be read.
 pub(super) fn plain(repository: &Repository, from: Oid, to: Oid) -> Option<Vec<ChangedFile>> {
     let mut comparison = Comparison::new(repository);
     comparison.trees("", Some(from), Some(to)).ok()?;
     (!comparison.odd).then_some(comparison.found)
-}
-
-/// The tree at `prefix`; none when there is no such folder.
-fn top(
-    repository: &Repository,
-    prefix: &str,
-    revision: Revision,
-) -> Result<Option<Oid>, GitSourceError> {
-    let root = repository
-        .find_commit(Oid::from_bytes(&revision.0)?)?
-        .tree()?;
-    if prefix.is_empty() {
-        return Ok(Some(root.id()));
-    }
-    match root.get_path(prefix.as_ref()) {
-        Ok(entry) => Ok(is_folder(&entry).then(|| entry.id())),
-        Err(error) if error.code() == ErrorCode::NotFound => Ok(None),
-        Err(error) => Err(error.into()),
-    }
 }
 
 fn is_folder(entry: &TreeEntry<'_>) -> bool {

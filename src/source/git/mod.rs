@@ -9,7 +9,7 @@
 
 use std::path::{Path, PathBuf};
 
-use git2::{ErrorCode, Oid, Repository, StatusOptions};
+use git2::{ErrorCode, Oid, Repository};
 
 use crate::git::{self, Access, GitError, RemoteUrl};
 use crate::model::{BlobId, RepoPath, Revision};
@@ -235,42 +235,6 @@ impl GitSource {
     pub fn read(&self, blob: BlobId) -> Result<Vec<u8>, GitSourceError> {
         let id = Oid::from_bytes(&blob.0)?;
         Ok(self.repository.find_blob(id)?.content().to_vec())
-    }
-
-    /// Tells which files differ between two revisions, below [`GitSource::prefix`]; equal folders are not looked into.
-    /// Paths are relative to the prefix, and sorted.
-    ///
-    /// # Errors
-    /// When a revision is not here.
-    pub fn changed_files(
-        &self,
-        from: Revision,
-        to: Revision,
-    ) -> Result<Vec<ChangedFile>, GitSourceError> {
-        changes::between(&self.repository, &self.prefix, from, to)
-    }
-
-    /// Tells whether files below `paths` (all when empty) differ from what is committed, new files included; what is
-    /// ignored does not count. A repository without a work tree has no such files.
-    ///
-    /// # Errors
-    /// When the work tree cannot be read.
-    pub fn has_uncommitted_changes(&self, paths: &[RepoPath]) -> Result<bool, GitSourceError> {
-        if self.repository.is_bare() {
-            return Ok(false);
-        }
-        let mut options = StatusOptions::new();
-        options
-            .include_untracked(true)
-            .recurse_untracked_dirs(false)
-            .disable_pathspec_match(true);
-        for path in select::Selection::new(paths).prefixes() {
-            let path = select::below(&self.prefix, path);
-            if !path.is_empty() {
-                options.pathspec(path);
-            }
-        }
-        Ok(!self.repository.statuses(Some(&mut options))?.is_empty())
     }
 }
 

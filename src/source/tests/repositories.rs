@@ -233,66 +233,6 @@ fn what_comes_in_the_place_of_manifests_hides_them_and_says_so() {
 }
 
 #[test]
-fn only_what_changed_between_two_commits_is_listed() {
-    let lab = Lab::repository(&[
-        ("a.yaml", "1"),
-        ("sub/b.yaml", "2"),
-        ("sub/c.yaml", "3"),
-        ("d", "4"),
-    ]);
-    let mut source = open(&lab);
-    let from = source.resolve(None).expect("HEAD").revision;
-    fs::remove_file(lab.work().join("sub/c.yaml")).expect("removed");
-    fs::remove_file(lab.work().join("d")).expect("removed");
-    let to = lab.commit(&[("sub/b.yaml", "5"), ("d/e.yaml", "6")]);
-    let changed = source.changed_files(from, to).expect("both are here");
-    let told: Vec<_> = changed
-        .iter()
-        .map(|file| {
-            (
-                file.path.as_str(),
-                file.before.is_some(),
-                file.after.is_some(),
-            )
-        })
-        .collect();
-    assert_eq!(
-        told,
-        [
-            ("d", true, false),
-            ("d/e.yaml", false, true),
-            ("sub/b.yaml", true, true),
-            ("sub/c.yaml", true, false)
-        ]
-    );
-    assert_eq!(source.changed_files(to, to).expect("here"), []);
-}
-
-#[test]
-fn uncommitted_changes_are_noticed_where_they_count() {
-    let lab = Lab::repository(&[
-        ("a/a.yaml", "1"),
-        ("b/b.yaml", "2"),
-        (".gitignore", "ignored\n"),
-    ]);
-    let source = open(&lab);
-    lab.write("ignored", "");
-    assert!(!source.has_uncommitted_changes(&[]).expect("status"));
-    lab.write("a/new.yaml", "3");
-    assert!(source.has_uncommitted_changes(&[]).expect("status"));
-    assert!(
-        source
-            .has_uncommitted_changes(&["a".into()])
-            .expect("status")
-    );
-    assert!(
-        !source
-            .has_uncommitted_changes(&["b".into()])
-            .expect("status")
-    );
-}
-
-#[test]
 fn a_remote_repository_is_read_through_a_copy_and_follows_its_branch() {
     let lab = Lab::repository(&[("a.yaml", &config_map("a"))]);
     let first = lab.git(&["rev-parse", "HEAD"]);
