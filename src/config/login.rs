@@ -55,7 +55,7 @@ impl Resolver<'_> {
             }
             GitCredentials::GitHubApp(app) => {
                 let at = self.at(path);
-                self.unused.push(("credentials.gitHubApp", at));
+                self.unused.push(("credentials.githubApp", at));
                 Some(Login {
                     app: Some(self.app(app)),
                     ..Login::default()

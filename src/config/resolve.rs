@@ -51,29 +51,12 @@ pub(super) struct Resolver<'a> {
 impl Resolver<'_> {
     fn pipeline(&mut self, pipeline: &Pipeline) -> Resolved {
         let spec = &pipeline.spec;
-        let mut paths = Vec::new();
-        let (place, revision, credentials) = match &spec.source {
-            Source::Git(git) => {
-                paths.clone_from(&git.paths);
-                let login = git.credentials.as_ref();
-                let login = login
-                    .and_then(|login| self.login(login, &["spec", "source", "git", "credentials"]));
-                (
-                    Some(Place::Git(self.repository(&git.url))),
-                    git.reference.clone(),
-                    login,
-                )
-            }
-            Source::Folder(folder) => (
-                Some(Place::Folder(self.base.join(&folder.path))),
-                None,
-                None,
-            ),
-            Source::Wds(_) => {
-                self.not_used("source.wds", &["spec", "source", "wds"]);
-                (None, None, None)
-            }
+        let (place, credentials) = self.source(&spec.source);
+        let git = match &spec.source {
+            Source::Git(git) => Some(git),
+            Source::Folder(_) | Source::Wds(_) => None,
         };
+        let mut paths = git.map(|git| git.paths.clone()).unwrap_or_default();
         let mut its = None;
         match &spec.inventory {
             Some(Inventory::Its(server)) => its = Some(self.connection(server)),
@@ -83,6 +66,51 @@ impl Resolver<'_> {
             }
             _ => {}
         }
+        self.refuse_outside(&paths);
+        let status = spec.status.as_ref();
+        let status = status.map(|status| self.status(status, &spec.source));
+        let outputs = spec.outputs.iter().enumerate();
+        let outputs =
+            outputs.filter_map(|(index, output)| self.output(index, output, its.as_ref()));
+        Resolved {
+            name: pipeline.metadata.name.clone().unwrap_or_default(),
+            place,
+            revision: git.and_then(|git| git.reference.clone()),
+            credentials,
+            settings: Settings {
+                paths,
+                hydrate: spec.hydrate.clone(),
+                kinds: spec.kinds.clone(),
+                strict: spec.strict,
+                guard: spec.guard.clone(),
+            },
+            outputs: outputs.collect(),
+            status,
+            interval: git.and_then(|git| git.interval.map(|Interval(interval)| interval)),
+            waves: spec.waves.clone(),
+            its,
+        }
+    }
+
+    /// Where the source is, and who reads it.
+    fn source(&mut self, source: &Source) -> (Option<Place>, Option<Login>) {
+        match source {
+            Source::Git(git) => {
+                let path = ["spec", "source", "git", "credentials"];
+                let login = git.credentials.as_ref();
+                let login = login.and_then(|login| self.login(login, &path));
+                (Some(Place::Git(self.repository(&git.url))), login)
+            }
+            Source::Folder(folder) => (Some(Place::Folder(self.base.join(&folder.path))), None),
+            Source::Wds(_) => {
+                self.not_used("source.wds", &["spec", "source", "wds"]);
+                (None, None)
+            }
+        }
+    }
+
+    /// Refuses folders outside the source.
+    fn refuse_outside(&mut self, paths: &[String]) {
         for (index, path) in paths.iter().enumerate() {
             if leaves_the_source(path) {
                 let message = format!("`{path}` leaves the source");
@@ -97,33 +125,6 @@ impl Resolver<'_> {
                 self.found
                     .push(Diagnostic::error("InvalidPath", message).at(at).help(help));
             }
-        }
-        let interval = match &spec.source {
-            Source::Git(git) => git.interval.map(|Interval(interval)| interval),
-            _ => None,
-        };
-        let status = spec.status.as_ref();
-        let status = status.map(|status| self.status(status, &spec.source));
-        let outputs = spec.outputs.iter().enumerate();
-        Resolved {
-            name: pipeline.metadata.name.clone().unwrap_or_default(),
-            place,
-            its: its.clone(),
-            revision,
-            credentials,
-            settings: Settings {
-                paths,
-                hydrate: spec.hydrate.clone(),
-                kinds: spec.kinds.clone(),
-                strict: spec.strict,
-                guard: spec.guard.clone(),
-            },
-            outputs: outputs
-                .filter_map(|(index, output)| self.output(index, output, its.as_ref()))
-                .collect(),
-            status,
-            interval,
-            waves: spec.waves.clone(),
         }
     }
 
