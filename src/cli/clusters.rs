@@ -87,9 +87,7 @@ struct Missing {
 pub(super) fn run(arguments: &Arguments, terminal: &Terminal) -> Result<Ending, CliError> {
     let mut scene = arguments.source.scene()?;
     scene.check(terminal)?;
-    if arguments.rev.is_some() {
-        scene.request.revision.clone_from(&arguments.rev);
-    }
+    scene.at(arguments.rev.as_deref());
     let registrations = match &scene.its {
         Some(its) => wait_for(its::registrations(its))?.map_err(|trouble| {
             CliError::message(trouble.message)
@@ -230,81 +228,10 @@ fn missing(
     missing
 }
 
+/// Writes the table, and below it what each WEC is missing.
 fn text(rows: &[Row], wide: bool, styles: &Styles) -> String {
-    let mut head = vec![
-        "NAME",
-        "ACCEPTED",
-        "JOINED",
-        "AVAILABLE",
-        "POLICIES",
-        "OBJECTS",
-    ];
     let on_its = rows.iter().any(|row| row.registration.is_some());
-    if wide {
-        head.extend(["LABELS", "PROPERTIES"]);
-        if on_its {
-            head.push("TAINTS");
-        }
-    }
-    let mut table = Table::new(&head).numbers(&[4, 5]);
-    let known = |value: Option<bool>| match value {
-        Some(true) => "yes",
-        Some(false) => "no",
-        None => "unknown",
-    };
-    for row in rows {
-        let accepted = if row.deleting {
-            "deleting"
-        } else if row.accepted {
-            "yes"
-        } else {
-            "no"
-        };
-        let mut cells = vec![
-            row.name.to_string(),
-            accepted.to_owned(),
-            known(row.joined).to_owned(),
-            known(row.available).to_owned(),
-            row.policies.len().to_string(),
-            row.objects.to_string(),
-        ];
-        if wide {
-            let written = |map: &std::collections::BTreeMap<String, String>| {
-                let pairs: Vec<String> = map
-                    .iter()
-                    .map(|(key, value)| format!("{key}={}", one_line(value)))
-                    .collect();
-                if pairs.is_empty() {
-                    "-".to_owned()
-                } else {
-                    pairs.join(",")
-                }
-            };
-            cells.push(written(&row.labels));
-            // What labels already say is not said twice.
-            let own = row
-                .properties
-                .iter()
-                .filter(|(key, value)| row.labels.get(*key) != Some(value));
-            cells.push(written(
-                &own.map(|(key, value)| (key.clone(), value.clone()))
-                    .collect(),
-            ));
-            if on_its {
-                let taints = row
-                    .registration
-                    .as_ref()
-                    .map(|found| found.taints.join(","));
-                cells.push(
-                    taints
-                        .filter(|taints| !taints.is_empty())
-                        .unwrap_or("-".to_owned()),
-                );
-            }
-        }
-        table.row(cells);
-    }
-    let mut text = table.text(styles);
+    let mut text = table(rows, wide, on_its).text(styles);
     let (warning, faint) = (styles.warning, styles.faint);
     for row in rows.iter().filter(|row| !row.missing.is_empty()) {
         text.push('\n');
@@ -321,8 +248,86 @@ fn text(rows: &[Row], wide: bool, styles: &Styles) -> String {
     text
 }
 
+fn table(rows: &[Row], wide: bool, on_its: bool) -> Table {
+    let mut head = vec![
+        "NAME",
+        "ACCEPTED",
+        "JOINED",
+        "AVAILABLE",
+        "POLICIES",
+        "OBJECTS",
+    ];
+    if wide {
+        head.extend(["LABELS", "PROPERTIES"]);
+        head.extend(on_its.then_some("TAINTS"));
+    }
+    let mut table = Table::new(&head).numbers(&[4, 5]);
+    for row in rows {
+        let mut cells = row.cells();
+        if wide {
+            cells.extend(row.wide_cells());
+            cells.extend(on_its.then(|| row.taints()));
+        }
+        table.row(cells);
+    }
+    table
+}
+
+impl Row {
+    fn cells(&self) -> Vec<String> {
+        let known = |value: Option<bool>| match value {
+            Some(true) => "yes",
+            Some(false) => "no",
+            None => "unknown",
+        };
+        let accepted = match (self.deleting, self.accepted) {
+            (true, _) => "deleting",
+            (false, true) => "yes",
+            (false, false) => "no",
+        };
+        vec![
+            self.name.to_string(),
+            accepted.to_owned(),
+            known(self.joined).to_owned(),
+            known(self.available).to_owned(),
+            self.policies.len().to_string(),
+            self.objects.to_string(),
+        ]
+    }
+
+    /// Labels, and properties that do not say again what labels say.
+    fn wide_cells(&self) -> [String; 2] {
+        let labels = self.labels.iter();
+        let own = self
+            .properties
+            .iter()
+            .filter(|(key, value)| self.labels.get(*key) != Some(value));
+        [pairs(labels), pairs(own)]
+    }
+
+    fn taints(&self) -> String {
+        let taints = self.registration.iter().flat_map(|found| &found.taints);
+        dash(&taints.cloned().collect::<Vec<_>>())
+    }
+}
+
+/// Writes `key=value,…`.
+fn pairs<'a>(map: impl Iterator<Item = (&'a String, &'a String)>) -> String {
+    let pairs = map.map(|(key, value)| format!("{key}={}", shortened(value)));
+    dash(&pairs.collect::<Vec<_>>())
+}
+
+/// Writes texts with commas between; where there is none, a dash holds the column's place.
+fn dash(texts: &[String]) -> String {
+    if texts.is_empty() {
+        "-".to_owned()
+    } else {
+        texts.join(",")
+    }
+}
+
 /// Shortens a value to what fits a table.
-fn one_line(value: &str) -> String {
+fn shortened(value: &str) -> String {
     let line: String = value
         .lines()
         .next()
@@ -387,6 +392,7 @@ mod tests {
             "no policy selects it: it has no labels"
         );
     }
+
     #[test]
     fn a_wec_on_an_its_is_told_how_far_its_registration_got() {
         let none = Registration {

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::table::{Table, count, duration};
+use super::table::{Table, count, duration, grouped};
 use super::terminal::Styles;
 use crate::model::{ClusterName, Diagnostic};
 use crate::output::branch::change::FileChange;
-use crate::reconcile::{Delivery, Destination, Outcome, Rendering};
+use crate::reconcile::{ClusterSummary, Delivery, Destination, Outcome, Rendering};
 
 /// The most WECs that a table shows.
 const ROWS: usize = 60;
@@ -81,95 +81,31 @@ impl Report {
         destination: &Destination,
     ) -> Self {
         let summary = rendering.summary();
-        let held_because = match &delivery.outcome {
-            Outcome::Held(reasons) => reasons.clone(),
-            _ => Vec::new(),
+        let (outcome, held_because) = match &delivery.outcome {
+            Outcome::Written => ("written", Vec::new()),
+            Outcome::Unchanged => ("unchanged", Vec::new()),
+            Outcome::Held(reasons) => ("held", reasons.clone()),
         };
-        let mut clusters: Vec<ClusterReport> = summary
-            .clusters
-            .into_iter()
-            .map(|cluster| ClusterReport {
-                name: cluster.name,
-                objects: cluster.objects,
-                customised: cluster.customised,
-                quarantined: cluster.quarantined,
-                kept: 0,
-                added: 0,
-                removed: 0,
-                changed: 0,
-                state: "unchanged",
-            })
-            .collect();
-        for cluster in &mut clusters {
-            cluster.kept = delivery.kept.get(&cluster.name).copied().unwrap_or(0);
-            cluster.objects += cluster.kept;
-        }
-        for (name, files) in &delivery.change.clusters {
-            let position = clusters
-                .binary_search_by(|cluster| cluster.name.cmp(name))
-                .unwrap_or_else(|position| {
-                    let gone = ClusterReport {
-                        name: name.clone(),
-                        objects: 0,
-                        customised: 0,
-                        quarantined: 0,
-                        kept: 0,
-                        added: 0,
-                        removed: 0,
-                        changed: 0,
-                        state: "gone",
-                    };
-                    clusters.insert(position, gone);
-                    position
-                });
-            clusters[position].count(files.values());
-        }
-        for (name, files) in &delivery.change.fresh {
-            let found = clusters.binary_search_by(|cluster| cluster.name.cmp(name));
-            if let Some(cluster) = found.ok().and_then(|position| clusters.get_mut(position)) {
-                cluster.added = usize::try_from(*files).unwrap_or(usize::MAX);
-                cluster.state = "new";
-            }
-        }
-        for cluster in &mut clusters {
-            if !held_because.is_empty() && cluster.state != "unchanged" {
-                cluster.state = "held";
-            }
-        }
-        let diagnostics = rendering
-            .diagnostics
-            .iter()
-            .chain(&delivery.diagnostics)
-            .cloned()
-            .collect();
+        let revision = rendering.source.revision.as_ref();
+        let commits = delivery.commits.iter();
+        let commits = commits.map(|(reference, commit, new)| CommitReport {
+            reference: reference.clone(),
+            commit: commit.to_string(),
+            new: *new,
+        });
+        let diagnostics = rendering.diagnostics.iter().chain(&delivery.diagnostics);
         Self {
-            outcome: match &delivery.outcome {
-                Outcome::Written => "written",
-                Outcome::Unchanged => "unchanged",
-                Outcome::Held(_) => "held",
-            },
+            outcome,
             held_because,
             releasable: delivery.releasable,
             destination: destination_text(destination),
-            source_commit: rendering
-                .source
-                .revision
-                .as_ref()
-                .map(|found| found.revision.to_string()),
-            commits: delivery
-                .commits
-                .iter()
-                .map(|(reference, commit, new)| CommitReport {
-                    reference: reference.clone(),
-                    commit: commit.to_string(),
-                    new: *new,
-                })
-                .collect(),
+            source_commit: revision.map(|found| found.revision.to_string()),
+            commits: commits.collect(),
             pushed: delivery.pushed.clone(),
-            clusters,
+            clusters: clusters(summary.clusters, delivery),
             files: summary.files + delivery.kept.values().sum::<usize>(),
             distinct: summary.distinct,
-            diagnostics,
+            diagnostics: diagnostics.cloned().collect(),
         }
     }
 
@@ -225,56 +161,11 @@ impl Report {
 
     /// Says what came of it: the commit, where it was pushed, how long it took; or why it is held.
     pub(super) fn last_line(&self, time: Duration, styles: &Styles) -> String {
-        let size = format!(
-            "{} for {}, {} distinct",
-            count(self.files, "file"),
-            count(
-                self.clusters
-                    .iter()
-                    .filter(|cluster| cluster.state != "gone")
-                    .count(),
-                "WEC"
-            ),
-            super::table::grouped(self.distinct),
-        );
         if self.is_held() {
-            let error = styles.error;
-            let note = styles.note;
-            let reasons: Vec<String> = self
-                .held_because
-                .iter()
-                .map(|reason| format!("{error}held{error:#}: {reason}\n"))
-                .collect();
-            let hint = if self.releasable {
-                "nothing was written; if it is meant, add --allow-removals, or the trailer \
-                 `Stellate-Allow-Removals: yes` to the source commit"
-            } else {
-                "nothing was written; mend what is said above, nothing else releases it"
-            };
-            return format!("{}{note}hint{note:#}: {hint}\n", reasons.concat());
+            return self.held_line(styles);
         }
         let good = styles.good;
-        let where_to = match (self.commits.as_slice(), &self.pushed) {
-            ([], _) => self.destination.clone(),
-            ([only], None) => format!("{} {}", short_name(&only.reference), &only.commit[..12]),
-            ([only], Some(remote)) => format!(
-                "{} {} on {remote}",
-                short_name(&only.reference),
-                &only.commit[..12]
-            ),
-            (several, remote) => {
-                let new = several.iter().filter(|commit| commit.new).count();
-                let place = remote
-                    .as_ref()
-                    .map(|remote| format!(" on {remote}"))
-                    .unwrap_or_default();
-                format!(
-                    "{} of {} moved{place}",
-                    super::table::grouped(new),
-                    super::table::grouped(several.len()) + " branches"
-                )
-            }
-        };
+        let clusters = self.clusters.iter().filter(|wec| wec.state != "gone");
         let from = self
             .source_commit
             .as_deref()
@@ -289,9 +180,48 @@ impl Report {
             self.outcome
         };
         format!(
-            "{good}{outcome}{good:#} {where_to}{from}: {size}, in {}",
+            "{good}{outcome}{good:#} {}{from}: {} for {}, {} distinct, in {}",
+            self.place(),
+            count(self.files, "file"),
+            count(clusters.count(), "WEC"),
+            grouped(self.distinct),
             duration(time)
         )
+    }
+
+    fn held_line(&self, styles: &Styles) -> String {
+        let (error, note) = (styles.error, styles.note);
+        let reasons = self.held_because.iter();
+        let reasons: String = reasons
+            .map(|reason| format!("{error}held{error:#}: {reason}\n"))
+            .collect();
+        let hint = if self.releasable {
+            "nothing was written; if it is meant, add --allow-removals, or the trailer \
+             `Stellate-Allow-Removals: yes` to the source commit"
+        } else {
+            "nothing was written; mend what is said above, nothing else releases it"
+        };
+        format!("{reasons}{note}hint{note:#}: {hint}\n")
+    }
+
+    /// Where it is now: the branch with its commit, or how many branches moved, and the remote that has them.
+    fn place(&self) -> String {
+        let here = match self.commits.as_slice() {
+            [] => return self.destination.clone(),
+            [only] => format!("{} {}", short_name(&only.reference), &only.commit[..12]),
+            several => {
+                let new = several.iter().filter(|commit| commit.new).count();
+                format!(
+                    "{} of {} branches moved",
+                    grouped(new),
+                    grouped(several.len())
+                )
+            }
+        };
+        match &self.pushed {
+            Some(remote) => format!("{here} on {remote}"),
+            None => here,
+        }
     }
 
     /// The commit of a delivery to one branch.
@@ -300,7 +230,57 @@ impl Report {
     }
 }
 
+/// The WECs by name, with what changes for each; those that are no more are among them.
+fn clusters(rendered: Vec<ClusterSummary>, delivery: &Delivery) -> Vec<ClusterReport> {
+    let rendered = rendered.into_iter().map(|cluster| {
+        let kept = delivery.kept.get(&cluster.name).copied().unwrap_or(0);
+        ClusterReport {
+            objects: cluster.objects + kept,
+            customised: cluster.customised,
+            quarantined: cluster.quarantined,
+            kept,
+            ..ClusterReport::new(cluster.name, "unchanged")
+        }
+    });
+    let mut clusters: Vec<ClusterReport> = rendered.collect();
+    for (name, files) in &delivery.change.clusters {
+        let found = clusters.binary_search_by(|cluster| cluster.name.cmp(name));
+        let position = found.unwrap_or_else(|position| {
+            clusters.insert(position, ClusterReport::new(name.clone(), "gone"));
+            position
+        });
+        clusters[position].count(files.values());
+    }
+    for (name, files) in &delivery.change.fresh {
+        let found = clusters.binary_search_by(|cluster| cluster.name.cmp(name));
+        if let Some(cluster) = found.ok().and_then(|position| clusters.get_mut(position)) {
+            cluster.added = usize::try_from(*files).unwrap_or(usize::MAX);
+            cluster.state = "new";
+        }
+    }
+    if matches!(delivery.outcome, Outcome::Held(_)) {
+        let changing = clusters.iter_mut().filter(|wec| wec.state != "unchanged");
+        changing.for_each(|cluster| cluster.state = "held");
+    }
+    clusters
+}
+
 impl ClusterReport {
+    /// A WEC with nothing on it.
+    fn new(name: ClusterName, state: &'static str) -> Self {
+        Self {
+            name,
+            objects: 0,
+            customised: 0,
+            added: 0,
+            removed: 0,
+            changed: 0,
+            state,
+            quarantined: 0,
+            kept: 0,
+        }
+    }
+
     fn count<'a>(&mut self, files: impl Iterator<Item = &'a FileChange>) {
         for file in files {
             match file {

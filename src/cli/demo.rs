@@ -15,7 +15,6 @@ use super::progress::Line;
 use super::table::count;
 use super::terminal::Terminal;
 use crate::model::api::pipeline::Layout;
-use crate::output::branch::publish::Committer;
 use crate::reconcile::{BranchDestination, DeliveryOptions, Destination, Pipeline, Request};
 
 /// What `stellate demo` is told.
@@ -88,10 +87,7 @@ pub(super) fn run(arguments: &Arguments, terminal: &Terminal) -> Result<Ending, 
         layout: Layout::Directories,
         push: None,
     });
-    let options = DeliveryOptions {
-        committer: Committer::default(),
-        ..DeliveryOptions::default()
-    };
+    let options = DeliveryOptions::default();
     let line = Line::new(terminal);
     let mut pipeline = Pipeline::new(None);
     let rendering = pipeline.render(&request, &line)?;

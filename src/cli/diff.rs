@@ -11,7 +11,7 @@ use super::progress::Line;
 use super::scene::SourceArguments;
 use super::table::{Table, count, list};
 use super::terminal::{Styles, Terminal};
-use super::{Ending, data, scene};
+use super::{Ending, data, lookup, scene};
 use crate::reconcile::InventorySource;
 use crate::reconcile::compare::{Changes, Kind, changes};
 
@@ -80,7 +80,7 @@ pub(super) fn run(arguments: &Arguments, terminal: &Terminal) -> Result<Ending, 
     if !arguments.wec.is_empty() {
         for name in &arguments.wec {
             if old.inventory.position(name).is_none() {
-                super::render::position(&new, name)?;
+                lookup::cluster(&new, name)?;
             }
         }
         changes.only(&arguments.wec);

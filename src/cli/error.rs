@@ -5,8 +5,10 @@ use std::fmt::Write as _;
 use super::terminal::Styles;
 use crate::git::GitError;
 use crate::model::Diagnostic;
+use crate::reconcile::relay::RelayError;
 use crate::reconcile::verify::VerifyError;
 use crate::reconcile::{DeliverError, RenderError};
+use crate::server::ServerError;
 use crate::source::folder::FolderError;
 
 /// Why a command could not run.
@@ -44,6 +46,14 @@ impl CliError {
     pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hints.push(hint.into());
         self
+    }
+
+    /// Adds what to do about it, where that is known.
+    pub(super) fn hint_if(self, hint: Option<impl Into<String>>) -> Self {
+        match hint {
+            Some(hint) => self.hint(hint),
+            None => self,
+        }
     }
 
     /// Says what was tried when it happened.
@@ -85,42 +95,28 @@ impl CliError {
 impl From<RenderError> for CliError {
     fn from(error: RenderError) -> Self {
         let help = error.help();
-        let wrapped = Self::new(error);
-        match help {
-            Some(help) => wrapped.hint(help),
-            None => wrapped,
-        }
+        Self::new(error).hint_if(help)
     }
 }
 
 impl From<DeliverError> for CliError {
     fn from(error: DeliverError) -> Self {
         let help = error.help();
-        let wrapped = Self::new(error);
-        match help {
-            Some(help) => wrapped.hint(help),
-            None => wrapped,
-        }
+        Self::new(error).hint_if(help)
     }
 }
 
 impl From<VerifyError> for CliError {
     fn from(error: VerifyError) -> Self {
-        let hint = match &error {
-            VerifyError::Render(error) => error.help(),
-            VerifyError::Git(_) => Some(
-                "name a generated commit or branch, in the repository that PATH names".to_owned(),
-            ),
-            VerifyError::Foreign(_) | VerifyError::NoLock(_) => {
-                Some("only commits that Stellate wrote can be rendered again".to_owned())
-            }
-            _ => None,
-        };
-        let wrapped = Self::new(error);
-        match hint {
-            Some(hint) => wrapped.hint(hint),
-            None => wrapped,
-        }
+        let help = error.help();
+        Self::new(error).hint_if(help)
+    }
+}
+
+impl From<ServerError> for CliError {
+    fn from(error: ServerError) -> Self {
+        let help = error.help();
+        Self::new(error).hint(help)
     }
 }
 
@@ -138,6 +134,12 @@ impl From<FolderError> for CliError {
     }
 }
 
+impl From<RelayError> for CliError {
+    fn from(error: RelayError) -> Self {
+        Self::new(error).hint(RelayError::HELP)
+    }
+}
+
 /// A diagnostic that leaves nothing to do, as an error.
 impl From<Diagnostic> for CliError {
     fn from(found: Diagnostic) -> Self {
@@ -146,11 +148,7 @@ impl From<Diagnostic> for CliError {
             .as_ref()
             .map(|place| format!("{place}: "))
             .unwrap_or_default();
-        let error = Self::message(format!("{place}{}", found.message));
-        match found.help {
-            Some(help) => error.hint(help),
-            None => error,
-        }
+        Self::message(format!("{place}{}", found.message)).hint_if(found.help)
     }
 }
 

@@ -1,4 +1,4 @@
-//! From what a person types to an object of a source: `deploy.apps shop/web` → an [`ObjectKey`]. Pure.
+//! From what a person types to what is meant: `deploy.apps shop/web` → an [`ObjectKey`], a name → a WEC. Pure.
 
 use std::sync::Arc;
 
@@ -220,4 +220,35 @@ fn unknown_name(
         Some(near) => error.hint(format!("did you mean {kind} {near}?")),
         None => error.hint(format!("it holds: {}", list(&known, NAMED))),
     }
+}
+
+/// Gives the positions of the WECs of these names; of all when there are none.
+pub(super) fn clusters(rendering: &Rendering, names: &[String]) -> Result<Vec<usize>, CliError> {
+    if names.is_empty() {
+        return Ok((0..rendering.rendered.clusters.len()).collect());
+    }
+    let mut chosen = Vec::new();
+    for name in names {
+        chosen.push(cluster(rendering, name)?);
+    }
+    chosen.sort_unstable();
+    chosen.dedup();
+    Ok(chosen)
+}
+
+/// Gives the position of the WEC of this name.
+pub(super) fn cluster(rendering: &Rendering, name: &str) -> Result<usize, CliError> {
+    rendering.inventory.position(name).ok_or_else(|| {
+        let known: Vec<&str> = rendering
+            .inventory
+            .clusters
+            .iter()
+            .map(|cluster| cluster.name.as_str())
+            .collect();
+        let error = CliError::message(format!("the inventory holds no WEC {name}"));
+        match names::nearest(name, known.iter().copied()) {
+            Some(near) => error.hint(format!("did you mean {near}?")),
+            None => error.hint(format!("it holds: {}", list(&known, 12))),
+        }
+    })
 }

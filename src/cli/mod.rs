@@ -19,6 +19,7 @@ macro_rules! put {
     }};
 }
 
+mod cache;
 mod cache_lock;
 mod client;
 mod clusters;

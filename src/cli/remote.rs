@@ -1,10 +1,10 @@
 //! The local repository of a source, its remotes, and whether its work tree is as committed.
 //!
-//! The only place of the command line that opens a repository; it reads, and makes new ones, and never fetches or pushes.
+//! Only reads. Whatever is fetched, built or pushed is [`crate::reconcile`]'s work.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use git2::{ErrorCode, Repository, StatusOptions};
+use git2::{Repository, StatusOptions};
 
 use super::error::CliError;
 use crate::git::{RemoteUrl, plain};
@@ -104,38 +104,4 @@ pub(super) fn is_dirty(repository: &Repository, folder: &Path) -> bool {
     repository
         .statuses(Some(&mut options))
         .is_ok_and(|statuses| !statuses.is_empty())
-}
-
-/// Gives the repository through which branches are pushed for a source that is elsewhere: in the cache, or `scratch`.
-pub(super) fn relay(
-    url: &RemoteUrl,
-    cache: Option<&Path>,
-    scratch: &Path,
-) -> Result<PathBuf, CliError> {
-    let name: String = url
-        .redacted()
-        .chars()
-        .map(|letter| {
-            if letter.is_ascii_alphanumeric() || letter == '.' {
-                letter
-            } else {
-                '-'
-            }
-        })
-        .collect();
-    let folder = cache.unwrap_or(scratch).join("relay").join(name);
-    match Repository::open_bare(&folder) {
-        Ok(_) => return Ok(folder),
-        Err(error) if error.code() == ErrorCode::NotFound => {}
-        Err(error) => return Err(refused(&folder, &error)),
-    }
-    match Repository::init_bare(&folder) {
-        Ok(_) => Ok(folder),
-        Err(error) => Err(refused(&folder, &error)),
-    }
-}
-
-fn refused(folder: &Path, error: &git2::Error) -> CliError {
-    CliError::message(format!("cannot use {}: {}", folder.display(), plain(error)))
-        .hint("it is a cache: delete it, or choose another with --cache-dir")
 }

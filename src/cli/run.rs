@@ -15,6 +15,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+use super::cache::CacheArgument;
 use super::error::CliError;
 #[cfg(feature = "otlp")]
 use super::otlp;
@@ -117,9 +118,8 @@ pub(super) struct Arguments {
     /// Serve CPU and heap profiles
     #[arg(long)]
     profiling: bool,
-    /// Keep what may be deleted at any time in this folder
-    #[arg(long, value_name = "DIR", env = "STELLATE_CACHE_DIR")]
-    cache_dir: Option<PathBuf>,
+    #[command(flatten)]
+    cache: CacheArgument,
     #[command(flatten)]
     logs: logs::LogArguments,
     #[cfg(feature = "otlp")]
@@ -131,13 +131,8 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: &Arguments, terminal: &Terminal) -> Result<Ending, CliError> {
     let plans = load(arguments, terminal)?;
     let options = arguments.server()?;
-    options.check().map_err(|error| server_error(&error))?;
-    let tls = options
-        .tls
-        .as_ref()
-        .map(server::tls)
-        .transpose()
-        .map_err(|error| server_error(&error))?;
+    options.check()?;
+    let tls = options.tls.as_ref().map(server::tls).transpose()?;
     let tls = tls.map(axum_server::tls_rustls::RustlsConfig::from_config);
     let doors = arguments.doors()?;
     let cache = arguments.cache()?;
@@ -378,15 +373,6 @@ async fn count(service: &Service, sinks: &Sinks, hooks: &Hooks) {
     }
 }
 
-fn server_error(error: &server::ServerError) -> CliError {
-    let help = error.help();
-    let error = CliError::message(error.to_string());
-    match help {
-        Some(help) => error.hint(help),
-        None => error,
-    }
-}
-
 impl Arguments {
     /// The file with pipelines; with a hub there need not be one.
     fn config(&self) -> Option<&Path> {
@@ -466,12 +452,7 @@ impl Arguments {
     }
 
     fn cache(&self) -> Result<PathBuf, CliError> {
-        let user = || dirs::cache_dir().map(|folder| folder.join("stellate"));
-        let named = self
-            .cache_dir
-            .clone()
-            .filter(|path| !path.as_os_str().is_empty());
-        named.or_else(user).ok_or_else(|| {
+        self.cache.folder().ok_or_else(|| {
             CliError::message("there is no folder for the cache")
                 .hint("name one with --cache-dir DIR")
         })

@@ -3,11 +3,11 @@
 //! Raw arguments become resolved ones here and nowhere else. The configuration is read from the folder that PATH names,
 //! or from `--config`; arguments win over it.
 
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use super::cache::CacheArgument;
 use super::error::CliError;
 use super::terminal::Terminal;
 use super::token::TokenArguments;
@@ -79,15 +79,8 @@ pub(super) struct ConfigurationArguments {
     /// The private key for ssh
     #[arg(long, value_name = "FILE", help_heading = "Access")]
     ssh_key: Option<PathBuf>,
-    /// Where parsed files and remote repositories are kept between runs [default: the user's cache folder]
-    #[arg(
-        long,
-        value_name = "DIR",
-        env = "STELLATE_CACHE_DIR",
-        value_parser = clap::builder::OsStringValueParser::new(),
-        help_heading = "Cache"
-    )]
-    cache_dir: Option<OsString>,
+    #[command(flatten)]
+    cache: CacheArgument,
     /// Keep nothing between runs
     #[arg(long, help_heading = "Cache")]
     no_cache: bool,
@@ -177,7 +170,7 @@ impl SourceArguments {
             its,
             remote,
             diagnostics,
-            cache: self.configuration.cache(),
+            cache: self.configuration.cache_folder(),
             timings: self.configuration.timings,
             text: file.map(|file| (file.shown, file.text)),
         })
@@ -285,14 +278,8 @@ impl ConfigurationArguments {
         }
     }
 
-    fn cache(&self) -> Option<PathBuf> {
-        if self.no_cache {
-            return None;
-        }
-        let user = || dirs::cache_dir().map(|folder| folder.join("stellate"));
-        // An empty variable is how scripts unset one.
-        let named = self.cache_dir.as_ref().filter(|path| !path.is_empty());
-        named.map(PathBuf::from).or_else(user)
+    fn cache_folder(&self) -> Option<PathBuf> {
+        self.cache.folder().filter(|_| !self.no_cache)
     }
 
     /// Puts together how remotes are reached; arguments win over the configuration.
@@ -320,6 +307,13 @@ impl Scene {
     /// Starts a pipeline that keeps what it parses in the cache folder.
     pub(super) fn start(&self) -> Pipeline {
         Pipeline::new(self.cache.clone())
+    }
+
+    /// Has a revision rendered, where one is given, whatever the configuration says.
+    pub(super) fn at(&mut self, revision: Option<&str>) {
+        if let Some(revision) = revision {
+            self.request.revision = Some(revision.to_owned());
+        }
     }
 
     /// Stops when the configuration is wrong; warns of what else is to be said about it.

@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::inventory::Properties;
 use crate::model::{ObjectKey, PathPart};
 use crate::reconcile::Rendering;
 use crate::reconcile::compare::difference;
 use crate::transform::compile::{self, EXPAND_PARAMETERS, EXPAND_TEMPLATES, FormKey};
-use crate::transform::parameters::parameters_read;
+use crate::transform::parameters::{expand_parameters, parameters_read};
 use crate::transform::template::{Reads, Template};
 use crate::yaml;
 
@@ -108,13 +109,39 @@ pub(super) fn follow(rendering: &Rendering, key: &ObjectKey, cluster: usize) -> 
         return Some(way);
     }
     let wants = |name| object.annotation(name) == Some("true");
-    let (expand, legacy) = (wants(EXPAND_TEMPLATES), wants(EXPAND_PARAMETERS));
-    let mut path = Vec::new();
-    strings(&value, &mut path, &mut |path, text| {
-        let template = expand && text.contains("{{");
-        let parameter = legacy && text.contains("%(");
-        if !template && !parameter {
+    let filler = Filler {
+        templates: wants(EXPAND_TEMPLATES),
+        parameters: wants(EXPAND_PARAMETERS).then_some(&parameters),
+        properties: &wec.properties,
+    };
+    strings(&value, &mut Vec::new(), &mut |path, text| {
+        let Some((used, outcome)) = filler.fill(path, text) else {
             return;
+        };
+        if let Err(error) = outcome {
+            way.failed.get_or_insert(format!("{}: {error}", used.field));
+        }
+        way.templates.push(used);
+    });
+    Some(way)
+}
+
+/// What fills strings in for one WEC.
+struct Filler<'a> {
+    /// Whether the object asks for Go templates.
+    templates: bool,
+    /// What `%(name)` is, where the object asks for that.
+    parameters: Option<&'a Properties>,
+    properties: &'a Properties,
+}
+
+impl Filler<'_> {
+    /// Fills a string in; `None` for one that stays as it is.
+    fn fill(&self, path: &[PathPart], text: &str) -> Option<(TemplateUse, Result<(), String>)> {
+        let template = self.templates && text.contains("{{");
+        let parameters = self.parameters.filter(|_| text.contains("%("));
+        if !template && parameters.is_none() {
+            return None;
         }
         let mut used = TemplateUse {
             field: PathPart::join(path),
@@ -125,41 +152,34 @@ pub(super) fn follow(rendering: &Rendering, key: &ObjectKey, cluster: usize) -> 
         };
         let mut result = Ok(text.to_owned());
         if template {
-            match Template::parse(text) {
-                Ok(parsed) => {
-                    used.reads_all = *parsed.properties() == Reads::All;
-                    if let Reads::Named(names) = parsed.properties() {
-                        used.reads.extend(
-                            names
-                                .iter()
-                                .map(|name| (name.clone(), wec.properties.get(name).cloned())),
-                        );
-                    }
-                    result = parsed
-                        .render(&wec.properties)
-                        .map_err(|error| error.to_string());
-                }
-                Err(error) => result = Err(error.to_string()),
-            }
+            result = self.expand(text, &mut used);
         }
-        if parameter {
+        if let Some(parameters) = parameters {
             let names = parameters_read(text).into_iter();
             used.reads
                 .extend(names.map(|name| (name.clone(), parameters.get(&name).cloned())));
             result = result.and_then(|text| {
-                crate::transform::parameters::expand_parameters(&text, &parameters)
-                    .map_err(|error| error.to_string())
+                expand_parameters(&text, parameters).map_err(|error| error.to_string())
             });
         }
-        match result {
-            Ok(text) => used.result = Some(text),
-            Err(error) => {
-                way.failed.get_or_insert(format!("{}: {error}", used.field));
-            }
+        let outcome = result.map(|text| used.result = Some(text));
+        Some((used, outcome))
+    }
+
+    /// Expands a template, and notes what it reads.
+    fn expand(&self, text: &str, used: &mut TemplateUse) -> Result<String, String> {
+        let parsed = Template::parse(text).map_err(|error| error.to_string())?;
+        match parsed.properties() {
+            Reads::All => used.reads_all = true,
+            Reads::Named(names) => used.reads.extend(
+                names
+                    .iter()
+                    .map(|name| (name.clone(), self.properties.get(name).cloned())),
+            ),
         }
-        way.templates.push(used);
-    });
-    Some(way)
+        let rendered = parsed.render(self.properties);
+        rendered.map_err(|error| error.to_string())
+    }
 }
 
 fn text(value: &Value) -> String {

@@ -47,9 +47,7 @@ enum Form {
 /// Validates.
 pub(super) fn run(arguments: &Arguments, terminal: &Terminal) -> Result<Ending, CliError> {
     let mut scene = arguments.source.scene()?;
-    if arguments.rev.is_some() {
-        scene.request.revision.clone_from(&arguments.rev);
-    }
+    scene.at(arguments.rev.as_deref());
     let line = Line::new(terminal);
     let rendering = scene.start().render(&scene.request, &line)?;
     drop(line);

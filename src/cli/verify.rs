@@ -10,9 +10,9 @@ use super::error::CliError;
 use super::progress::Line;
 use super::scene::{SourceArguments, is_remote};
 use super::table::{count, grouped};
-use super::terminal::Terminal;
+use super::terminal::{Styles, Terminal};
 use super::{Ending, data};
-use crate::reconcile;
+use crate::reconcile::{self, Verification};
 
 /// The most differences that are listed for people.
 const LISTED: usize = 50;
@@ -74,57 +74,9 @@ pub(super) fn run(arguments: &Arguments, terminal: &Terminal) -> Result<Ending, 
         },
         "renderedBy": verified.trailers.rendered_by,
     });
-    let files = usize::try_from(verified.files).unwrap_or(usize::MAX);
-    if let Some(data) = data::text(&value, arguments.output.output)? {
-        terminal.print(data)?;
-    } else {
-        let styles = terminal.out();
-        let (good, bad) = (styles.good, styles.error);
-        let commit = verified.commit.to_string();
-        let from = format!(
-            "{} of {}",
-            &verified.trailers.commit.to_string()[..12],
-            verified.trailers.repository
-        );
-        let mut text = if matches {
-            format!(
-                "{good}match{good:#}: {} is what {from} renders to, byte for byte ({})\n",
-                &commit[..12],
-                count(files, "file")
-            )
-        } else {
-            let number = verified.differences.len();
-            format!(
-                "{bad}mismatch{bad:#}: {} is not what {from} renders to: {}\n",
-                &commit[..12],
-                count(number, "difference")
-            )
-        };
-        for difference in verified.differences.iter().take(LISTED) {
-            put!(text, "  {difference}\n");
-        }
-        if verified.differences.len() > LISTED {
-            put!(
-                text,
-                "  … and {} more; -o json lists all\n",
-                grouped(verified.differences.len() - LISTED)
-            );
-        }
-        if verified.kept > 0 {
-            put!(
-                text,
-                "{} were kept from before an error, and are taken as given\n",
-                count(verified.kept, "file")
-            );
-        }
-        if verified.held > 0 {
-            put!(
-                text,
-                "{} waited for their wave, and are as in the earlier generated commits that stellate.lock names\n",
-                count(verified.held, "WEC")
-            );
-        }
-        terminal.show(&text)?;
+    match data::text(&value, arguments.output.output)? {
+        Some(data) => terminal.print(data)?,
+        None => terminal.show(&text(&verified, terminal.out()))?,
     }
     let ours = concat!("stellate/", env!("CARGO_PKG_VERSION"));
     if !matches && verified.trailers.rendered_by != ours {
@@ -138,4 +90,46 @@ pub(super) fn run(arguments: &Arguments, terminal: &Terminal) -> Result<Ending, 
     } else {
         Ending::Problems
     })
+}
+
+/// Writes for people what came of it, and what was taken as given.
+fn text(verified: &Verification, styles: &Styles) -> String {
+    let (good, bad) = (styles.good, styles.error);
+    let number = verified.differences.len();
+    let commit = verified.commit.to_string();
+    let source = verified.trailers.commit.to_string();
+    let (commit, source) = (&commit[..12], &source[..12]);
+    let from = format!("{source} of {}", verified.trailers.repository);
+    let mut text = if number == 0 {
+        let files = usize::try_from(verified.files).unwrap_or(usize::MAX);
+        let files = count(files, "file");
+        format!(
+            "{good}match{good:#}: {commit} is what {from} renders to, byte for byte ({files})\n"
+        )
+    } else {
+        let number = count(number, "difference");
+        format!("{bad}mismatch{bad:#}: {commit} is not what {from} renders to: {number}\n")
+    };
+    for difference in verified.differences.iter().take(LISTED) {
+        put!(text, "  {difference}\n");
+    }
+    if number > LISTED {
+        let more = grouped(number - LISTED);
+        put!(text, "  … and {more} more; -o json lists all\n");
+    }
+    if verified.kept > 0 {
+        let files = count(verified.kept, "file");
+        put!(
+            text,
+            "{files} were kept from before an error, and are taken as given\n"
+        );
+    }
+    if verified.held > 0 {
+        let clusters = count(verified.held, "WEC");
+        put!(
+            text,
+            "{clusters} waited for their wave, and are as in the earlier generated commits that stellate.lock names\n"
+        );
+    }
+    text
 }

@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 
-use crate::model::ObjectKey;
+use crate::model::{ClusterName, ObjectKey};
 
 /// The folder above all WECs' folders.
 pub const CLUSTERS: &str = "clusters";
@@ -15,6 +15,16 @@ pub const CLUSTER_SCOPED: &str = "_cluster";
 pub const KEEP: &str = ".keep";
 /// The longest file name that common file systems take, in bytes.
 const LONGEST_NAME: usize = 255;
+
+/// Gives the path of an object below the root of the generated tree.
+pub fn path_on(cluster: &ClusterName, key: &ObjectKey) -> String {
+    format!("{CLUSTERS}/{cluster}/{}", path_of(key))
+}
+
+/// Gives the path of an object below its WEC's folder.
+pub fn path_of(key: &ObjectKey) -> String {
+    format!("{}/{}", folder(key), file_name(key))
+}
 
 /// Gives the folder of an object below its WEC's folder.
 pub fn folder(key: &ObjectKey) -> &str {

@@ -11,8 +11,10 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::model::{ClusterName, ObjectKey};
-use crate::output::path::{self, CLUSTERS, KEEP};
+use crate::output::path::{CLUSTERS, KEEP};
 use crate::yaml::{self, Limits};
+
+pub use crate::output::path::path_of;
 
 /// The most bytes of one text that are given out.
 pub const LONGEST_TEXT: usize = 256 << 10;
@@ -319,11 +321,6 @@ impl Browser {
         }
         Ok(changes)
     }
-}
-
-/// The path of an object below its WEC's folder.
-pub fn path_of(key: &ObjectKey) -> String {
-    format!("{}/{}", path::folder(key), path::file_name(key))
 }
 
 /// Tells whether a file is a core Secret's, by its name.

@@ -10,7 +10,7 @@ use similar::{ChangeTag, TextDiff};
 
 use super::Rendering;
 use crate::model::{ClusterName, ObjectKey};
-use crate::output::path;
+use crate::output::path::path_of;
 
 /// What a change does.
 #[derive(Debug, Serialize)]
@@ -160,7 +160,7 @@ fn united(key: &ObjectKey, pairs: Pairs) -> Vec<ObjectChange> {
             .entry((kind, difference.lines))
             .or_insert_with(|| ObjectChange {
                 object: key.clone(),
-                path: format!("{}/{}", path::folder(key), path::file_name(key)),
+                path: path_of(key),
                 change: kind,
                 clusters: Vec::new(),
                 lines_added: difference.added,

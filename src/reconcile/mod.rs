@@ -17,6 +17,7 @@ pub mod lease;
 pub mod metrics;
 pub mod pipeline;
 pub mod policies;
+pub(crate) mod relay;
 pub mod rendering;
 pub mod request;
 pub mod rights;
@@ -27,7 +28,8 @@ mod steering;
 pub mod verify;
 
 pub use deliver::{
-    BranchDestination, DeliverError, Delivery, DeliveryOptions, Destination, Outcome, Staged, Survey,
+    BranchDestination, DeliverError, Delivery, DeliveryOptions, Destination, Outcome, Staged,
+    Survey,
 };
 pub use pipeline::Pipeline;
 pub use rendering::{ClusterSummary, Rendering, Summary};

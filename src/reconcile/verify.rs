@@ -11,15 +11,15 @@ use git2::Repository;
 use super::deliver::source_commit;
 use super::pipeline::{Clock, Input, Pipeline};
 use super::request::{InventorySource, Progress, RenderError, Request};
-use super::{facts, settings};
+use super::{Rendering, facts, settings};
 use crate::git::Access;
 use crate::model::Revision;
 use crate::output::branch::build::{self, HeldFolder, KeptFile};
-use crate::output::branch::change::{FileChange, change};
+use crate::output::branch::change::{Change, FileChange, change};
 use crate::output::branch::hash::{ObjectId, ObjectKind, object_id};
 use crate::output::branch::lock::{Lock, LockError};
 use crate::output::branch::metadata::{HYDRATOR_METADATA, Provenance, Trailers, hydrator_metadata};
-use crate::output::branch::object::TreeError;
+use crate::output::branch::object::{Tree, TreeError};
 use crate::output::branch::repository::{BranchRepository, LOCK, RepositoryError};
 use crate::output::branch::standing::StandingTree;
 use crate::output::path::CLUSTERS;
@@ -70,6 +70,26 @@ pub enum VerifyError {
     Tree(#[from] TreeError),
 }
 
+impl VerifyError {
+    /// What to do about it.
+    pub fn help(&self) -> Option<String> {
+        match self {
+            Self::Render(error) => error.help(),
+            Self::Git(_) => Some(
+                "name a generated commit or branch, in the repository that PATH names".into(),
+            ),
+            Self::Foreign(_) | Self::NoLock(_) => {
+                Some("only commits that Stellate wrote can be rendered again".into())
+            }
+            Self::Lock(_) | Self::Options(_) => Some(
+                "it was changed by hand, or a newer version wrote it: verify with the version that `Rendered-By` of the commit names".into(),
+            ),
+            Self::Repository(_) => Some("run `git fsck` in the repository".into()),
+            Self::Tree(_) => None,
+        }
+    }
+}
+
 /// Renders a generated commit again and compares.
 ///
 /// `repository` holds the generated commit; the source commit is taken from `source` (a path or URL), or from the same
@@ -90,17 +110,8 @@ pub fn verify(
     let trailers = tip.trailers.ok_or(VerifyError::Foreign(commit))?;
     let lock = Lock::from_bytes(&tip.lock.ok_or(VerifyError::NoLock(commit))?)?;
 
-    let here = opened
-        .workdir()
-        .unwrap_or_else(|| opened.path())
-        .display()
-        .to_string();
-    let mut location = source.map_or(here, str::to_owned);
-    if !lock.options.root.is_empty() && source.is_none() {
-        location = format!("{}/{}", location.trim_end_matches('/'), lock.options.root);
-    }
     let request = Request {
-        location,
+        location: location(&opened, source, &lock.options.root),
         revision: Some(trailers.commit.to_string()),
         committed: true,
         inventory: InventorySource::Source,
@@ -109,27 +120,11 @@ pub fn verify(
     };
     let rendering = pipeline.render_locked(&request, &lock, progress)?;
 
-    let position: BTreeMap<&str, usize> = rendering
-        .rendered
-        .clusters
-        .iter()
-        .enumerate()
+    let clusters = rendering.rendered.clusters.iter().enumerate();
+    let position: Positions<'_> = clusters
         .map(|(position, name)| (name.as_str(), position))
         .collect();
-    let kept: Vec<KeptFile> = lock
-        .kept
-        .iter()
-        .filter_map(|file| {
-            let cluster = *position.get(file.cluster.as_str())?;
-            let (folder, name) = (file.folder.clone(), file.file.clone());
-            Some(KeptFile {
-                cluster,
-                folder,
-                file: name,
-                id: ObjectId(file.blob.0),
-            })
-        })
-        .collect();
+    let kept = kept(&lock, &position);
     let mut differences = Vec::new();
     let held = held(&opened, commit, &lock, &position, &mut differences)?;
     let part = rendering
@@ -139,54 +134,12 @@ pub fn verify(
     if tip.clusters != Some(built.tree) {
         let mut read = |id| branch.tree(id);
         let mut standing = StandingTree::new(tip.clusters, &mut read);
-        let found = change(&mut standing, &built.state)?;
-        differences.extend(
-            found
-                .fresh
-                .keys()
-                .map(|cluster| format!("clusters/{cluster}/ is missing in the commit")),
-        );
-        for (cluster, files) in &found.clusters {
-            differences.extend(files.iter().map(|(file, change)| {
-                let what = match change {
-                    FileChange::Added(_) => "is missing in the commit",
-                    FileChange::Removed(_) => "should not be in the commit",
-                    FileChange::Changed(..) => "has other bytes in the commit",
-                };
-                format!("clusters/{cluster}/{file} {what}")
-            }));
-        }
-        if differences.is_empty() {
-            differences.push("clusters/ has another tree than its files should have".to_owned());
-        }
+        in_clusters(&change(&mut standing, &built.state)?, &mut differences);
     }
     let root = branch.tree(ObjectId(
         found.tree_id().as_bytes().try_into().unwrap_or_default(),
     ))?;
-    let ours = [CLUSTERS, HYDRATOR_METADATA, LOCK].map(str::as_bytes);
-    differences.extend(
-        root.entries()
-            .filter(|entry| !ours.contains(&entry.name))
-            .map(|entry| {
-                format!(
-                    "{} should not be in the commit",
-                    String::from_utf8_lossy(entry.name)
-                )
-            }),
-    );
-    if let Some(source) = source_commit(&rendering) {
-        let provenance = Provenance {
-            repository: trailers.repository.clone(),
-            reference: trailers.reference.clone(),
-            commit: source,
-            inventory_digest: trailers.inventory_digest.clone(),
-        };
-        let wanted = object_id(ObjectKind::Blob, &[&hydrator_metadata(&provenance)]);
-        let mut entries = root.entries();
-        if !entries.any(|entry| entry.name == HYDRATOR_METADATA.as_bytes() && entry.id == wanted) {
-            differences.push(format!("{HYDRATOR_METADATA} has other bytes in the commit"));
-        }
-    }
+    beside_clusters(&root, &rendering, &trailers, &mut differences);
     if trailers.inventory_digest != lock.inventory_digest() {
         differences.push("stellate.lock does not have the digest that the commit names".to_owned());
     }
@@ -200,12 +153,90 @@ pub fn verify(
     })
 }
 
+/// Where the WECs of a rendering are in its inventory.
+type Positions<'a> = BTreeMap<&'a str, usize>;
+
+/// Where the source is: in the folder of the repository that the lock names, unless another source is given.
+fn location(repository: &Repository, source: Option<&str>, folder: &str) -> String {
+    let here = repository.workdir().unwrap_or_else(|| repository.path());
+    let here = here.display().to_string();
+    match source {
+        Some(source) => source.to_owned(),
+        None if folder.is_empty() => here,
+        None => format!("{}/{folder}", here.trim_end_matches('/')),
+    }
+}
+
+/// The files that were kept from before an error.
+fn kept(lock: &Lock, position: &Positions<'_>) -> Vec<KeptFile> {
+    let files = lock.kept.iter().filter_map(|file| {
+        Some(KeptFile {
+            cluster: *position.get(file.cluster.as_str())?,
+            folder: file.folder.clone(),
+            file: file.file.clone(),
+            id: ObjectId(file.blob.0),
+        })
+    });
+    files.collect()
+}
+
+/// Says which files of the WECs differ, given that something does.
+fn in_clusters(found: &Change, differences: &mut Vec<String>) {
+    let missing = found.fresh.keys();
+    differences
+        .extend(missing.map(|cluster| format!("{CLUSTERS}/{cluster}/ is missing in the commit")));
+    for (cluster, files) in &found.clusters {
+        differences.extend(files.iter().map(|(file, change)| {
+            let what = match change {
+                FileChange::Added(_) => "is missing in the commit",
+                FileChange::Removed(_) => "should not be in the commit",
+                FileChange::Changed(..) => "has other bytes in the commit",
+            };
+            format!("{CLUSTERS}/{cluster}/{file} {what}")
+        }));
+    }
+    if differences.is_empty() {
+        differences.push(format!(
+            "{CLUSTERS}/ has another tree than its files should have"
+        ));
+    }
+}
+
+/// Says what differs at the root of the commit.
+fn beside_clusters(
+    root: &Tree,
+    rendering: &Rendering,
+    trailers: &Trailers,
+    differences: &mut Vec<String>,
+) {
+    let ours = [CLUSTERS, HYDRATOR_METADATA, LOCK].map(str::as_bytes);
+    let foreign = root.entries().filter(|entry| !ours.contains(&entry.name));
+    differences.extend(foreign.map(|entry| {
+        let name = String::from_utf8_lossy(entry.name);
+        format!("{name} should not be in the commit")
+    }));
+    let Some(source) = source_commit(rendering) else {
+        return;
+    };
+    let provenance = Provenance {
+        repository: trailers.repository.clone(),
+        reference: trailers.reference.clone(),
+        commit: source,
+        inventory_digest: trailers.inventory_digest.clone(),
+    };
+    let wanted = object_id(ObjectKind::Blob, &[&hydrator_metadata(&provenance)]);
+    let mut entries = root.entries();
+    if !entries.any(|entry| entry.name == HYDRATOR_METADATA.as_bytes() && entry.id == wanted) {
+        differences.push(format!("{HYDRATOR_METADATA} has other bytes in the commit"));
+    }
+}
+
 /// Finds the folders of WECs that waited for their wave in the generated commits that they were kept from.
 fn held(
     repository: &Repository,
     commit: ObjectId,
     lock: &Lock,
-    position: &BTreeMap<&str, usize>,
+    position: &Positions<'_>,
     differences: &mut Vec<String>,
 ) -> Result<Vec<HeldFolder>, VerifyError> {
     let mut folders = Vec::new();
@@ -271,7 +302,7 @@ impl Pipeline {
         request: &Request,
         lock: &Lock,
         progress: &dyn Progress,
-    ) -> Result<super::Rendering, RenderError> {
+    ) -> Result<Rendering, RenderError> {
         let mut clock = Clock::new(progress);
         clock.stage("read");
         let source = self.read_for(request)?;

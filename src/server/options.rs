@@ -88,12 +88,14 @@ impl ServerError {
     }
 
     /// What to do about it.
-    pub fn help(&self) -> Option<&'static str> {
+    pub fn help(&self) -> &'static str {
         match self {
-            Self::Open(_) => Some(
-                "give it a token or a client CA, let it listen on 127.0.0.1, or say that it is meant to be insecure",
-            ),
-            Self::Tls { .. } => None,
+            Self::Open(_) => {
+                "give it a token or a client CA, let it listen on 127.0.0.1, or say that it is meant to be insecure"
+            }
+            Self::Tls { .. } => {
+                "name PEM files: --tls-cert has the chain of certificates, --tls-key the private key of the first, --client-ca authorities"
+            }
         }
     }
 }

@@ -7,12 +7,12 @@ use serde_json::json;
 use super::data::OutputArgument;
 use super::error::CliError;
 use super::progress::Line;
-use super::render::{file_path, position};
 use super::scene::SourceArguments;
 use super::steps::{self, Way};
 use super::terminal::Terminal;
 use super::{Ending, data, lookup};
 use crate::model::{ClusterName, ClusterSet, Diagnostic, ObjectKey, Severity};
+use crate::output::path::path_on;
 use crate::placement::{Explanation, Verdict};
 use crate::reconcile::{Pipeline, Rendering};
 
@@ -65,9 +65,7 @@ pub(super) fn run(arguments: &Arguments, terminal: &Terminal) -> Result<Ending, 
     let (kind, name, source) = arguments.object()?;
     let mut scene = source.scene()?;
     scene.check(terminal)?;
-    if arguments.rev.is_some() {
-        scene.request.revision.clone_from(&arguments.rev);
-    }
+    scene.at(arguments.rev.as_deref());
     let line = Line::new(terminal);
     let mut pipeline = scene.start();
     let rendering = pipeline.render(&scene.request, &line)?;
@@ -76,7 +74,7 @@ pub(super) fn run(arguments: &Arguments, terminal: &Terminal) -> Result<Ending, 
     let clusters = arguments
         .wec
         .iter()
-        .map(|name| position(&rendering, name))
+        .map(|name| lookup::cluster(&rendering, name))
         .collect::<Result<Vec<_>, _>>()?;
     let format = arguments.output.output;
     if policy::is_policy(&key) {
@@ -176,7 +174,7 @@ fn answer(
         .filter(|_| placed)
         .and_then(|on| steps::follow(rendering, key, on));
     Answer {
-        path: name.filter(|_| goes).map(|name| file_path(&name, key)),
+        path: name.filter(|_| goes).map(|name| path_on(&name, key)),
         way: way.filter(|way| goes || way.failed.is_some()),
         errors,
         explanation,

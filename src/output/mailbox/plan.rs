@@ -10,7 +10,7 @@ use super::standing::{Standing, StandingWork};
 use crate::model::{ClusterName, ObjectKey};
 use crate::output::branch::change::{Change, FileChange, FileChanges};
 use crate::output::branch::hash::ObjectId;
-use crate::output::path;
+use crate::output::path::path_of;
 
 /// What is to be done in one WEC's mailbox; never nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -286,17 +286,16 @@ fn compare(
             after.extend(layout.entries(position, part));
         }
     }
-    let file = |key: &ObjectKey| format!("{}/{}", path::folder(key), path::file_name(key));
     let mut changes = FileChanges::new();
     for (key, &id) in &before {
         match after.get(key) {
-            None => changes.insert(file(key), FileChange::Removed(id)),
-            Some(&now) if now != id => changes.insert(file(key), FileChange::Changed(id, now)),
+            None => changes.insert(path_of(key), FileChange::Removed(id)),
+            Some(&now) if now != id => changes.insert(path_of(key), FileChange::Changed(id, now)),
             Some(_) => None,
         };
     }
     for (key, &id) in after.iter().filter(|(key, _)| !before.contains_key(key)) {
-        changes.insert(file(key), FileChange::Added(id));
+        changes.insert(path_of(key), FileChange::Added(id));
     }
     changes
 }

@@ -2,11 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
+use super::Plan;
 use super::fault::RunError;
 use super::post::Post;
-use super::{Plan, relay};
 use crate::config::{Login, ResolvedBranch, ResolvedOutput};
 use crate::git::{RemoteUrl, Scheme};
+use crate::reconcile::relay;
 use crate::reconcile::{BranchDestination, DeliverError, Destination};
 
 /// Where an output goes, and as whom; none for mailboxes, which are no place on disk or in git.

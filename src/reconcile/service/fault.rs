@@ -2,11 +2,11 @@
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
 
 use super::access::AccessError;
 use super::post::PostError;
 use crate::git::GitError;
+use crate::reconcile::relay::RelayError;
 use crate::reconcile::{DeliverError, RenderError};
 
 /// What keeps a run from its end.
@@ -32,8 +32,8 @@ pub(super) enum RunError {
     LeaseLost,
     #[error("the run panicked: {message}")]
     Panicked { message: String },
-    #[error("cannot use {}: {problem}", path.display())]
-    Relay { path: PathBuf, problem: String },
+    #[error(transparent)]
+    Relay(#[from] RelayError),
 }
 
 impl RunError {
@@ -48,7 +48,7 @@ impl RunError {
             Self::Post(error) => error.reason(),
             Self::LeaseLost => "LeaseLost",
             Self::Panicked { .. } => "Panicked",
-            Self::Relay { .. } => "CacheUnwritable",
+            Self::Relay(_) => "CacheUnwritable",
         }
     }
 
@@ -74,9 +74,7 @@ impl RunError {
                 "this is a defect of Stellate: please report it, with the log; the pipeline forgets what it remembered and tries again"
                     .to_owned(),
             ),
-            Self::Relay { .. } => Some(
-                "check space and permissions, or choose another folder with --cache-dir".to_owned(),
-            ),
+            Self::Relay(_) => Some(RelayError::HELP.to_owned()),
         }
     }
 }

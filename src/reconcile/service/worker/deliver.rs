@@ -9,13 +9,14 @@ use super::super::destination::destination;
 use super::super::fault::RunError;
 use super::super::post::Parties;
 use super::super::staging::{Facts, Staging};
-use super::super::{lock, record, relay};
+use super::super::{lock, record};
 use super::{Stages, Worker};
 use crate::model::ClusterName;
 use crate::reconcile::deliver::mailbox::MailboxDelivery;
+use crate::reconcile::relay;
 use crate::reconcile::{
-    BranchDestination, DeliverError, Delivery, DeliveryOptions, Destination, Outcome, Pipeline, Progress as _,
-    Rendering,
+    BranchDestination, DeliverError, Delivery, DeliveryOptions, Destination, Outcome, Pipeline,
+    Progress as _, Rendering,
 };
 use crate::status::board::PipelineBoard;
 

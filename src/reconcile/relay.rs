@@ -4,14 +4,27 @@
 
 use std::path::{Path, PathBuf};
 
-use super::fault::RunError;
 use crate::git::{self, GitError, RemoteUrl};
 
 /// Where they are, below the cache folder.
 const FOLDER: &str = "relay";
 
+/// Why one cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot use {}: {problem}", path.display())]
+pub(crate) struct RelayError {
+    path: PathBuf,
+    problem: String,
+}
+
+impl RelayError {
+    /// What to do about it.
+    pub(crate) const HELP: &'static str =
+        "check space and permissions, or choose another folder with --cache-dir";
+}
+
 /// The repository through which a remote's branches are pushed.
-pub(super) fn folder(cache: &Path, url: &RemoteUrl) -> PathBuf {
+pub(crate) fn folder(cache: &Path, url: &RemoteUrl) -> PathBuf {
     let safe = |letter: char| {
         if letter.is_ascii_alphanumeric() || letter == '.' {
             letter
@@ -24,7 +37,7 @@ pub(super) fn folder(cache: &Path, url: &RemoteUrl) -> PathBuf {
 }
 
 /// Gives that repository, made when there is none that can be opened.
-pub(super) fn open(cache: &Path, url: &RemoteUrl) -> Result<PathBuf, RunError> {
+pub(crate) fn open(cache: &Path, url: &RemoteUrl) -> Result<PathBuf, RelayError> {
     let path = folder(cache, url);
     let opened = git::open_or_make(&path).map(drop);
     opened.map_err(|error| unusable(&path, error))?;
@@ -32,14 +45,14 @@ pub(super) fn open(cache: &Path, url: &RemoteUrl) -> Result<PathBuf, RunError> {
 }
 
 /// Makes one anew that turned out to be damaged.
-pub(super) fn remake(path: &Path) -> Result<(), RunError> {
+pub(crate) fn remake(path: &Path) -> Result<(), RelayError> {
     let made = git::remake(path).map(drop);
     made.map_err(|error| unusable(path, error))
 }
 
-/// Takes away what a process that was killed left in them. The cache folder is the service's own: nobody else holds a lock there,
-/// as long as no pipeline runs.
-pub(super) fn tidy(cache: &Path) {
+/// Takes away what a process that was killed left in them. For a service that starts: no other uses the folder, and as long as no
+/// pipeline runs nobody holds a lock there.
+pub(crate) fn tidy(cache: &Path) {
     let entries = std::fs::read_dir(cache.join(FOLDER)).into_iter().flatten();
     for path in entries.flatten().map(|entry| entry.path()) {
         let unfinished = path.file_name().is_some_and(git::is_unfinished);
@@ -54,12 +67,13 @@ pub(super) fn tidy(cache: &Path) {
     }
 }
 
-fn unusable(path: &Path, error: GitError) -> RunError {
-    match error {
-        GitError::Local { problem } => RunError::Relay {
-            path: path.to_owned(),
-            problem,
-        },
-        other => other.into(),
+fn unusable(path: &Path, error: GitError) -> RelayError {
+    let problem = match error {
+        GitError::Local { problem } => problem,
+        other => other.to_string(),
+    };
+    RelayError {
+        path: path.to_owned(),
+        problem,
     }
 }
