@@ -29,3 +29,26 @@ impl CacheArgument {
         named.map(PathBuf::from).or_else(user)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        cache: CacheArgument,
+    }
+
+    #[test]
+    fn an_empty_name_is_no_name() {
+        let folder = |name: &str| {
+            let line = Line::parse_from(["stellate", "--cache-dir", name]);
+            line.cache.folder()
+        };
+        assert_eq!(folder("here"), Some("here".into()));
+        assert_eq!(folder(""), CacheArgument::default().folder());
+    }
+}

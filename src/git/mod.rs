@@ -47,6 +47,6 @@ pub use send::{PackSource, PushOutcome, RefUpdate, push};
 pub use url::{RemoteUrl, Scheme};
 
 pub(crate) use error::plain_text;
-pub(crate) use http::{base64, trust};
+pub(crate) use http::trust;
 pub(crate) use locks::{patiently, point};
 pub(crate) use words::{is_damage, plain};

@@ -3,6 +3,7 @@
 //! Pure data. This module never reads a file, a clock or the environment.
 
 pub mod api;
+pub mod base64;
 pub mod cluster_set;
 pub mod diagnostic;
 pub mod id;

@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 use super::error::{YamlError, YamlErrorKind};
 use super::load::{Budget, Document, Duplicate, Duplicates, Limits};
 use super::scalar::{self, Scalar};
+use crate::model::base64;
 
 const YAML_TAGS: &str = "tag:yaml.org,2002:";
 
@@ -92,7 +93,8 @@ pub(super) fn resolve<'t>(
         text: text.to_owned(),
     };
     if name == "binary" {
-        let bytes = base64(text).ok_or_else(refused)?;
+        let digits: String = text.split(['\n', '\r']).collect();
+        let bytes = base64::decode(&digits).ok_or_else(refused)?;
         return Ok(Resolved::Binary(
             String::from_utf8_lossy(&bytes).into_owned(),
         ));
@@ -539,38 +541,4 @@ fn text_bytes(value: &Value) -> usize {
             .sum(),
         _ => 0,
     }
-}
-
-/// Standard base64 with padding, line breaks ignored, as Go's `StdEncoding`; `None` for anything else.
-fn base64(text: &str) -> Option<Vec<u8>> {
-    let digits: Vec<u8> = text
-        .bytes()
-        .filter(|byte| !matches!(byte, b'\n' | b'\r'))
-        .collect();
-    if !digits.len().is_multiple_of(4) {
-        return None;
-    }
-    let mut bytes = Vec::with_capacity(digits.len() / 4 * 3);
-    let groups = digits.len() / 4;
-    for (index, group) in digits.chunks_exact(4).enumerate() {
-        let padding = group.iter().rev().take_while(|&&byte| byte == b'=').count();
-        if padding > 2 || (padding > 0 && index + 1 < groups) {
-            return None;
-        }
-        let mut bits = 0_u32;
-        for &byte in &group[..4 - padding] {
-            let six = match byte {
-                b'A'..=b'Z' => byte - b'A',
-                b'a'..=b'z' => byte - b'a' + 26,
-                b'0'..=b'9' => byte - b'0' + 52,
-                b'+' => 62,
-                b'/' => 63,
-                _ => return None,
-            };
-            bits = bits << 6 | u32::from(six);
-        }
-        bits <<= 6 * padding;
-        bytes.extend_from_slice(&bits.to_be_bytes()[1..4 - padding]);
-    }
-    Some(bytes)
 }

@@ -13,13 +13,12 @@ use super::error::{GitError, plain_text};
 use super::pktline::FLUSH;
 use super::transport::Service;
 use super::url::{RemoteUrl, Scheme, redact};
+use crate::model::base64;
 
 mod agent;
-mod base64;
 mod trouble;
 
 pub(crate) use agent::trust;
-pub(crate) use base64::base64;
 
 use agent::agent;
 use trouble::{explain, explain_io};
@@ -177,7 +176,8 @@ impl HttpSession {
         let login = self.login.as_ref()?;
         let pair = format!("{}:{}", login.user.expose(), login.password.expose());
         let mut value =
-            http::HeaderValue::try_from(format!("Basic {}", base64(pair.as_bytes()))).ok()?;
+            http::HeaderValue::try_from(format!("Basic {}", base64::encode(pair.as_bytes())))
+                .ok()?;
         value.set_sensitive(true);
         Some(value)
     }

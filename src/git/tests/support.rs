@@ -195,7 +195,7 @@ impl Lab {
         Server::start(move |request| {
             if let Some(login) = login
                 && request.header("authorization")
-                    != format!("Basic {}", crate::git::http::base64(login.as_bytes()))
+                    != format!("Basic {}", crate::model::base64::encode(login.as_bytes()))
             {
                 let head = "401 Unauthorized\r\nWWW-Authenticate: Basic realm=\"git\"\r\nContent-Type: text/plain";
                 return reply(head, b"who are you?");

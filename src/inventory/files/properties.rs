@@ -4,10 +4,10 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::ByteString;
 use serde_json::Value;
 
 use crate::inventory::{Cluster, Properties};
+use crate::model::base64;
 use crate::model::names::usable_property;
 use crate::model::{ClusterName, Diagnostic};
 use crate::source::Control;
@@ -158,7 +158,6 @@ fn binary(value: &Value) -> Result<String, Wrong> {
     let text = value.as_str().ok_or(wrong("is no base64"))?;
     // Kubernetes takes base64 with line breaks, which is how YAML files hold it.
     let compact: String = text.split_ascii_whitespace().collect();
-    let ByteString(bytes) =
-        serde_json::from_value(Value::String(compact)).map_err(|_| wrong("is no base64"))?;
+    let bytes = base64::decode(&compact).ok_or(wrong("is no base64"))?;
     String::from_utf8(bytes).map_err(|_| wrong("is no UTF-8 text"))
 }

@@ -8,6 +8,7 @@ use axum::http::HeaderMap;
 use jiff::Timestamp;
 
 use crate::git::Secret;
+use crate::model::base64;
 
 /// How far a signed time may be from ours, either way; the Standard Webhooks say five minutes.
 const TOLERANCE: i64 = 300;
@@ -335,28 +336,11 @@ fn hex(text: &str) -> Option<[u8; 32]> {
 
 /// Standard base64; the padding may be missing.
 fn base64(text: &str) -> Option<Vec<u8>> {
-    let digits = text.trim_end_matches('=').as_bytes();
-    if digits.len() % 4 == 1 || text.len() - digits.len() > 2 {
-        return None;
-    }
-    let mut bytes = Vec::with_capacity(digits.len() * 3 / 4);
-    for four in digits.chunks(4) {
-        let mut bits = 0_u32;
-        for digit in four {
-            let value = match digit {
-                b'A'..=b'Z' => digit - b'A',
-                b'a'..=b'z' => digit - b'a' + 26,
-                b'0'..=b'9' => digit - b'0' + 52,
-                b'+' => 62,
-                b'/' => 63,
-                _ => return None,
-            };
-            bits = bits << 6 | u32::from(value);
-        }
-        bits <<= 6 * (4 - four.len());
-        bytes.extend_from_slice(&bits.to_be_bytes()[1..four.len()]);
-    }
-    Some(bytes)
+    let digits = text.trim_end_matches('=');
+    let padding = digits.len().next_multiple_of(4) - digits.len();
+    let is_odd = text.len() - digits.len() > 2;
+    let padded = format!("{digits}{}", "=".repeat(padding));
+    base64::decode(&padded).filter(|_| !is_odd)
 }
 
 #[cfg(test)]

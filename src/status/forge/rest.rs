@@ -10,7 +10,8 @@ use ureq::{Agent, http};
 use super::answer::{Answer, Place, Request};
 use super::error::ForgeError;
 use super::{ForgeConfig, ForgeLogin, read_secret};
-use crate::git::{Secret, base64, trust};
+use crate::git::{Secret, trust};
+use crate::model::base64;
 
 /// The most of an answer that is read.
 const LONGEST: u64 = 16 * 1024 * 1024;
@@ -146,7 +147,7 @@ impl Rest {
         let value = match (user, self.header) {
             (Some(user), _) => {
                 let both = format!("{user}:{}", token.expose());
-                format!("Basic {}", base64(both.as_bytes()))
+                format!("Basic {}", base64::encode(both.as_bytes()))
             }
             (None, Header::Bearer) => format!("Bearer {}", token.expose()),
             (None, Header::Token) => format!("token {}", token.expose()),
