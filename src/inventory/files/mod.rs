@@ -43,10 +43,9 @@ pub fn read(controls: &[Control]) -> (Inventory, Vec<Diagnostic>) {
     sorted.sort_by(|a, b| (&a.location, &a.origin).cmp(&(&b.location, &b.origin)));
 
     let mut clusters = Clusters::new();
-    for cluster in each(of_kind::<ManagedCluster>(&sorted), managed, &mut findings) {
-        if let Some(cluster) = cluster {
-            add(&mut clusters, cluster, &mut findings);
-        }
+    let read = each(of_kind::<ManagedCluster>(&sorted), managed, &mut findings);
+    for cluster in read.into_iter().flatten() {
+        add(&mut clusters, cluster, &mut findings);
     }
     for cluster in legacy::clusters(&sorted, &mut findings) {
         add(&mut clusters, cluster, &mut findings);
