@@ -1,19 +1,22 @@
 //! Two services and a person write to one branch: nothing is lost, nothing is merged, and it comes to rest.
+//!
+//! `STELLATE_CONTENTIONS=300` for more rounds.
 
 use std::path::Path;
 
 use crate::support::{
     folder,
     git::{Repository, git, output},
+    number,
     service::{Home, Service, a_while, commit_shop, tree},
     wait_for,
 };
 
-const ROUNDS: usize = 60;
 const MANIFESTS: &str = "generated:clusters";
 
 #[test]
 fn two_services_and_a_person_on_one_branch_lose_nothing_and_come_to_rest() {
+    let rounds = number("STELLATE_CONTENTIONS").unwrap_or(60);
     let origin = folder("contention");
     git(
         &origin,
@@ -31,7 +34,7 @@ fn two_services_and_a_person_on_one_branch_lose_nothing_and_come_to_rest() {
     let person = Repository::new("contention-person");
     person.git(&["remote", "add", "origin", &url]);
     let mut by_hand = Vec::new();
-    for round in 0..ROUNDS {
+    for round in 0..rounds {
         newest = push(&source, &format!("round {round}"));
         services[round % 2].sync();
         if round % 3 > 0 {
@@ -67,7 +70,7 @@ fn two_services_and_a_person_on_one_branch_lose_nothing_and_come_to_rest() {
         assert!(kept.status.success(), "{commit} was lost");
     }
     // One for each source commit, one after each commit by hand, and those by hand themselves.
-    let most = (ROUNDS + 1) + 2 * by_hand.len();
+    let most = (rounds + 1) + 2 * by_hand.len();
     assert!(
         count <= most,
         "{count} commits on the branch, at most {most} were wanted"

@@ -5,7 +5,7 @@
 
 use std::{
     collections::BTreeMap,
-    env, fs,
+    fs,
     hash::{BuildHasher as _, RandomState},
     path::Path,
     thread,
@@ -15,6 +15,7 @@ use std::{
 use crate::support::{
     folder,
     git::{Repository, git},
+    number,
     service::{Home, commit_shop},
     service_forge::{Posted, StatusForge},
     wait_for,
@@ -35,7 +36,7 @@ fn a_service_that_pushes_and_is_killed_at_any_moment_leaves_what_an_undisturbed_
 /// Kills services, and compares what they leave. `pushes` tells whether they fetch and push, as from and to a remote.
 fn kill_and_compare(name: &str, pushes: bool) {
     let rounds: u64 = number("STELLATE_CRASHES").unwrap_or(100);
-    let seed = number("STELLATE_SEED").unwrap_or_else(|| RandomState::new().hash_one(0));
+    let seed: u64 = number("STELLATE_SEED").unwrap_or_else(|| RandomState::new().hash_one(0));
     eprintln!("STELLATE_SEED={seed}");
     let mut dice = Dice(seed | 1);
     let forge = StatusForge::start();
@@ -187,10 +188,6 @@ fn begun_again(told: &[Posted]) -> Vec<&Posted> {
         }
     }
     found
-}
-
-fn number(variable: &str) -> Option<u64> {
-    env::var(variable).ok()?.parse().ok()
 }
 
 /// Numbers that a seed gives again (xorshift).

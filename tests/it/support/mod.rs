@@ -23,6 +23,7 @@ use std::{
     env, fs,
     io::Write as _,
     path::{Path, PathBuf},
+    str::FromStr,
     thread,
     time::{Duration, Instant},
 };
@@ -76,6 +77,11 @@ pub(crate) fn wait_for<T>(what: &str, mut ask: impl FnMut() -> Result<T, String>
             Err(_) => thread::sleep(Duration::from_millis(100)),
         }
     }
+}
+
+/// A number that whoever runs a test may set; none where it is not set, or is no number.
+pub(crate) fn number<T: FromStr>(variable: &str) -> Option<T> {
+    env::var(variable).ok()?.parse().ok()
 }
 
 /// The folder of the project.
