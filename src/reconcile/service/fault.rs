@@ -1,4 +1,4 @@
-//! What keeps a run of a pipeline from its end.
+//! What keeps a run of a pipeline from its end, and panics as errors.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -30,8 +30,8 @@ pub(super) enum RunError {
     Post(#[from] PostError),
     #[error("the lease was lost: another replica may deliver")]
     LeaseLost,
-    #[error("the run panicked: {message}")]
-    Panicked { message: String },
+    #[error("the run {0}")]
+    Panicked(#[from] Panicked),
     #[error(transparent)]
     Relay(#[from] RelayError),
 }
@@ -47,7 +47,7 @@ impl RunError {
             Self::Deliver(error) => error.reason(),
             Self::Post(error) => error.reason(),
             Self::LeaseLost => "LeaseLost",
-            Self::Panicked { .. } => "Panicked",
+            Self::Panicked(_) => Panicked::REASON,
             Self::Relay(_) => "CacheUnwritable",
         }
     }
@@ -55,7 +55,7 @@ impl RunError {
     /// How the run ended, for metrics.
     pub(super) fn outcome(&self) -> &'static str {
         match self {
-            Self::Panicked { .. } => "panicked",
+            Self::Panicked(_) => "panicked",
             _ => "failed",
         }
     }
@@ -70,18 +70,33 @@ impl RunError {
             Self::Deliver(error) => error.help(),
             Self::Post(error) => Some(error.help()),
             Self::LeaseLost => None,
-            Self::Panicked { .. } => Some(
-                "this is a defect of Stellate: please report it, with the log; the pipeline forgets what it remembered and tries again"
-                    .to_owned(),
-            ),
+            Self::Panicked(_) => Some(format!(
+                "{}; the pipeline forgets what it remembered and tries again",
+                Panicked::HELP
+            )),
             Self::Relay(_) => Some(RelayError::HELP.to_owned()),
         }
     }
 }
 
+/// A panic that was caught.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("panicked: {message}")]
+pub(super) struct Panicked {
+    message: String,
+}
+
+impl Panicked {
+    /// A fixed word for programs and metrics.
+    pub(super) const REASON: &'static str = "Panicked";
+    /// What to do about it.
+    pub(super) const HELP: &'static str =
+        "this is a defect of Stellate: please report it, with the log";
+}
+
 /// Takes a step; a panic in it becomes an error. Whatever the step may have left half-done is the caller's to throw away.
-pub(super) fn caught<T>(step: impl FnOnce() -> T) -> Result<T, RunError> {
-    catch_unwind(AssertUnwindSafe(step)).map_err(|payload| RunError::Panicked {
+pub(super) fn caught<T>(step: impl FnOnce() -> T) -> Result<T, Panicked> {
+    catch_unwind(AssertUnwindSafe(step)).map_err(|payload| Panicked {
         message: words(&*payload),
     })
 }

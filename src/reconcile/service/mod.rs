@@ -16,6 +16,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::sync::watch;
 
+use self::fault::caught;
 use super::Pipeline;
 use super::lease::Guard;
 use super::metrics::Metrics;
@@ -520,44 +521,44 @@ impl Service {
             })
     }
 
-    /// Takes what is to be told from the clerk, and hands it to sinks and journal. Called by the clerk's thread, and at the end.
+    /// Takes what is to be told from the clerk, and tells it. Called by the clerk's thread, and at the end.
     fn tell(&self) {
         // One at a time: an older word must not come after a newer one.
         let _telling = self.clerk.turn();
         let now = Timestamp::now();
-        self.run_out(now);
-        self.listen(now);
+        clerk::step("looking at deadlines", || self.run_out(now));
+        clerk::step("listening to the sinks", || self.listen(now));
         for (pipeline, commit) in self.clerk.take() {
-            let found = lock(&self.board)
-                .pipelines
-                .get(&pipeline)
-                .and_then(|board| {
-                    board
-                        .commits
-                        .iter()
-                        .find(|known| known.id == commit)
-                        .cloned()
-                });
-            let Some(found) = found else {
-                continue;
-            };
-            // First what stays: a status that nobody remembers would be pending for ever, and one that is remembered as it was
-            // before would begin again.
-            if let Err(error) = journal::write(&self.clerk.folder(&pipeline), &found) {
-                tracing::warn!(pipeline, commit, %error, "the journal cannot be written; it is a cache");
-            }
-            let told = lock(&self.running)
-                .get(&pipeline)
-                .map(|running| (Arc::clone(&running.plan), running.sinks.clone()));
-            if let Some((plan, sinks)) = told {
-                let wanted = statuses(&found, &plan.style);
-                for sink in sinks {
-                    sink.want(&found.id, wanted.clone());
-                    sink.check(&found.id, check_run(&found, &plan.style));
-                }
-            }
-            self.changed();
+            let outcome = caught(|| self.tell_of(&pipeline, &commit));
+            self.clerk.told((pipeline, commit), outcome);
         }
+    }
+
+    /// Hands one commit to sinks and journal.
+    fn tell_of(&self, pipeline: &str, commit: &str) {
+        let found = lock(&self.board).pipelines.get(pipeline).and_then(|board| {
+            let mut commits = board.commits.iter();
+            commits.find(|known| known.id == commit).cloned()
+        });
+        let Some(found) = found else {
+            return;
+        };
+        // First what stays: a status that nobody remembers would be pending for ever, and one that is remembered as it was
+        // before would begin again.
+        if let Err(error) = journal::write(&self.clerk.folder(pipeline), &found) {
+            tracing::warn!(pipeline, commit, %error, "the journal cannot be written; it is a cache");
+        }
+        let told = lock(&self.running)
+            .get(pipeline)
+            .map(|running| (Arc::clone(&running.plan), running.sinks.clone()));
+        if let Some((plan, sinks)) = told {
+            let wanted = statuses(&found, &plan.style);
+            for sink in sinks {
+                sink.want(&found.id, wanted.clone());
+                sink.check(&found.id, check_run(&found, &plan.style));
+            }
+        }
+        self.changed();
     }
 
     /// What the sinks complain of goes on the board.
@@ -566,7 +567,7 @@ impl Service {
             .iter()
             .map(|(name, running)| {
                 let problem = running.sinks.iter().find_map(|sink| sink.problem(now));
-                (name.clone(), problem)
+                (name.clone(), problem.or_else(|| self.clerk.problem(name)))
             })
             .collect();
         for (name, said) in said {

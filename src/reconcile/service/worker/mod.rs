@@ -193,7 +193,7 @@ impl Worker {
             for pull in std::mem::take(&mut orders.previews).into_values() {
                 if let Err(error) = caught(|| self.preview(&pull)) {
                     self.forget();
-                    self.failed(None, &error);
+                    self.failed(None, &error.into());
                     self.failures = self.failures.max(1);
                 }
             }
@@ -222,7 +222,7 @@ impl Worker {
         let _entered = span.enter();
         caught(|| self.run(orders)).unwrap_or_else(|error| {
             self.forget();
-            self.failed(self.begun.as_deref(), &error)
+            self.failed(self.begun.as_deref(), &error.into())
         })
     }
 
