@@ -153,7 +153,10 @@ fn clusters(answer: &Value, styles: &Styles) -> String {
             .unwrap_or_default();
         let mut cells = vec![
             text(&item["name"]),
-            text(&item["phase"]),
+            // A WEC that is no destination stands nowhere.
+            item["phase"]
+                .as_str()
+                .map_or("excluded".to_owned(), one_line),
             objects,
             time(&item["since"]),
             text(&item["why"]),
@@ -189,6 +192,21 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_wec_that_is_no_destination_is_listed_with_the_reason() {
+        let answer = json!({"items": [
+            {"name": "berlin", "phase": "healthy", "since": "2026-11-21T16:10:27.5Z", "why": "", "objects": 12},
+            {"name": "paris", "why": "gets nothing: it is not accepted by the hub"},
+        ]});
+        let shown = clusters(&answer, &Styles::default());
+        assert_eq!(
+            shown,
+            "WEC     PHASE     OBJECTS  SINCE                 WHY\n\
+             berlin  healthy        12  2026-11-21T16:10:27Z\n\
+             paris   excluded                                 gets nothing: it is not accepted by the hub\n"
+        );
+    }
 
     #[test]
     fn trouble_is_a_problem_or_a_phase_that_calls_for_people() {

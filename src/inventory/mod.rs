@@ -50,6 +50,17 @@ impl Cluster {
         self.accepted && !self.deleting
     }
 
+    /// Says why it is no destination, as the end of a sentence; none when it is one.
+    pub fn why_no_destination(&self) -> Option<&'static str> {
+        if self.is_destination() {
+            None
+        } else if self.deleting {
+            Some("is being deleted")
+        } else {
+            Some("is not accepted by the hub")
+        }
+    }
+
     /// Gives what legacy `%(name)` parameters see: as properties, but under any key, such as `loc-name`.
     pub fn parameters(&self) -> Properties {
         let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());

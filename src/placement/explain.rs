@@ -12,7 +12,7 @@ use super::object::{Entry, ObjectFacts};
 use super::placer::Placer;
 use super::policy::Standing;
 use super::policy_table::{LiveStrand, PolicyEntry};
-use super::report::{names, why_no_destination};
+use super::report::names;
 use crate::inventory::Cluster;
 use crate::model::PathPart;
 use crate::model::selector::{RequirementOutcome, Selector};
@@ -448,7 +448,9 @@ fn because(
             facts.excluded.unwrap_or_default()
         )],
         Verdict::NotADestination => {
-            let why = cluster.and_then(why_no_destination).unwrap_or_default();
+            let why = cluster
+                .and_then(Cluster::why_no_destination)
+                .unwrap_or_default();
             vec![format!("the WEC {why}")]
         }
         // What rendering adds, and what is told before anything is looked up.

@@ -139,7 +139,7 @@ impl Placer {
 /// Says what is the matter with a WEC that `count` policies select.
 fn trouble(cluster: &Cluster, count: usize) -> Diagnostic {
     let name = &cluster.name;
-    let mut diagnostic = if let Some(why) = why_no_destination(cluster) {
+    let mut diagnostic = if let Some(why) = cluster.why_no_destination() {
         let policies = if count == 1 { "policy" } else { "policies" };
         let message = format!("WEC {name} {why}; {count} {policies} would place objects there");
         Diagnostic::warning("NotADestination", message).help(
@@ -151,17 +151,6 @@ fn trouble(cluster: &Cluster, count: usize) -> Diagnostic {
     };
     diagnostic.location.clone_from(&cluster.location);
     diagnostic.cluster(name.clone())
-}
-
-/// Says why a WEC is no destination, as the end of a sentence; none when it is one.
-pub(super) fn why_no_destination(cluster: &Cluster) -> Option<&'static str> {
-    if cluster.is_destination() {
-        None
-    } else if cluster.deleting {
-        Some("is being deleted")
-    } else {
-        Some("is not accepted by the hub")
-    }
 }
 
 fn warning(entry: &PolicyEntry, reason: &'static str, message: impl Into<String>) -> Diagnostic {

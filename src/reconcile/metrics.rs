@@ -415,20 +415,8 @@ mod tests {
     fn board(wecs: usize) -> Board {
         let now = Timestamp::UNIX_EPOCH;
         let mut commit = CommitBoard {
-            id: "a".repeat(40),
-            subject: "shop: more".into(),
-            author: "Stella".into(),
-            written: now,
-            seen: now,
-            generated: None,
-            change: None,
-            whole: ClusterState::new(true, now),
-            clusters: [].into(),
-            groups: [].into(),
-            mistakes: None,
             diagnostics: vec![Diagnostic::warning("UnknownKind", "one"); 2],
-            releasable: Vec::new(),
-            timings: Vec::new(),
+            ..CommitBoard::new("a".repeat(40), now)
         };
         for number in 0..wecs {
             let mut state = ClusterState::new(true, now);

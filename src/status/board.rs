@@ -127,6 +127,9 @@ pub struct CommitBoard {
     pub whole: ClusterState,
     /// Where each WEC stands.
     pub clusters: BTreeMap<ClusterName, ClusterState>,
+    /// WECs of the inventory that are no destination, with the reason as the end of a sentence.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub excluded: BTreeMap<ClusterName, String>,
     /// By which WECs share a status, when that is configured.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub groups: BTreeMap<ClusterName, String>,
@@ -182,6 +185,27 @@ impl PipelineBoard {
 }
 
 impl CommitBoard {
+    /// Begins with nothing but an id.
+    pub fn new(id: impl Into<String>, now: Timestamp) -> Self {
+        Self {
+            id: id.into(),
+            subject: String::new(),
+            author: String::new(),
+            written: now,
+            seen: now,
+            generated: None,
+            change: None,
+            whole: ClusterState::new(false, now),
+            clusters: BTreeMap::new(),
+            excluded: BTreeMap::new(),
+            groups: BTreeMap::new(),
+            releasable: Vec::new(),
+            mistakes: None,
+            diagnostics: Vec::new(),
+            timings: Vec::new(),
+        }
+    }
+
     /// Gives one phase for all: the commit's own end, else the worst of its WECs, else that of its mistakes, else the slowest.
     pub fn phase(&self) -> Phase {
         let own = self.whole.phase();

@@ -56,20 +56,9 @@ fn commit(clusters: &[(&str, Option<Health>)]) -> CommitBoard {
         ((*name).into(), state)
     });
     CommitBoard {
-        id: COMMIT.into(),
-        subject: "Sell apples".into(),
-        author: "Ada".into(),
-        written: now(),
-        seen: now(),
-        generated: None,
-        change: None,
         whole: published(false),
         clusters: clusters.collect(),
-        groups: BTreeMap::new(),
-        mistakes: None,
-        diagnostics: Vec::new(),
-        releasable: Vec::new(),
-        timings: Vec::new(),
+        ..CommitBoard::new(COMMIT, now())
     }
 }
 

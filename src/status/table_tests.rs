@@ -45,20 +45,9 @@ fn commit(healths: &[(&str, Option<Health>)]) -> CommitBoard {
         ((*name).into(), state)
     });
     CommitBoard {
-        id: "0".repeat(40),
-        subject: String::new(),
-        author: String::new(),
-        written: now,
-        seen: now,
-        generated: None,
-        change: None,
         whole: published(false),
         clusters: clusters.collect(),
-        groups: BTreeMap::new(),
-        mistakes: None,
-        diagnostics: Vec::new(),
-        releasable: Vec::new(),
-        timings: Vec::new(),
+        ..CommitBoard::new("0".repeat(40), now)
     }
 }
 

@@ -468,11 +468,8 @@ fn commit(id: &str, subject: &str, generated: &str, clusters: &[ClusterName]) ->
         state
     };
     CommitBoard {
-        id: id.into(),
         subject: subject.into(),
         author: "Stella".into(),
-        written: now,
-        seen: now,
         generated: Some(generated.to_owned()),
         change: Some(ChangeCounts {
             added: 2,
@@ -485,10 +482,6 @@ fn commit(id: &str, subject: &str, generated: &str, clusters: &[ClusterName]) ->
             .iter()
             .map(|name| (name.clone(), published()))
             .collect(),
-        groups: [].into(),
-        mistakes: None,
-        diagnostics: Vec::new(),
-        releasable: Vec::new(),
-        timings: Vec::new(),
+        ..CommitBoard::new(id, now)
     }
 }

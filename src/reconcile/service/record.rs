@@ -22,20 +22,10 @@ pub(super) fn begin(
     let revision = rendering.source.revision.as_ref()?;
     let id = revision.revision.to_string();
     let mut commit = board.commit(&id).cloned().unwrap_or_else(|| CommitBoard {
-        id,
         subject: revision.commit.subject.clone(),
         author: revision.commit.author_name.clone(),
         written: Timestamp::from_second(revision.commit.seconds).unwrap_or(now),
-        seen: now,
-        generated: None,
-        change: None,
-        whole: ClusterState::new(false, now),
-        clusters: BTreeMap::new(),
-        groups: BTreeMap::new(),
-        mistakes: None,
-        diagnostics: Vec::new(),
-        releasable: Vec::new(),
-        timings: Vec::new(),
+        ..CommitBoard::new(id, now)
     });
     commit.observe_all(&Observation::Begun, now);
     commit.releasable.clear();
@@ -68,6 +58,7 @@ pub(super) fn rendered(
         clusters.insert(counted.name, state);
     }
     commit.clusters = clusters;
+    commit.excluded = excluded(rendering, &commit.clusters);
     let observation = Observation::Rendered {
         objects: summary.objects,
         quarantined: BTreeMap::new(),
@@ -78,6 +69,20 @@ pub(super) fn rendered(
         .unwrap_or_default();
     commit.mistakes = mistakes(rendering);
     commit.diagnostics.clone_from(&rendering.diagnostics);
+}
+
+/// The WECs that get nothing because they are no destination.
+fn excluded(
+    rendering: &Rendering,
+    known: &BTreeMap<ClusterName, ClusterState>,
+) -> BTreeMap<ClusterName, String> {
+    let clusters = rendering.inventory.clusters.iter();
+    let others = clusters.filter(|cluster| !known.contains_key(&cluster.name));
+    let excluded = others.filter_map(|cluster| {
+        let why = cluster.why_no_destination()?;
+        Some((cluster.name.clone(), why.to_owned()))
+    });
+    excluded.collect()
 }
 
 /// The errors that no WEC stands for: those of objects that are quarantined somewhere are told there.
@@ -365,19 +370,7 @@ pub(super) fn overtaken(id: &str, by: &str, now: Timestamp) -> CommitBoard {
     let mut whole = ClusterState::new(false, now);
     whole.observe(Observation::Superseded { by: by.to_owned() }, now);
     CommitBoard {
-        id: id.to_owned(),
-        subject: String::new(),
-        author: String::new(),
-        written: now,
-        seen: now,
-        generated: None,
-        change: None,
         whole,
-        clusters: BTreeMap::new(),
-        groups: BTreeMap::new(),
-        mistakes: None,
-        diagnostics: Vec::new(),
-        releasable: Vec::new(),
-        timings: Vec::new(),
+        ..CommitBoard::new(id, now)
     }
 }

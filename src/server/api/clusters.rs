@@ -51,21 +51,32 @@ pub(super) async fn list(
     let board = backend.board();
     let known = find::pipeline(&board, &pipeline)?;
     let commit = find::commit(known, &id)?;
-    let wanted = |(name, state): &(&ClusterName, &ClusterState)| {
-        phases
-            .as_ref()
-            .is_none_or(|phases| phases.contains(&state.phase()))
+    let members = commit
+        .clusters
+        .iter()
+        .map(|(name, state)| (name, Ok(state)));
+    let excluded = commit.excluded.iter().map(|(name, why)| (name, Err(why)));
+    let wanted = |(name, state): &(&ClusterName, Result<&ClusterState, &String>)| {
+        let in_phase =
+            |phases: &Vec<Phase>| state.is_ok_and(|state| phases.contains(&state.phase()));
+        phases.as_ref().is_none_or(in_phase)
             && filter
                 .name
                 .as_deref()
                 .is_none_or(|part| name.as_str().contains(part))
     };
-    let all: Vec<_> = commit.clusters.iter().filter(wanted).collect();
+    let mut all: Vec<_> = members.chain(excluded).filter(wanted).collect();
+    all.sort_by_key(|(name, _)| *name);
     let page = asked(part)?.take(
         &all,
         true,
         |(name, _)| name.to_string(),
-        |(name, state)| Ok::<_, Infallible>(ClusterItem::new(name, state, commit, known)),
+        |(name, state)| {
+            Ok::<_, Infallible>(match state {
+                Ok(state) => ClusterItem::new(name, state, commit, known),
+                Err(why) => ClusterItem::excluded(name, why),
+            })
+        },
     );
     let Ok(page) = page;
     Ok(Json(page))

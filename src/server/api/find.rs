@@ -46,7 +46,10 @@ pub(super) fn cluster<'a>(
     commit
         .clusters
         .get_key_value(name)
-        .ok_or_else(|| Problem::missing("NoSuchCluster", format!("the commit knows no WEC {name}")))
+        .ok_or_else(|| match commit.excluded.get(name) {
+            Some(why) => Problem::missing("NotADestination", format!("WEC {name} {why}")),
+            None => Problem::missing("NoSuchCluster", format!("the commit knows no WEC {name}")),
+        })
 }
 
 /// Reads `KIND[.GROUP] [NAMESPACE/]NAME`, which is how objects are written everywhere.

@@ -136,11 +136,14 @@ pub struct Timing {
 pub struct ClusterItem {
     /// The WEC.
     pub name: ClusterName,
-    /// Where the commit stands there.
-    pub phase: Phase,
+    /// Where the commit stands there; left out for a WEC of the inventory that is no destination, such as one that the hub has not
+    /// accepted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub phase: Option<Phase>,
     /// Since when.
-    #[schemars(with = "String", extend("format" = "date-time"))]
-    pub since: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
+    pub since: Option<Timestamp>,
     /// Why; empty when the phase says it all.
     pub why: String,
     /// Whether nothing more is waited for.
@@ -378,14 +381,29 @@ impl ClusterItem {
         let rollout = pipeline.rollout.as_ref();
         Self {
             name: name.clone(),
-            phase: state.phase(),
-            since: state.since(),
+            phase: Some(state.phase()),
+            since: Some(state.since()),
             why: state.why(),
             over: state.is_over(),
             objects: state.objects(),
             quarantined: state.quarantined().len(),
             group: commit.groups.get(name).cloned(),
             wave: rollout.and_then(|rollout| rollout.members.get(name).cloned()),
+        }
+    }
+
+    /// Shows a WEC that is no destination; `why` ends a sentence.
+    pub fn excluded(name: &ClusterName, why: &str) -> Self {
+        Self {
+            name: name.clone(),
+            phase: None,
+            since: None,
+            why: format!("gets nothing: it {why}"),
+            over: true,
+            objects: None,
+            quarantined: 0,
+            group: None,
+            wave: None,
         }
     }
 }

@@ -36,9 +36,9 @@ export function commitView(pipeline, id) {
 
   function row(wec) {
     return h("tr", null,
-      h("th", { scope: "row" }, h("a", { href: route(pipeline, id, wec.name), "data-key": `wec-${wec.name}` }, wec.name), wec.group && h("span", { class: "fine" }, ` in ${wec.group}`), wec.wave && h("span", { class: "fine" }, `, wave ${wec.wave}`)),
-      h("td", null, badge(wec.phase)),
-      h("td", { class: "nowrap" }, ago(wec.since)),
+      h("th", { scope: "row" }, wec.phase ? h("a", { href: route(pipeline, id, wec.name), "data-key": `wec-${wec.name}` }, wec.name) : wec.name, wec.group && h("span", { class: "fine" }, ` in ${wec.group}`), wec.wave && h("span", { class: "fine" }, `, wave ${wec.wave}`)),
+      h("td", null, wec.phase ? badge(wec.phase) : h("span", { class: "fine" }, "excluded")),
+      h("td", { class: "nowrap" }, wec.since && ago(wec.since)),
       h("td", { class: "why" }, wec.why, wec.quarantined > 0 && wec.phase !== "quarantined" && h("span", { class: "fine" }, ` ${count(wec.quarantined, "object")} quarantined`)),
       h("td", { class: "right" }, wec.objects ?? ""));
   }

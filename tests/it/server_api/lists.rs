@@ -46,6 +46,36 @@ fn a_list_of_a_thousand_wecs_comes_in_pages_and_by_filter() {
 }
 
 #[test]
+fn a_wec_that_is_no_destination_is_listed_with_the_reason() {
+    let service = Service::open();
+    service.fake.change(|board| {
+        let shop = board.pipelines.get_mut("shop").unwrap();
+        let newest = shop.commit_mut(NEWEST).unwrap();
+        newest.excluded = [("essen".into(), "is not accepted by the hub".to_owned())].into();
+    });
+    let path = format!("/api/v1/pipelines/shop/commits/{NEWEST}/clusters");
+    let list = get(&service, &path).json();
+    assert_eq!(list["total"], 6);
+    let essen = &list["items"][2];
+    assert_eq!(essen["name"], "essen");
+    assert_eq!(essen["why"], "gets nothing: it is not accepted by the hub");
+    assert_eq!(
+        (&list["items"][3]["objects"], &list["items"][3]["kept"]),
+        (&json!(1), &json!(1))
+    );
+    assert!(essen.get("phase").is_none() && essen.get("since").is_none());
+    let next = get(&service, &format!("{path}?limit=2&continue=cologne")).json();
+    assert_eq!(next["items"][0]["name"], "essen");
+    let healthy = get(&service, &format!("{path}?phase=healthy")).json();
+    assert_eq!(healthy["total"], 2);
+    let alone = get(&service, &format!("{path}/essen"));
+    assert_eq!(
+        (alone.status, &alone.json()["reason"]),
+        (404, &json!("NotADestination"))
+    );
+}
+
+#[test]
 fn the_grid_is_small_and_says_where_each_wec_stands() {
     let service = Service::open();
     let grid = get(&service, "/api/v1/pipelines/shop/grid").json();

@@ -256,6 +256,31 @@ fn a_commit_that_changes_nothing_for_a_wec_stands_where_the_one_before_stood() {
 }
 
 #[test]
+fn a_wec_that_the_hub_has_not_accepted_is_known_with_the_reason_and_not_waited_for() {
+    let scene = Scene::new();
+    scene.write(
+        "inventory/rome.yaml",
+        &cluster("rome").replace("true", "false"),
+    );
+    let first = scene.commit("Open the shop");
+    let service = scene.start();
+    eventually("published", || {
+        phase(&service, &first) == Some(Phase::Published)
+    });
+    let board = service.board();
+    let shop = &board.pipelines["shop"];
+    let commit = shop.commit(&first).expect("a commit");
+    assert_eq!((shop.clusters.len(), commit.clusters.len()), (3, 2));
+    let excluded: Vec<(&str, &str)> = commit
+        .excluded
+        .iter()
+        .map(|(name, why)| (name.as_str(), why.as_str()))
+        .collect();
+    assert_eq!(excluded, [("rome", "is not accepted by the hub")]);
+    service.stop();
+}
+
+#[test]
 fn a_commit_that_is_overtaken_says_by_which_one() {
     let scene = Scene::new();
     let first = scene.commit("Open the shop");
