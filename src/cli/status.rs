@@ -147,17 +147,13 @@ fn clusters(answer: &Value, styles: &Styles) -> String {
     }
     let mut table = Table::new(&head).numbers(&[2]);
     for item in items(answer) {
-        let objects = item["objects"]
-            .as_u64()
-            .map(|number| number.to_string())
-            .unwrap_or_default();
         let mut cells = vec![
             text(&item["name"]),
             // A WEC that is no destination stands nowhere.
             item["phase"]
                 .as_str()
                 .map_or("excluded".to_owned(), one_line),
-            objects,
+            objects(item),
             time(&item["since"]),
             text(&item["why"]),
         ];
@@ -167,6 +163,16 @@ fn clusters(answer: &Value, styles: &Styles) -> String {
         table.row(cells);
     }
     table.text(styles)
+}
+
+/// How many objects a WEC has: those that were rendered, and those that stay as they were.
+fn objects(item: &Value) -> String {
+    let number = |name: &str| item[name].as_u64();
+    match (number("objects"), number("kept").unwrap_or(0)) {
+        (None, _) => String::new(),
+        (Some(rendered), 0) => rendered.to_string(),
+        (Some(rendered), kept) => format!("{rendered} (+{kept} kept)"),
+    }
 }
 
 fn text(value: &Value) -> String {
@@ -196,15 +202,15 @@ mod tests {
     #[test]
     fn a_wec_that_is_no_destination_is_listed_with_the_reason() {
         let answer = json!({"items": [
-            {"name": "berlin", "phase": "healthy", "since": "2026-11-21T16:10:27.5Z", "why": "", "objects": 12},
+            {"name": "berlin", "phase": "healthy", "since": "2026-11-21T16:10:27.5Z", "why": "", "objects": 12, "kept": 3},
             {"name": "paris", "why": "gets nothing: it is not accepted by the hub"},
         ]});
         let shown = clusters(&answer, &Styles::default());
         assert_eq!(
             shown,
-            "WEC     PHASE     OBJECTS  SINCE                 WHY\n\
-             berlin  healthy        12  2026-11-21T16:10:27Z\n\
-             paris   excluded                                 gets nothing: it is not accepted by the hub\n"
+            "WEC     PHASE          OBJECTS  SINCE                 WHY\n\
+             berlin  healthy   12 (+3 kept)  2026-11-21T16:10:27Z\n\
+             paris   excluded                                      gets nothing: it is not accepted by the hub\n"
         );
     }
 

@@ -84,6 +84,9 @@ pub struct ClusterState {
     /// The WEC's objects, once rendered.
     #[serde(skip_serializing_if = "Option::is_none")]
     objects: Option<usize>,
+    /// Objects that stay as they were because of an error, beside those that were rendered.
+    #[serde(skip_serializing_if = "is_zero", default)]
+    kept: usize,
     /// Objects that could not be rendered.
     #[serde(with = "pairs", skip_serializing_if = "BTreeMap::is_empty", default)]
     quarantined: BTreeMap<ObjectKey, String>,
@@ -130,6 +133,7 @@ impl ClusterState {
             since: now,
             expects_report,
             objects: None,
+            kept: 0,
             quarantined: BTreeMap::new(),
             held: Vec::new(),
             waiting: None,
@@ -155,6 +159,7 @@ impl ClusterState {
                 quarantined,
             } => {
                 self.objects = Some(objects);
+                self.kept = 0;
                 self.quarantined = quarantined;
                 self.failed = None;
             }
@@ -461,6 +466,16 @@ impl ClusterState {
         self.objects
     }
 
+    /// How many objects stay on the WEC as they were, because of an error, beside those that were rendered.
+    pub fn kept(&self) -> usize {
+        self.kept
+    }
+
+    /// Takes in how many objects stay as they were.
+    pub fn keep(&mut self, kept: usize) {
+        self.kept = kept;
+    }
+
     /// The generated commit that holds it for the WEC.
     pub fn revision(&self) -> Option<&str> {
         self.revisions.last().map(String::as_str)
@@ -488,6 +503,11 @@ fn speaks_of(report: &Report, revisions: &[String]) -> bool {
         return true;
     };
     revisions.iter().any(|known| known == revision)
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_zero(number: &usize) -> bool {
+    *number == 0
 }
 
 /// What is said behind the first of so many.

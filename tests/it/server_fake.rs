@@ -420,6 +420,7 @@ fn fake() -> Fake {
         },
         Timestamp::now(),
     );
+    graz.keep(1);
     shop.push(last);
     let mut fleet = PipelineBoard {
         source: "https://git.example.com/fleet.git".into(),

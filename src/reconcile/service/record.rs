@@ -158,6 +158,7 @@ pub(super) fn delivered(
     given: &mut BTreeSet<ClusterName>,
     now: Timestamp,
 ) {
+    keep(commit, &delivery.kept);
     if let Outcome::Held(reasons) = &delivery.outcome {
         commit.observe_all(&Observation::Held(reasons.clone()), now);
         return;
@@ -203,6 +204,14 @@ pub(super) fn delivered(
         state.observe(observation, now);
     }
     given.extend(touched.into_iter().cloned());
+}
+
+/// Takes in how many objects stay as they were; with several outputs, where most do.
+fn keep(commit: &mut CommitBoard, kept: &BTreeMap<ClusterName, usize>) {
+    for (name, state) in &mut commit.clusters {
+        let here = kept.get(name).copied().unwrap_or(0);
+        state.keep(state.kept().max(here));
+    }
 }
 
 /// The WECs that a change concerns.
@@ -285,6 +294,7 @@ pub(super) fn posted(
     first: bool,
     now: Timestamp,
 ) {
+    keep(commit, &delivery.kept);
     if let Outcome::Held(reasons) = &delivery.outcome {
         commit.observe_all(&Observation::Held(reasons.clone()), now);
         return;

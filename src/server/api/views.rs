@@ -148,10 +148,12 @@ pub struct ClusterItem {
     pub why: String,
     /// Whether nothing more is waited for.
     pub over: bool,
-    /// The WEC's objects, once rendered.
+    /// The WEC's objects that were rendered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub objects: Option<usize>,
-    /// How many of them could not be rendered.
+    /// How many objects stay there as they were, because of an error, beside those that were rendered.
+    pub kept: usize,
+    /// How many objects could not be rendered.
     pub quarantined: usize,
     /// With which WECs it shares a commit status.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -386,6 +388,7 @@ impl ClusterItem {
             why: state.why(),
             over: state.is_over(),
             objects: state.objects(),
+            kept: state.kept(),
             quarantined: state.quarantined().len(),
             group: commit.groups.get(name).cloned(),
             wave: rollout.and_then(|rollout| rollout.members.get(name).cloned()),
@@ -401,6 +404,7 @@ impl ClusterItem {
             why: format!("gets nothing: it {why}"),
             over: true,
             objects: None,
+            kept: 0,
             quarantined: 0,
             group: None,
             wave: None,

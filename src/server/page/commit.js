@@ -40,7 +40,7 @@ export function commitView(pipeline, id) {
       h("td", null, wec.phase ? badge(wec.phase) : h("span", { class: "fine" }, "excluded")),
       h("td", { class: "nowrap" }, wec.since && ago(wec.since)),
       h("td", { class: "why" }, wec.why, wec.quarantined > 0 && wec.phase !== "quarantined" && h("span", { class: "fine" }, ` ${count(wec.quarantined, "object")} quarantined`)),
-      h("td", { class: "right" }, wec.objects ?? ""));
+      h("td", { class: "right nowrap" }, wec.objects ?? "", wec.kept > 0 && h("span", { class: "fine" }, ` (+${wec.kept} kept)`)));
   }
 
   async function groups() {

@@ -35,6 +35,7 @@ pub(super) struct Decision {
     pub(super) layout: Layout,
     pub(super) plans: Vec<ClusterPlan>,
     pub(super) change: Change,
+    pub(super) kept: BTreeMap<ClusterName, usize>,
     /// Why nothing may go out.
     pub(super) reasons: Vec<String>,
     pub(super) diagnostics: Vec<Diagnostic>,
@@ -146,6 +147,7 @@ impl Scene {
         let Keeping {
             kept, mut reads, ..
         } = keeping;
+        let beside = self.beside(pieces, &kept);
         let standing = |name: &ClusterName| {
             let works = self
                 .standing
@@ -195,8 +197,20 @@ impl Scene {
             layout,
             plans,
             change,
+            kept: beside,
             diagnostics: Vec::new(),
         }))
+    }
+
+    /// Counts what stays on each WEC beside what was rendered for it.
+    fn beside(&self, pieces: &Pieces, kept: &Kept) -> BTreeMap<ClusterName, usize> {
+        let counted = kept.iter().filter_map(|(&cluster, manifests)| {
+            let keys = manifests.keys();
+            let beside = keys.filter(|key| !pieces.gives(cluster, key)).count();
+            let name = self.rendering.rendered.clusters.get(cluster)?;
+            (beside > 0).then(|| (name.clone(), beside))
+        });
+        counted.collect()
     }
 
     /// Why nothing may go out at all.

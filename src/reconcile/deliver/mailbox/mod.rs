@@ -55,6 +55,8 @@ pub struct MailboxDelivery {
     pub releasable: bool,
     /// What changes, against what stood there.
     pub change: Change,
+    /// How many objects stay on WECs, because of an error, beside what was rendered for these.
+    pub kept: BTreeMap<ClusterName, usize>,
     /// The WECs that have, or are about to get, all that is theirs, and what they then hold.
     pub clusters: BTreeMap<ClusterName, Given>,
     /// Works that are written when a WEC has applied others, to which objects move; deliver again when it has.
@@ -157,6 +159,7 @@ impl Mailbox {
             outcome: Outcome::Unchanged,
             releasable: decided.reasons.is_empty() && !is_strict(rendering, options),
             change: decided.change,
+            kept: decided.kept,
             clusters: BTreeMap::new(),
             waiting: Vec::new(),
             failed: BTreeSet::new(),

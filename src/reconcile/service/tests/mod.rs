@@ -281,6 +281,41 @@ fn a_wec_that_the_hub_has_not_accepted_is_known_with_the_reason_and_not_waited_f
 }
 
 #[test]
+fn what_stays_because_of_an_error_is_counted_beside_what_was_rendered() {
+    let scene = Scene::new();
+    let sign = |text: &str| {
+        let name = "{name: sign, namespace: shop, labels: {app: shop}, annotations: {control.kubestellar.io/expand-templates: \"true\"}}";
+        format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {name}\ndata: {{sign: \"{text}\"}}\n")
+    };
+    scene.write("sign.yaml", &sign("{{ .clusterName }}"));
+    let first = scene.commit("Open the shop");
+    let service = scene.start();
+    let counted = |commit: &str| {
+        let board = service.board();
+        let commit = board.pipelines["shop"].commit(commit)?;
+        let state = &commit.clusters[&ClusterName::from("paris")];
+        Some((state.phase(), state.objects(), state.kept()))
+    };
+    eventually("published", || {
+        // With the Namespace.
+        counted(&first) == Some((Phase::Published, Some(3), 0))
+    });
+    scene.write("sign.yaml", &sign("{{ .street }}"));
+    let second = scene.commit("Paint the sign");
+    service.wake("shop", Some(&second));
+    eventually("one is kept", || {
+        counted(&second) == Some((Phase::Quarantined, Some(2), 1))
+    });
+    scene.write("sign.yaml", &sign("open"));
+    let third = scene.commit("Paint it simply");
+    service.wake("shop", Some(&third));
+    eventually("all is well", || {
+        counted(&third) == Some((Phase::Published, Some(3), 0))
+    });
+    service.stop();
+}
+
+#[test]
 fn a_commit_that_is_overtaken_says_by_which_one() {
     let scene = Scene::new();
     let first = scene.commit("Open the shop");
