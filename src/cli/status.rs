@@ -49,6 +49,7 @@ pub(super) fn run(arguments: &Arguments, terminal: &Terminal) -> Result<Ending, 
         if let (Some(pipeline), None) = (&arguments.pipeline, &arguments.commit) {
             let known = client.get(&format!("/pipelines/{}", escape(pipeline)))?;
             terminal.show(&waves(&known, terminal.out()))?;
+            terminal.show(&foreign(&known, terminal.out()))?;
         }
     }
     let newest_only = arguments.pipeline.is_some() && arguments.commit.is_none();
@@ -139,6 +140,42 @@ fn waves(pipeline: &Value, styles: &Styles) -> String {
     format!("\n{}", table.text(styles))
 }
 
+/// What somebody else committed to the generated branches; nothing where nobody did.
+fn foreign(pipeline: &Value, styles: &Styles) -> String {
+    let Some(commits) = pipeline["foreign"].as_array() else {
+        return String::new();
+    };
+    let mut table = Table::new(&[
+        "FOREIGN COMMIT",
+        "BRANCH",
+        "AUTHOR",
+        "WRITTEN",
+        "PUT RIGHT BY",
+        "SUBJECT",
+        "WHAT",
+    ]);
+    for commit in commits {
+        let reference = text(&commit["reference"]);
+        let branch = reference.strip_prefix("refs/heads/").unwrap_or(&reference);
+        let first = text(&commit["changes"][0]);
+        let cells = [
+            short(&commit["commit"]),
+            branch.to_owned(),
+            text(&commit["author"]),
+            time(&commit["written"]),
+            short(&commit["putRight"]),
+            text(&commit["subject"]),
+            match commit["files"].as_u64() {
+                None | Some(0) => "changed no file".to_owned(),
+                Some(1) => first,
+                Some(files) => format!("{first} (and {} more)", files - 1),
+            },
+        ];
+        table.row(cells);
+    }
+    format!("\n{}", table.text(styles))
+}
+
 fn clusters(answer: &Value, styles: &Styles) -> String {
     let in_waves = items(answer).any(|item| !item["wave"].is_null());
     let mut head = vec!["WEC", "PHASE", "OBJECTS", "SINCE", "WHY"];
@@ -198,6 +235,22 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn what_somebody_else_committed_is_shown_with_who_did_what() {
+        let pipeline = json!({"foreign": [{
+            "commit": "0123456789abcdef", "reference": "refs/heads/generated", "author": "Ada", "subject": "A hotfix",
+            "written": "2026-11-21T16:10:27Z", "commits": 1, "files": 3, "changes": ["changed clusters/a.yaml"],
+            "putRight": "fedcba9876543210",
+        }]});
+        let shown = foreign(&pipeline, &Styles::default());
+        assert_eq!(
+            shown,
+            "\nFOREIGN COMMIT  BRANCH     AUTHOR  WRITTEN               PUT RIGHT BY  SUBJECT   WHAT\n\
+             0123456789      generated  Ada     2026-11-21T16:10:27Z  fedcba9876    A hotfix  changed clusters/a.yaml (and 2 more)\n"
+        );
+        assert_eq!(foreign(&json!({}), &Styles::default()), "");
+    }
 
     #[test]
     fn a_wec_that_is_no_destination_is_listed_with_the_reason() {

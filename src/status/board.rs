@@ -15,6 +15,9 @@ use crate::model::{ClusterName, Diagnostic};
 /// The most commits that a pipeline remembers.
 pub const COMMITS: usize = 50;
 
+/// The most foreign commits that are remembered with a commit.
+const FOREIGN: usize = 10;
+
 /// Everything that a service knows.
 #[derive(Clone, Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -130,6 +133,9 @@ pub struct CommitBoard {
     /// WECs of the inventory that are no destination, with the reason as the end of a sentence.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub excluded: BTreeMap<ClusterName, String>,
+    /// What somebody else had committed to the generated branches when it was published, the newest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub foreign: Vec<ForeignCommit>,
     /// By which WECs share a status, when that is configured.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub groups: BTreeMap<ClusterName, String>,
@@ -145,6 +151,32 @@ pub struct CommitBoard {
     /// Milliseconds of each stage, in order.
     #[serde(default, skip_deserializing)]
     pub timings: Vec<(String, f64)>,
+}
+
+/// What somebody else committed to a generated branch: the newest of those commits, and what all of them did.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ForeignCommit {
+    /// Its id.
+    pub commit: String,
+    /// The branch: `refs/heads/generated`.
+    pub reference: String,
+    /// Who wrote it.
+    pub author: String,
+    /// The first line of its message.
+    pub subject: String,
+    /// When it was written.
+    #[schemars(with = "String", extend("format" = "date-time"))]
+    pub written: Timestamp,
+    /// How many commits there are since Stellate's last one; at most 1,000 are counted.
+    pub commits: usize,
+    /// How many files they changed; at most 1,000 are counted.
+    pub files: usize,
+    /// The first of these: `changed clusters/berlin/shop/deployment.apps-web.yaml`.
+    pub changes: Vec<String>,
+    /// The generated commit that put it right; left out while there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub put_right: Option<String>,
 }
 
 /// Errors of a source, in short.
@@ -171,7 +203,26 @@ pub struct ChangeCounts {
     pub clusters: usize,
 }
 
+impl ForeignCommit {
+    /// Says what they did, in short.
+    pub fn what(&self) -> String {
+        match (self.changes.first(), self.files) {
+            (None, _) => "changed no file".to_owned(),
+            (Some(only), 1) => only.clone(),
+            (Some(first), files) => format!("{first} (and {} more)", files - 1),
+        }
+    }
+}
+
 impl PipelineBoard {
+    /// What somebody else committed to the generated branches, the newest first; as many as that.
+    pub fn foreign(&self, most: usize) -> impl Iterator<Item = &ForeignCommit> {
+        self.commits
+            .iter()
+            .flat_map(|commit| &commit.foreign)
+            .take(most)
+    }
+
     /// Tells whether it does not run here.
     pub fn is_standby(&self) -> bool {
         matches!(self.activity, Activity::Standby { .. })
@@ -185,6 +236,17 @@ impl PipelineBoard {
 }
 
 impl CommitBoard {
+    /// Takes in what somebody else committed; it may have been found before, and not put right.
+    pub fn find_foreign(&mut self, found: &[ForeignCommit]) {
+        for foreign in found {
+            self.foreign.retain(|known| {
+                (&known.commit, &known.reference) != (&foreign.commit, &foreign.reference)
+            });
+            self.foreign.insert(0, foreign.clone());
+        }
+        self.foreign.truncate(FOREIGN);
+    }
+
     /// Begins with nothing but an id.
     pub fn new(id: impl Into<String>, now: Timestamp) -> Self {
         Self {
@@ -198,6 +260,7 @@ impl CommitBoard {
             whole: ClusterState::new(false, now),
             clusters: BTreeMap::new(),
             excluded: BTreeMap::new(),
+            foreign: Vec::new(),
             groups: BTreeMap::new(),
             releasable: Vec::new(),
             mistakes: None,

@@ -196,6 +196,20 @@ fn somebody_elses_commit_is_told_put_right_and_stays_reachable() {
         delivery.diagnostics[0].message.contains(&foreign)
             && delivery.diagnostics[0].help.is_some()
     );
+    let [found] = &delivery.foreign[..] else {
+        panic!("{:?}", delivery.foreign)
+    };
+    assert_eq!(
+        (&found.commit, &*found.reference),
+        (&foreign, "refs/heads/generated")
+    );
+    assert_eq!(
+        (&*found.subject, found.commits, found.files),
+        ("By hand", 1, 1)
+    );
+    assert_eq!(found.changes, [format!("changed clusters/{PAGE}")]);
+    assert_eq!(found.put_right, Some(site.tip()));
+    assert!(!found.author.is_empty());
     assert_eq!(site.generated(), wanted);
     assert_eq!(site.repository.git(&["rev-parse", "generated^"]), foreign);
     site.expect_sound();

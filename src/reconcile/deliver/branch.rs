@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use git2::Repository;
 
+use super::foreign;
 use super::keep::{beside, kept_files};
 use super::survey::{Survey, Surveyed};
 use super::waiting::Held;
@@ -15,8 +16,8 @@ use super::{
     lock, lost, provenance, source_commit,
 };
 use crate::git::{self, RefUpdate, RemoteUrl, Want, Wanted};
+use crate::model::Revision;
 use crate::model::api::pipeline::Layout;
-use crate::model::{Diagnostic, Revision};
 use crate::output::branch::build::{self, BranchState, Built, KeptFile, Statistics};
 use crate::output::branch::change::{Change, change, change_between};
 use crate::output::branch::hash::{ObjectId, ObjectKind, object_id};
@@ -31,6 +32,7 @@ use crate::output::branch::standing::StandingTree;
 use crate::reconcile::Rendering;
 use crate::reconcile::pipeline::{Clock, LastBuilt, Pipeline};
 use crate::reconcile::request::Progress;
+use crate::status::board::ForeignCommit;
 
 /// A generated branch, or the branches of all WECs.
 pub(super) struct Branch<'a> {
@@ -133,7 +135,10 @@ fn attempt(
     )?;
     let mut delivery = Delivery::new(change, built.statistics);
     delivery.kept = beside(rendering, &kept);
-    delivery.diagnostics.extend(foreign(branch, &stand));
+    delivery.foreign = foreign(branch, &repository, &stand);
+    let told = delivery.foreign.iter();
+    let told = told.map(|foreign| foreign::told(foreign, branch.name));
+    delivery.diagnostics.extend(told);
     delivery.releasable = reasons.is_empty() && !is_strict(rendering, branch.options);
     reasons.extend(hold(rendering, &delivery.change, branch.options));
     if !reasons.is_empty() {
@@ -168,6 +173,11 @@ fn attempt(
         extra.extend(segments);
         branch.publish(&repository, extra, commits, clock)?;
         delivery.outcome = Outcome::Written;
+        for foreign in &mut delivery.foreign {
+            let commits = &mut delivery.commits.iter();
+            let own = commits.find(|(reference, _, new)| *new && *reference == foreign.reference);
+            foreign.put_right = own.map(|(_, id, _)| id.to_string());
+        }
     }
     delivery.pushed = branch.push.map(RemoteUrl::redacted);
     if let [(_, id, _)] = &delivery.commits[..] {
@@ -540,20 +550,16 @@ fn clusters_tree<'t>(
     Tree::new(&mut entries)
 }
 
-/// Says when somebody else committed to a generated branch.
-fn foreign(branch: &Branch<'_>, stand: &Stand) -> Vec<Diagnostic> {
+/// What somebody else committed to the branches. What cannot be read is no reason not to put it right.
+fn foreign(
+    branch: &Branch<'_>,
+    repository: &BranchRepository<'_>,
+    stand: &Stand,
+) -> Vec<ForeignCommit> {
     let others = stand.tips.iter().filter(|(_, tip)| tip.trailers.is_none());
-    others
-        .map(|(reference, tip)| {
-            Diagnostic::warning(
-                "ForeignCommit",
-                format!("somebody else committed {} to {reference}", tip.commit),
-            )
-            .help(format!(
-                "the next generated commit puts its tree right and keeps it reachable as a parent; write to {} only \
-                 through its source",
-                branch.name
-            ))
-        })
-        .collect()
+    let described = others.filter_map(|(reference, tip)| {
+        let written = repository.last_written(tip.commit).ok().flatten()?;
+        foreign::describe(branch.repository, reference, tip.commit, written).ok()
+    });
+    described.collect()
 }

@@ -26,10 +26,12 @@ use crate::output::branch::object::TreeError;
 use crate::output::branch::publish::{Committer, PublishError};
 use crate::output::branch::repository::RepositoryError;
 use crate::output::folder::FolderError;
+use crate::status::board::ForeignCommit;
 
 mod branch;
 mod contest;
 mod folder;
+mod foreign;
 mod keep;
 pub mod mailbox;
 pub(super) mod stored;
@@ -125,6 +127,8 @@ pub struct Delivery {
     pub kept: BTreeMap<ClusterName, usize>,
     /// For each branch: its name, the commit that now stands for the source commit, and whether it is new.
     pub commits: Vec<(String, ObjectId, bool)>,
+    /// What somebody else committed to these branches since Stellate wrote them last.
+    pub foreign: Vec<ForeignCommit>,
     /// The remote that was pushed to, without credentials.
     pub pushed: Option<String>,
     /// What was built.
@@ -285,6 +289,7 @@ impl Delivery {
             change,
             kept: BTreeMap::new(),
             commits: Vec::new(),
+            foreign: Vec::new(),
             pushed: None,
             statistics,
             diagnostics: Vec::new(),

@@ -159,6 +159,7 @@ pub(super) fn delivered(
     now: Timestamp,
 ) {
     keep(commit, &delivery.kept);
+    commit.find_foreign(&delivery.foreign);
     if let Outcome::Held(reasons) = &delivery.outcome {
         commit.observe_all(&Observation::Held(reasons.clone()), now);
         return;

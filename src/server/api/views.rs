@@ -9,7 +9,9 @@ use serde::Serialize;
 use super::find;
 use crate::model::{ClusterName, Diagnostic, ObjectKey};
 use crate::reconcile::browse::{Change, Text};
-use crate::status::board::{Activity, ChangeCounts, CommitBoard, PipelineBoard, Problem};
+use crate::status::board::{
+    Activity, ChangeCounts, CommitBoard, ForeignCommit, PipelineBoard, Problem,
+};
 use crate::status::state::ClusterState;
 use crate::status::summarise::in_all;
 use crate::status::waves::WaveBoard;
@@ -33,6 +35,9 @@ pub(super) const PHASES: [Phase; 12] = [
 
 /// The most diagnostics of an answer.
 const DIAGNOSTICS: usize = 200;
+
+/// The most foreign commits that are told with a pipeline.
+const FOREIGN: usize = 10;
 
 /// The most objects that are told with a WEC: all of them are in its list of objects.
 const OBJECTS: usize = 100;
@@ -60,6 +65,9 @@ pub struct PipelineView {
     /// Where the waves stand that have WECs, in their order; left out when all WECs get a change at once.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub waves: Vec<WaveBoard>,
+    /// What somebody else committed to the generated branches, the newest first, at most 10; left out when nobody did.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub foreign: Vec<ForeignCommit>,
     /// How many WECs there are.
     pub clusters: usize,
     /// How many commits are remembered.
@@ -317,6 +325,7 @@ impl PipelineView {
                 .as_ref()
                 .map(|rollout| rollout.waves.clone())
                 .unwrap_or_default(),
+            foreign: board.foreign(FOREIGN).cloned().collect(),
             clusters: board.clusters.len(),
             commits: board.commits.len(),
             latest: board.commits.front().map(|commit| CommitItem::new(commit)),

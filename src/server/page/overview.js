@@ -58,6 +58,17 @@ function waves({ waves }) {
     why && h("span", { class: "why" }, why))));
 }
 
+/** What somebody else committed to the generated branches. */
+function foreign({ foreign }) {
+  if (!foreign) return null;
+  return [h("p", { class: "fine" }, "Commits by somebody else on what Stellate writes:"),
+    h("ul", { class: "waves", "aria-label": "Commits by somebody else" }, foreign.map(({ commit, reference, author, subject, written, files, changes, putRight }) => h("li", null,
+      h("strong", null, author),
+      h("span", null, h("code", null, short(commit)), ` on ${reference.replace(/^refs\/heads\//, "")}: ${subject}`),
+      h("span", { class: "fine" }, ago(written), putRight ? [", put right by ", h("code", null, short(putRight))] : ", not put right yet"),
+      h("span", { class: "why" }, changes.length ? changes.join(", ") : "changed no file", files > changes.length && ` and ${files - changes.length} more`))))];
+}
+
 function trouble({ problem }) {
   if (!problem) return null;
   return h("div", { class: "problem" },
@@ -112,7 +123,7 @@ export function pipelineView(name) {
       get(path("pipelines", name, "pulls"), signal),
     ]);
     sync.hidden = false;
-    update(head, facts(pipeline), waves(pipeline), trouble(pipeline));
+    update(head, facts(pipeline), waves(pipeline), foreign(pipeline), trouble(pipeline));
     pulls.hidden = !previews.items.length;
     update(pulls, h("h2", null, "Pull requests"), h("ul", null, previews.items.map((pull) => pullLine(name, pull))));
     more.hidden = pipeline.commits <= next.rows.length;

@@ -316,6 +316,57 @@ fn what_stays_because_of_an_error_is_counted_beside_what_was_rendered() {
 }
 
 #[test]
+fn what_somebody_else_committed_to_the_branch_is_known_after_it_was_put_right_and_after_a_start() {
+    let scene = Scene::new();
+    let first = scene.commit("Open the shop");
+    let service = scene.start();
+    eventually("published", || {
+        phase(&service, &first) == Some(Phase::Published)
+    });
+    let foreign = {
+        let repository = git2::Repository::open(scene.source()).expect("a repository");
+        let bob = Signature::now("Bob", "bob@example.com").expect("a signature");
+        let tip = repository
+            .refname_to_id("refs/heads/generated")
+            .expect("a branch");
+        let tip = repository.find_commit(tip).expect("a commit");
+        let tree = repository
+            .find_commit_by_prefix(&first)
+            .expect("a commit")
+            .tree()
+            .expect("a tree");
+        let made = repository.commit(
+            Some("refs/heads/generated"),
+            &bob,
+            &bob,
+            "A hotfix\n",
+            &tree,
+            &[&tip],
+        );
+        made.expect("a commit").to_string()
+    };
+    service.wake("shop", None);
+    let known = |service: &Service| -> Option<crate::status::board::ForeignCommit> {
+        let board = service.board();
+        board.pipelines.get("shop")?.foreign(9).next().cloned()
+    };
+    eventually("it is known", || known(&service).is_some());
+    let found = known(&service).expect("a commit");
+    assert_eq!(
+        (&found.commit, &*found.author, &*found.subject),
+        (&foreign, "Bob", "A hotfix")
+    );
+    assert_eq!(found.put_right, scene.generated());
+    assert!(found.files > 5 && found.changes.len() == 5, "{found:?}");
+    service.stop();
+    let service = scene.start();
+    eventually("it is still known", || {
+        known(&service) == Some(found.clone())
+    });
+    service.stop();
+}
+
+#[test]
 fn a_commit_that_is_overtaken_says_by_which_one() {
     let scene = Scene::new();
     let first = scene.commit("Open the shop");
