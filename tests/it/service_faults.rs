@@ -66,6 +66,49 @@ fn a_status_that_the_forge_calls_invalid_is_not_sent_again_and_keeps_no_other_ba
     assert_eq!(world.forge.all(&refused), []);
 }
 
+#[test]
+fn a_pipeline_that_gets_another_context_leaves_nothing_pending_on_the_forge() {
+    let forge = StatusForge::start();
+    let source = Repository::new("renamed");
+    let commit = commit_shop(&source, 2, "hello");
+    let home = Home::new("renamed");
+    home.write("token", "a-token");
+    let configure = |context: &str| {
+        let status = forge.status("token");
+        home.configure(&format!(
+            "  source: {{git: {{url: {}, ref: main, interval: 1h}}}}\n  outputs: [{{branch: {{name: generated}}}}]\n{status}    reports: required\n    context: {context}\n",
+            source.path().display()
+        ));
+    };
+    configure("stellate");
+    let service = home.start();
+    let expect = |state: &str, contexts: [&str; 3]| {
+        wait_for(&format!("{contexts:?} are {state}"), || {
+            let shown = forge.shown(&commit);
+            let found = |context: &&str| shown.get(*context).is_some_and(|shown| shown.0 == state);
+            if contexts.iter().all(found) {
+                Ok(())
+            } else {
+                Err(format!("{shown:?}"))
+            }
+        });
+    };
+    let former = [
+        "stellate/shop",
+        "stellate/shop/wec-1",
+        "stellate/shop/wec-2",
+    ];
+    expect("pending", former);
+    configure("other");
+    service.signal("HUP");
+    expect("success", former);
+    expect(
+        "pending",
+        ["other/shop", "other/shop/wec-1", "other/shop/wec-2"],
+    );
+    assert!(service.stop().success());
+}
+
 /// A service on a repository of this machine, and the forge that it tells.
 struct World {
     forge: StatusForge,

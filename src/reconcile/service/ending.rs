@@ -8,7 +8,13 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
-use super::{Service, lock, record};
+use super::plan::is_same_source;
+use super::{Plan, Service, lock, record};
+use crate::status::board::CommitBoard;
+use crate::status::forge::{CheckRun, Conclusion};
+use crate::status::summarise::statuses;
+use crate::status::table::check_run;
+use crate::status::{CommitStatus, StatusState};
 
 /// How long workers are waited for, all together, before the pipelines that need not wait go on.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -54,6 +60,38 @@ impl Service {
         }
     }
 
+    /// Ends what is pending where a pipeline that is changed tells nothing any more: on commits of another source, under another name,
+    /// or on another forge.
+    pub(super) fn take_leave(&self, name: &str, next: &Plan) {
+        let running = lock(&self.running);
+        let Some(running) = running.get(name) else {
+            return;
+        };
+        let style = &running.plan.style;
+        let is_moved = !is_same_source(&running.plan.source(), &next.source());
+        let is_renamed = style.context(None) != next.style.context(None);
+        let text = if is_moved {
+            "no longer told of: the pipeline follows another source now"
+        } else {
+            "no longer told of here: the pipeline tells it elsewhere now"
+        };
+        let board = lock(&self.board).pipelines.get(name).cloned();
+        let commits = board.iter().flat_map(|board| &board.commits);
+        let open: Vec<&CommitBoard> = commits
+            .map(AsRef::as_ref)
+            .filter(|commit| !commit.is_over())
+            .collect();
+        let sinks = running.sinks.iter();
+        for sink in sinks.filter(|sink| is_moved || is_renamed || !sink.serves(next)) {
+            for commit in &open {
+                let ended = statuses(commit, style).into_iter();
+                let ended = ended.map(|status| end_status(status, text));
+                sink.want(&commit.id, ended.collect());
+                sink.check(&commit.id, end_check(check_run(commit, style), text));
+            }
+        }
+    }
+
     /// Stops all pipelines, each after the push it is in, and writes down what is known.
     pub fn stop(&self) {
         let strays = std::mem::take(&mut *lock(&self.strays));
@@ -69,6 +107,30 @@ impl Service {
         self.tell();
         self.clerk.stop();
         lock(&self.running).clear();
+    }
+}
+
+/// What is pending has come to an end.
+fn end_status(status: CommitStatus, text: &str) -> CommitStatus {
+    match status.state {
+        StatusState::Pending => CommitStatus {
+            state: StatusState::Success,
+            description: text.to_owned(),
+            ..status
+        },
+        _ => status,
+    }
+}
+
+fn end_check(run: CheckRun, text: &str) -> CheckRun {
+    match run.conclusion {
+        None => CheckRun {
+            conclusion: Some(Conclusion::Neutral),
+            title: text.to_owned(),
+            summary: text.to_owned(),
+            ..run
+        },
+        Some(_) => run,
     }
 }
 

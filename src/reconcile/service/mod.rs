@@ -75,6 +75,10 @@ pub trait Sink: Send + Sync {
     fn comment(&self, pull: u64, marker: &str, markdown: String);
     /// Closes what was left pending on a commit that nothing is known of any more.
     fn close(&self, commit: &str, style: &Style, text: &str);
+    /// Tells whether who is told by a pipeline with this plan, is told the same by this.
+    fn serves(&self, _plan: &Plan) -> bool {
+        true
+    }
     /// Tries again at once what failed: a credential was changed.
     fn retry(&self) {}
     /// Why nobody is told, as long as that is so.
@@ -186,8 +190,16 @@ impl Service {
         let (gone, left): (Vec<String>, Vec<String>) = ending
             .into_iter()
             .partition(|name| !wanted.contains_key(name) && !elsewhere.contains(name));
-        // Whoever has them now speaks of them: what is left to be written down is read again by a pipeline that starts anew.
-        lock(&self.running).retain(|name, _| !left.contains(name));
+        {
+            let _telling = self.clerk.turn();
+            for name in &left {
+                if let Some(next) = wanted.get(name) {
+                    self.take_leave(name, next);
+                }
+            }
+            // Whoever has them now speaks of them: what is left to be written down is read again by a pipeline that starts anew.
+            lock(&self.running).retain(|name, _| !left.contains(name));
+        }
         for name in &gone {
             self.withdraw(name);
         }
@@ -228,7 +240,7 @@ impl Service {
             outputs: plan.outputs(),
             ..PipelineBoard::default()
         };
-        let known = journal::read(&self.clerk.folder(name));
+        let known = journal::open(&self.clerk.folder(name), &plan.source());
         let mut talkative = BTreeSet::new();
         for commit in known {
             let spoke = commit

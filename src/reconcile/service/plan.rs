@@ -52,6 +52,15 @@ pub fn findings(resolved: &Resolved, found: Vec<Diagnostic>) -> Vec<Diagnostic> 
     found
 }
 
+/// Tells whether two sources, as [`Plan::source`] gives them, are one: a commit of one is a commit of the other.
+pub(super) fn is_same_source(one: &str, other: &str) -> bool {
+    let same = || {
+        let (one, other) = (RemoteUrl::parse(one).ok()?, RemoteUrl::parse(other).ok()?);
+        Some(one.same_repository(&other))
+    };
+    one == other || same() == Some(true)
+}
+
 impl Plan {
     /// Reads off the configuration how a pipeline runs. `address` is where people see this service, when the pipeline does not say.
     pub fn new(resolved: Resolved, address: Option<&str>) -> Self {

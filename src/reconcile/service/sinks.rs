@@ -1,6 +1,6 @@
 //! Where the commit statuses of pipelines go: one worker for each repository on a forge, one lane for each credential.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -9,6 +9,7 @@ use tokio::runtime::Handle;
 
 use super::{Plan, Sink, lock};
 use crate::config::{Login, ResolvedForge};
+use crate::model::api::pipeline::ForgeKind;
 use crate::reconcile::metrics::Metrics;
 use crate::status::CommitStatus;
 use crate::status::board::Problem;
@@ -22,7 +23,28 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 pub struct Sinks {
     runtime: Handle,
     lanes: Lanes,
-    all: Mutex<Vec<(String, Arc<forge::Sink>)>>,
+    all: Mutex<Vec<Posting>>,
+}
+
+/// A sink and what it is for.
+#[derive(Clone)]
+struct Posting {
+    pipeline: String,
+    address: Address,
+    sink: Arc<forge::Sink>,
+}
+
+/// Of which source, under which name, and where: of two sinks with one address only one may tell.
+type Address = (String, String, ForgeKind, String, String);
+
+fn address(plan: &Plan, config: &ForgeConfig) -> Address {
+    (
+        plan.source(),
+        plan.style.context(None),
+        config.kind,
+        config.api.clone(),
+        config.repository.clone(),
+    )
 }
 
 impl Sinks {
@@ -35,7 +57,8 @@ impl Sinks {
         }
     }
 
-    /// Starts the sinks of a pipeline.
+    /// Starts the sinks of a pipeline. Those that it had before go: at once where the new ones tell the same, else when they have told
+    /// what is left.
     pub fn of(&self, plan: &Plan) -> Vec<Arc<dyn Sink>> {
         let forges = plan
             .resolved
@@ -43,16 +66,28 @@ impl Sinks {
             .iter()
             .flat_map(|status| &status.forges);
         let name = &plan.resolved.name;
+        let configs: Vec<_> = forges
+            .filter_map(|forge| Some((config(forge, plan)?, forge.max_per_minute)))
+            .collect();
+        let addresses: BTreeSet<Address> = configs
+            .iter()
+            .map(|(config, _)| address(plan, config))
+            .collect();
         let mut all = lock(&self.all);
-        all.retain(|(known, _)| known != name);
+        all.retain(|known| {
+            let goes = addresses.contains(&known.address) || known.sink.is_idle();
+            known.pipeline != *name || !goes
+        });
         let mut sinks: Vec<Arc<dyn Sink>> = Vec::new();
-        for forge in forges {
-            let Some(config) = config(forge, plan) else {
-                continue;
-            };
-            let lane = self.lanes.of(&config, forge.max_per_minute);
+        for (config, max_per_minute) in configs {
+            let lane = self.lanes.of(&config, max_per_minute);
+            let address = address(plan, &config);
             let sink = Arc::new(forge::Sink::start(config, lane, &self.runtime));
-            all.push((name.clone(), Arc::clone(&sink)));
+            all.push(Posting {
+                pipeline: name.clone(),
+                address,
+                sink: Arc::clone(&sink),
+            });
             sinks.push(sink);
         }
         sinks
@@ -62,7 +97,7 @@ impl Sinks {
     pub async fn idle(&self, timeout: Duration) {
         let all = lock(&self.all).clone();
         let end = Instant::now() + timeout;
-        for (pipeline, sink) in all {
+        for Posting { pipeline, sink, .. } in all {
             if !sink
                 .idle(end.saturating_duration_since(Instant::now()))
                 .await
@@ -80,7 +115,7 @@ impl Sinks {
         let all = lock(&self.all).clone();
         let mut totals: BTreeMap<(&'static str, &'static str), u64> = BTreeMap::new();
         let mut waiting = 0;
-        for (pipeline, sink) in &all {
+        for Posting { pipeline, sink, .. } in &all {
             let counters = sink.counters();
             waiting += counters.waiting;
             for (outcome, number) in counters.outcomes {
@@ -138,6 +173,15 @@ impl Sink for forge::Sink {
     fn close(&self, commit: &str, style: &Style, text: &str) {
         let style = style.clone();
         Self::close(self, commit, move |context| style.owns(context), text);
+    }
+
+    fn serves(&self, plan: &Plan) -> bool {
+        let own = self.config();
+        let status = plan.resolved.status.iter();
+        let mut forges = status.flat_map(|status| &status.forges);
+        forges.any(|forge| {
+            (forge.kind, &forge.api, &forge.repository) == (own.kind, &own.api, &own.repository)
+        })
     }
 
     fn retry(&self) {

@@ -129,6 +129,16 @@ impl Sink {
             .is_ok_and(|end| end.is_ok())
     }
 
+    /// Whom it tells, and as whom.
+    pub fn config(&self) -> &ForgeConfig {
+        &self.shared.config
+    }
+
+    /// Tells whether nothing is left to do.
+    pub fn is_idle(&self) -> bool {
+        *self.shared.idle.borrow()
+    }
+
     /// The forge that is told.
     pub fn kind(&self) -> ForgeKind {
         self.shared.config.kind

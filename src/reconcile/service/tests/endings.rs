@@ -178,3 +178,77 @@ fn a_worker_that_is_slow_to_stop_holds_up_no_other_pipeline() {
     drop((call, silent));
     service.stop();
 }
+
+impl Scene {
+    /// A service whose statuses go there for one prefix, and to the scene's for others.
+    fn service_with(&self, prefix: &'static str, there: &Arc<Told>) -> Arc<Service> {
+        let (here, there) = (Arc::clone(&self.told), Arc::clone(there));
+        Service::new(Options {
+            runtime: self.runtime.handle().clone(),
+            cache: self.folder.path().join("cache"),
+            sinks: Box::new(move |plan| {
+                let told = if plan.style.prefix == prefix {
+                    &there
+                } else {
+                    &here
+                };
+                vec![Arc::clone(told) as Arc<dyn Sink>]
+            }),
+        })
+    }
+}
+
+#[test]
+fn a_pipeline_that_gets_another_context_leaves_nothing_pending_under_the_former_one() {
+    let scene = Scene::new();
+    let first = scene.commit("Open the shop");
+    let there = Arc::new(Told::default());
+    let service = scene.service_with("other", &there);
+    service.run(vec![scene.patient_plan("shop")]);
+    let waiting = "Pending 0/2 healthy, waiting for 2";
+    eventually("published", || {
+        scene.told.line(&first, "stellate/shop") == waiting
+    });
+    let mut renamed = scene.patient_plan("shop");
+    renamed.style.prefix = "other".to_owned();
+    service.run(vec![renamed]);
+    let elsewhere = "Success no longer told of here: the pipeline tells it elsewhere now";
+    for context in ["stellate/shop", "stellate/shop/berlin"] {
+        assert_eq!(scene.told.line(&first, context), elsewhere);
+    }
+    eventually("it goes on there", || {
+        there.line(&first, "other/shop") == waiting
+    });
+    service.stop();
+    assert_eq!(scene.told.line(&first, "stellate/shop"), elsewhere);
+}
+
+#[test]
+fn a_pipeline_that_follows_another_repository_leaves_nothing_pending_and_forgets_the_former_one() {
+    let scene = Scene::new();
+    let first = scene.commit("Open the shop");
+    let other = Scene::new();
+    other.write("shop.yaml", &config_map("elsewhere"));
+    let second = other.commit("Open another shop");
+    let service = scene.service();
+    service.run(vec![scene.patient_plan("shop")]);
+    eventually("published", || {
+        scene.told.line(&first, "stellate/shop") == "Pending 0/2 healthy, waiting for 2"
+    });
+    let moved = other.patient_plan("shop");
+    service.run(vec![moved.clone()]);
+    assert_eq!(
+        scene.told.line(&first, "stellate/shop"),
+        "Success no longer told of: the pipeline follows another source now"
+    );
+    eventually("published", || {
+        scene.told.line(&second, "stellate/shop") == "Pending 0/2 healthy, waiting for 2"
+    });
+    assert_eq!(phase(&service, &first), None, "it is no commit of this one");
+    service.stop();
+    let service = scene.service();
+    service.run(vec![moved]);
+    assert_eq!(phase(&service, &first), None, "nor after a start");
+    assert!(phase(&service, &second).is_some(), "as others are");
+    service.stop();
+}
