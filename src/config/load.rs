@@ -20,7 +20,8 @@ pub fn load(path: &str, text: &[u8]) -> Result<Vec<Written>, Vec<Diagnostic>> {
     let file = RepoPath::from(path);
     let documents = yaml::load(text, &Limits::default()).map_err(|error| {
         let place = Location::at(file.clone(), error.line(), error.column());
-        let found = Diagnostic::error(error.reason(), error.to_string()).at(place);
+        let message = masking::discreet_about(&error.to_string(), text, error.line());
+        let found = Diagnostic::error(error.reason(), message).at(place);
         vec![match error.help() {
             Some(help) => found.help(help),
             None => found,
@@ -137,8 +138,8 @@ fn branch_place(written: &Written, index: usize, path: &str, text: &[u8]) -> Loc
 /// Reads a pipeline as an API server holds it, by the same rules as a document of the file.
 ///
 /// # Errors
-/// What is wrong with it; its place is `pipelines/NAME`.
-pub fn from_object(name: &str, spec: &Value) -> Result<Written, Box<Diagnostic>> {
+/// All that is wrong with it, never an empty list; its place is `pipelines/NAME`.
+pub fn from_object(name: &str, spec: &Value) -> Result<Written, Vec<Diagnostic>> {
     // What else stands in such an object is the server's own.
     let document = serde_json::json!({
         "apiVersion": format!("{}/{}", Pipeline::GROUP, Pipeline::VERSION),
@@ -147,8 +148,10 @@ pub fn from_object(name: &str, spec: &Value) -> Result<Written, Box<Diagnostic>>
         "spec": spec,
     });
     let place = Location::file(RepoPath::new(format!("pipelines/{name}")));
-    let pipeline = pipeline(&document)
-        .map_err(|error| Box::new(masking::discreet(error, &document).diagnostic(place)))?;
+    let pipeline = mistakes::read_all(&document, pipeline).map_err(|errors| {
+        let found = |error| masking::discreet(error, &document).diagnostic(place.clone());
+        errors.into_iter().map(found).collect::<Vec<_>>()
+    })?;
     Ok(Written {
         pipeline,
         document: 0,

@@ -101,6 +101,31 @@ pub(super) fn discreet(mut error: ReadError, document: &Value) -> ReadError {
     error
 }
 
+/// Gives a sentence about a line of a text, counted from 1, in which nothing is quoted that is covered, there or elsewhere.
+pub(super) fn discreet_about(sentence: &str, text: &[u8], line: u32) -> String {
+    let (Some(from), Some(to)) = (sentence.find('`'), sentence.rfind('`')) else {
+        return sentence.to_owned();
+    };
+    let quoted = sentence.get(from + 1..to).unwrap_or_default();
+    if is_field(quoted) || !quoted.contains(char::is_alphanumeric) {
+        return sentence.to_owned();
+    }
+    let (text, covered) = (String::from_utf8_lossy(text), masked(text));
+    let covered = String::from_utf8_lossy(&covered);
+    let number = usize::try_from(line).unwrap_or_default();
+    let line = |text: &str| {
+        text.lines()
+            .nth(number.saturating_sub(1))
+            .map(str::to_owned)
+    };
+    // What was quoted may stand in the text in other letters, by escapes: then its line tells.
+    let times = |text: &str| text.matches(quoted).count();
+    if line(&text) == line(&covered) && times(&text) == times(&covered) {
+        return sentence.to_owned();
+    }
+    format!("{}{MASK}{}", &sentence[..=from], &sentence[to..])
+}
+
 /// Collects the scalars below keys of secrets, and keys that are none of ours.
 fn collect(value: &Value, secret: bool, found: &mut Vec<String>) {
     match value {
@@ -282,6 +307,22 @@ kind: Pipeline
             shown(&text.replace("*****", "/etc/").replace("****", "NAME")),
             text
         );
+    }
+
+    #[test]
+    fn no_sentence_about_a_line_quotes_what_is_covered_in_it() {
+        let text = b"spec:\n  credentials:\n    SUPER123: 1\n  interval: 1s\n";
+        let about = |quoted: &str, line| {
+            discreet_about(&format!("key `{quoted}` is given twice"), text, line)
+        };
+        assert_eq!(about("SUPER123", 3), "key `***` is given twice");
+        assert_eq!(about("SU`PER`123", 3), "key `***` is given twice");
+        assert_eq!(about("token", 3), "key `token` is given twice");
+        assert_eq!(about("<<", 3), "key `<<` is given twice");
+        assert_eq!(about("every", 4), "key `every` is given twice");
+        assert_eq!(about("SUPER123", 4), "key `***` is given twice");
+        let plain = "an alias stands for a node that contains it";
+        assert_eq!(discreet_about(plain, text, 3), plain);
     }
 
     #[test]

@@ -237,6 +237,37 @@ fn branches_of_other_names_or_repositories_are_nobody_elses() {
 }
 
 #[test]
+fn what_the_parser_says_of_a_broken_line_quotes_no_secret() {
+    let wrong = [
+        (
+            "{SUPER123: 1, SUPER123: 2}",
+            "DuplicateKey key `***` is given twice",
+        ),
+        ("{token: !!int SUPER123}", "BadTag `***` is no !!int"),
+        (
+            "{token: !!int \"SUP\\u0045R123\"}",
+            "BadTag `***` is no !!int",
+        ),
+        (
+            "{token: {env: A}, token: {env: B}}",
+            "DuplicateKey key `token` is given twice",
+        ),
+        ("{SUPER123: [}", "InvalidYaml"),
+    ];
+    for (credentials, told) in wrong {
+        let text = WHOLE.replace(
+            "metadata:",
+            &format!("credentials: {credentials}\nmetadata:"),
+        );
+        let found = refused(&text);
+        assert!(
+            found[0].contains(told) && !found[0].contains("SUPER"),
+            "{found:#?}"
+        );
+    }
+}
+
+#[test]
 fn a_secret_in_place_of_its_name_is_refused_and_not_quoted() {
     for wrong in [
         "SUPER123",
