@@ -209,7 +209,7 @@ fn pipelines_come_from_an_api_server_and_what_became_of_them_goes_back() {
     assert_eq!(hosted(&|_| true)[0].generation, 1);
     let found = Diagnostic::error("UnknownField", "unknown field");
     let refused = hub::refused(
-        &found,
+        &[found],
         2,
         &PipelineStatus::default(),
         "2026-01-05T00:00:00Z".parse().unwrap(),
@@ -374,7 +374,12 @@ fn the_roles_that_we_print_are_enough_and_no_more() {
         let mut reporter = Reporter::new(client.clone(), "test");
         let before = reporter.before(&hosted).await.unwrap();
         let found = Diagnostic::error("Wrong", "it is wrong");
-        let status = hub::refused(&found, 1, &before, "2026-01-01T00:00:00Z".parse().unwrap());
+        let status = hub::refused(
+            &[found],
+            1,
+            &before,
+            "2026-01-01T00:00:00Z".parse().unwrap(),
+        );
         reporter.report(&hosted, status).await.unwrap();
         let mut keeper = lease::keep(client, "stellate", "shop", "me", Terms::default());
         let held = keeper.held.wait_for(|held| *held);

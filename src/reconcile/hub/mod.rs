@@ -61,8 +61,8 @@ pub struct Hosted {
     pub created: Option<Timestamp>,
     /// Which version of its spec this is.
     pub generation: i64,
-    /// What it says, or what is wrong with it.
-    pub written: Result<Written, Box<Diagnostic>>,
+    /// What it says, or all that is wrong with it.
+    pub written: Result<Written, Vec<Diagnostic>>,
 }
 
 /// What is known of the Pipelines of an API server.

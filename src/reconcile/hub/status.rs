@@ -7,8 +7,11 @@ use jiff::Timestamp;
 use crate::model::Diagnostic;
 use crate::model::api::pipeline::{Condition, PipelineStatus};
 use crate::status::board::{CommitBoard, PipelineBoard};
-use crate::status::summarise::{Style, statuses};
+use crate::status::summarise::{Style, shorten, statuses};
 use crate::status::{Phase, StatusState};
+
+/// About how many characters a condition's message has at most; an API server takes 32,768.
+const MESSAGE: usize = 4_000;
 
 /// The phases, the worst first.
 const WORST_FIRST: [Phase; 12] = [
@@ -62,16 +65,17 @@ pub fn status(
     }
 }
 
-/// Gives the status of a pipeline whose spec cannot be used; what it said of its last commit stays.
+/// Gives the status of a pipeline whose spec cannot be used, for all of these reasons; what it said of its last commit stays.
 pub fn refused(
-    found: &Diagnostic,
+    found: &[Diagnostic],
     generation: i64,
     before: &PipelineStatus,
     now: Timestamp,
 ) -> PipelineStatus {
-    let message = with_help(&found.message, found.help.as_deref());
-    let stalled = Claim::new("True", found.reason, &message);
-    let ready = Claim::new("False", found.reason, &message);
+    let message = together(found);
+    let reason = found.first().map_or("Refused", |found| found.reason);
+    let stalled = Claim::new("True", reason, &message);
+    let ready = Claim::new("False", reason, &message);
     PipelineStatus {
         observed_generation: Some(generation),
         conditions: vec![
@@ -80,6 +84,26 @@ pub fn refused(
         ],
         ..before.clone()
     }
+}
+
+/// Puts all that was found into one message: numbered when it is more than one thing, and no longer than people read.
+fn together(found: &[Diagnostic]) -> String {
+    let each = found
+        .iter()
+        .map(|found| with_help(&found.message, found.help.as_deref()));
+    if found.len() == 1 {
+        return each.map(|one| shorten(&one, MESSAGE)).collect();
+    }
+    let mut message = format!("{} errors:", found.len());
+    for (index, one) in each.enumerate() {
+        let room = MESSAGE.saturating_sub(message.chars().count());
+        if index > 0 && one.chars().count() > room {
+            message.push_str(&format!(" … and {} more", found.len() - index));
+            break;
+        }
+        message.push_str(&format!(" ({}) {}", index + 1, shorten(&one, room)));
+    }
+    message
 }
 
 /// What a condition says.
@@ -177,5 +201,41 @@ fn with_help(message: &str, help: Option<&str>) -> String {
     match help {
         Some(help) => format!("{message}; {help}"),
         None => message.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(found: &[Diagnostic]) -> String {
+        let status = refused(found, 1, &PipelineStatus::default(), Timestamp::UNIX_EPOCH);
+        let stalled = status.condition("Stalled").expect("a condition");
+        assert_eq!(stalled.reason, found[0].reason);
+        stalled.message.clone()
+    }
+
+    #[test]
+    fn all_that_is_wrong_is_told_at_once() {
+        let one = Diagnostic::error("UnknownField", "unknown field `a`").help("write `b`");
+        let other = Diagnostic::error("WrongType", "`c` is no number");
+        assert_eq!(
+            told(std::slice::from_ref(&one)),
+            "unknown field `a`; write `b`"
+        );
+        assert_eq!(
+            told(&[one, other]),
+            "2 errors: (1) unknown field `a`; write `b` (2) `c` is no number"
+        );
+    }
+
+    #[test]
+    fn a_message_says_how_much_it_leaves_out() {
+        let long = Diagnostic::error("WrongType", "x".repeat(1_500));
+        let message = told(&vec![long; 50]);
+        assert!(message.starts_with("50 errors: (1) xxx"), "{message}");
+        assert!(message.ends_with(" … and 48 more"), "{message}");
+        let endless = Diagnostic::error("WrongType", "x".repeat(100_000));
+        assert_eq!(told(&[endless]).chars().count(), MESSAGE);
     }
 }

@@ -338,8 +338,8 @@ fn listen(
 #[derive(Clone)]
 struct Account {
     object: Hosted,
-    /// What keeps it, as it stands, from running.
-    refused: Option<Box<Diagnostic>>,
+    /// All that keeps it, as it stands, from running.
+    refused: Vec<Diagnostic>,
     lease: Guard,
 }
 
@@ -402,10 +402,10 @@ async fn write_one(
     let object = &account.object;
     let before = reporter.before(object).await?;
     let now = Timestamp::now();
-    let status = match (&account.refused, board.pipelines.get(&object.name)) {
-        (Some(found), _) => hub::refused(found, object.generation, &before, now),
-        (None, Some(board)) => hub::status(board, object.generation, &before, now),
-        (None, None) => return Ok(()),
+    let status = match (&account.refused[..], board.pipelines.get(&object.name)) {
+        ([], Some(board)) => hub::status(board, object.generation, &before, now),
+        ([], None) => return Ok(()),
+        (found, _) => hub::refused(found, object.generation, &before, now),
     };
     if account.lease.is_held() {
         reporter.report(object, status).await?;

@@ -23,7 +23,8 @@ struct Entry {
     object: Hosted,
     /// The newest that could be used.
     plan: Option<Plan>,
-    refused: Option<Box<Diagnostic>>,
+    /// All that is wrong with it as it stands.
+    refused: Vec<Diagnostic>,
 }
 
 impl Roster {
@@ -41,8 +42,8 @@ impl Roster {
         let entry = |object: &Hosted| {
             let written = object.written.as_ref().map_err(Clone::clone);
             let (plan, refused) = match written.and_then(|written| plan(written, address)) {
-                Ok(plan) => (Some(plan), None),
-                Err(found) => (former.remove(&object.uid), Some(found)),
+                Ok(plan) => (Some(plan), Vec::new()),
+                Err(found) => (former.remove(&object.uid), found),
             };
             Entry {
                 object: object.clone(),
@@ -72,7 +73,7 @@ impl Roster {
     }
 
     /// The objects, by uid, that would write a branch of another pipeline, with what they are told.
-    fn contested(&self) -> BTreeMap<String, Box<Diagnostic>> {
+    fn contested(&self) -> BTreeMap<String, Diagnostic> {
         let mut entries: Vec<&Entry> = self
             .hosted
             .iter()
@@ -89,7 +90,7 @@ impl Roster {
             });
             match found {
                 Some(found) => {
-                    contested.insert(entry.object.uid.clone(), Box::new(found));
+                    contested.insert(entry.object.uid.clone(), found);
                 }
                 None => taken.push(plan),
             }
@@ -106,14 +107,17 @@ impl Roster {
             .collect()
     }
 
-    /// Gives each object with what keeps it, as it stands, from running.
-    pub(super) fn objects(&self) -> impl Iterator<Item = (Hosted, Option<Box<Diagnostic>>)> {
+    /// Gives each object with all that keeps it, as it stands, from running.
+    pub(super) fn objects(&self) -> impl Iterator<Item = (Hosted, Vec<Diagnostic>)> {
         let mut contested = self.contested();
         self.hosted.iter().map(move |entry| {
-            let shadowed = self.is_shadowed(&entry.object.name).then(shadowed);
-            let refused = shadowed
-                .or_else(|| entry.refused.clone())
-                .or_else(|| contested.remove(&entry.object.uid));
+            let refused = if self.is_shadowed(&entry.object.name) {
+                vec![shadowed()]
+            } else if entry.refused.is_empty() {
+                contested.remove(&entry.object.uid).into_iter().collect()
+            } else {
+                entry.refused.clone()
+            };
             (entry.object.clone(), refused)
         })
     }
@@ -127,27 +131,29 @@ impl Roster {
     }
 }
 
-fn shadowed() -> Box<Diagnostic> {
+fn shadowed() -> Diagnostic {
     let message =
         "the service's own configuration file has a pipeline of that name, and that one runs";
     let help = "rename one of the two, or take the pipeline out of the file";
-    Box::new(Diagnostic::error("NameTaken", message).help(help))
+    Diagnostic::error("NameTaken", message).help(help)
 }
 
-/// What an object means; relative paths start where the service was started.
-fn plan(written: &Written, address: Option<&str>) -> Result<Plan, Box<Diagnostic>> {
+/// What an object means, or all that is wrong with it; relative paths start where the service was started.
+fn plan(written: &Written, address: Option<&str>) -> Result<Plan, Vec<Diagnostic>> {
     let name = written.pipeline.metadata.name.as_deref();
     let path = format!("pipelines/{}", name.unwrap_or_default());
     let (resolved, found) = config::resolve(written, Path::new(""), &path, b"");
     let status = resolved.status.iter();
     let problems = status.flat_map(|status| status.problems.iter().cloned());
-    let mut errors = findings(&resolved, found)
+    let errors: Vec<Diagnostic> = findings(&resolved, found)
         .into_iter()
         .chain(problems)
-        .filter(|found| found.severity == Severity::Error);
-    match errors.next() {
-        Some(found) => Err(Box::new(found)),
-        None => Ok(Plan::new(resolved, address)),
+        .filter(|found| found.severity == Severity::Error)
+        .collect();
+    if errors.is_empty() {
+        Ok(Plan::new(resolved, address))
+    } else {
+        Err(errors)
     }
 }
 
@@ -181,7 +187,7 @@ mod tests {
     fn refused(roster: &Roster) -> Vec<(String, &'static str)> {
         let objects = roster.objects();
         objects
-            .filter_map(|(object, found)| Some((object.name, found?.reason)))
+            .filter_map(|(object, found)| Some((object.name, found.first()?.reason)))
             .collect()
     }
 
@@ -209,12 +215,31 @@ mod tests {
     }
 
     #[test]
+    fn an_object_is_told_all_that_is_wrong_with_it() {
+        let told = |spec: &Value| -> Vec<String> {
+            let mut roster = Roster::default();
+            roster.host(&[hosted("shop", "1", spec)], None);
+            let found = roster.objects().flat_map(|(_, found)| found);
+            found.map(|found| found.message).collect()
+        };
+        let misspelt = json!({"source": {"folder": {"path": "/a"}}, "sauce": {}, "stricter": true});
+        let found = told(&misspelt);
+        assert_eq!(found.len(), 2, "{found:?}");
+        assert!(
+            found[0].contains("`sauce`") && found[1].contains("`stricter`"),
+            "{found:?}"
+        );
+    }
+
+    #[test]
     fn a_pipeline_on_a_wds_does_not_run_and_is_told_what_does() {
         let mut roster = Roster::default();
         let on_wds = json!({"source": {"wds": {"context": "wds1"}}});
         roster.host(&[hosted("shop", "1", &on_wds)], None);
         assert_eq!(running(&roster), []);
-        let found = roster.objects().find_map(|(_, found)| found);
+        let found = roster
+            .objects()
+            .find_map(|(_, found)| found.into_iter().next());
         let found = found.expect("a refusal");
         assert_eq!(found.reason, "UnsupportedSource");
         assert!(
@@ -270,7 +295,9 @@ mod tests {
         roster.host(&three, None);
         assert_eq!(running(&roster), runs(&[("other", shop), ("shop", shop)]));
         assert_eq!(refused(&roster), [("bakery".to_owned(), "BranchTaken")]);
-        let told = roster.objects().find_map(|(_, found)| found);
+        let told = roster
+            .objects()
+            .find_map(|(_, found)| found.into_iter().next());
         let told = told.expect("a refusal").message.clone();
         assert!(told.contains("pipeline `shop`"), "{told}");
         roster.host(&three[..2], None);
