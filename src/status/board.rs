@@ -312,6 +312,12 @@ impl CommitBoard {
         phases
     }
 
+    /// When the commit, or one of its WECs, last came to stand where it stands.
+    pub fn changed(&self) -> Timestamp {
+        let states = self.clusters.values().map(ClusterState::since);
+        states.fold(self.whole.since(), Timestamp::max)
+    }
+
     /// Tells whether nothing more is waited for.
     pub fn is_over(&self) -> bool {
         self.whole.is_over() && self.clusters.values().all(ClusterState::is_over)

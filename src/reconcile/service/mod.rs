@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::sync::watch;
 
 use self::fault::caught;
@@ -62,6 +62,10 @@ pub use previews::{Preview, PullRequest};
 pub use queue::{Orders, Wake};
 pub use sinks::Sinks;
 
+/// How many of the newest commits are told again after a start.
+const NEWEST: usize = 5;
+/// Commits that changed so long before the last one that did are told again, too.
+const LATELY: SignedDuration = SignedDuration::from_mins(10);
 /// The most reports that wait for the commit that they speak of.
 const EARLY: usize = 4096;
 
@@ -309,20 +313,21 @@ impl Service {
         Some(feed)
     }
 
-    /// What was known before the start is told again: the sinks find out what of it was never posted.
+    /// What was known before the start is told again: the sinks find out what of it was never posted. Besides the newest commits that may
+    /// be any that changed shortly before the end: one that is published overtakes many at once.
     fn tell_again(&self, pipeline: &str) {
-        let commits: Vec<String> = lock(&self.board)
-            .pipelines
-            .get(pipeline)
-            .map(|board| {
-                board
-                    .commits
-                    .iter()
-                    .take(5)
-                    .map(|commit| commit.id.clone())
-                    .collect()
-            })
-            .unwrap_or_default();
+        let board = self.board();
+        let known = board.pipelines.get(pipeline).map(|board| &board.commits);
+        let known = known.into_iter().flatten();
+        let last = known.clone().map(|commit| commit.changed()).max();
+        let is_late = |commit: &CommitBoard| {
+            last.is_some_and(|last| last.duration_since(commit.changed()) <= LATELY)
+        };
+        let commits: Vec<String> = known
+            .enumerate()
+            .filter(|(place, commit)| *place < NEWEST || is_late(commit))
+            .map(|(_, commit)| commit.id.clone())
+            .collect();
         for commit in commits {
             self.clerk.note(pipeline, &commit);
         }

@@ -252,3 +252,27 @@ fn a_pipeline_that_follows_another_repository_leaves_nothing_pending_and_forgets
     assert!(phase(&service, &second).is_some(), "as others are");
     service.stop();
 }
+
+#[test]
+fn what_came_to_its_end_just_before_a_kill_is_told_after_it() {
+    let scene = Scene::new();
+    scene.commit("Open the shop");
+    let journal = scene.folder.path().join("cache/journal/shop");
+    let end = Timestamp::now();
+    let overtaken = |number: u32, ended: Timestamp| {
+        let id = format!("{number:040}");
+        let mut commit = CommitBoard::new(&id, end - SignedDuration::from_mins(number.into()));
+        let by = Observation::Superseded { by: "e".repeat(40) };
+        commit.whole.observe(by, ended);
+        journal::write(&journal, &commit).expect("written");
+        id
+    };
+    let all: Vec<String> = (1..20).map(|number| overtaken(number, end)).collect();
+    let long_ago = overtaken(30, end - SignedDuration::from_hours(1));
+    let service = scene.start();
+    let told =
+        |id: &String| scene.told.line(id, "stellate/shop") == "Success superseded by eeeeeeeeee";
+    eventually("told", || all.iter().all(told));
+    assert!(!told(&long_ago), "that was told in its time");
+    service.stop();
+}
