@@ -284,6 +284,9 @@ fn read(arguments: &Arguments) -> Result<Configuration, CliError> {
             .hint("write one, as docs/configuration.md says, and name it with --config FILE")
     })?;
     let base = path.parent().unwrap_or(Path::new(""));
+    // The same wherever the service is started: paths tell what is remembered of which source.
+    let absolute = Path::new(".").join(base).canonicalize();
+    let base = absolute.as_deref().unwrap_or(base);
     let (plans, found) = plans(arguments, base, &shown, &text);
     Ok(Configuration { plans, found, text })
 }

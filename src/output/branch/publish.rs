@@ -25,6 +25,8 @@ pub struct Target {
     pub clusters: ObjectId,
     /// The facts that it was rendered from.
     pub lock: Lock,
+    /// Whether the reference was taken from its tip, and is put back there even when nothing else changes.
+    pub lost: bool,
 }
 
 /// Who commits.
@@ -92,6 +94,13 @@ pub fn commit(
         let standing = ours.filter(|tip| tip.clusters == Some(target.clusters));
         if let Some(tip) = standing {
             commits.results.push((tip.commit, false));
+            if target.lost {
+                commits.moves.push(Move {
+                    reference: target.reference.clone(),
+                    from: target.from,
+                    to: tip.commit,
+                });
+            }
             // While WECs wait for their wave, it does not stand for the commit that they wait for.
             if tip.source != Some(provenance.commit.id) && target.lock.held.is_empty() {
                 noted.push((tip.commit, metadata::note(provenance.commit.id)));

@@ -65,6 +65,7 @@ impl Site {
             tip: tip.map(|tip| branch.tip(tip, notes).unwrap()),
             clusters,
             lock: mk_lock(),
+            lost: false,
         }
     }
 

@@ -371,6 +371,21 @@ impl<'a> BranchRepository<'a> {
         transaction.commit().map_err(|error| self.error(error))
     }
 
+    /// Points a reference of our own at a commit, wherever it was.
+    pub fn remember(&self, reference: &str, commit: ObjectId) -> Result<(), RepositoryError> {
+        self.repository
+            .reference(reference, to_oid(commit), true, "stellate: published")
+            .map(drop)
+            .map_err(|error| self.error(error))
+    }
+
+    /// Tells whether a commit is another one's child, or child's child, however far; false where one of them is not here.
+    pub fn descends(&self, commit: ObjectId, from: ObjectId) -> bool {
+        self.repository
+            .graph_descendant_of(to_oid(commit), to_oid(from))
+            .unwrap_or_default()
+    }
+
     fn refuse_checked_out(&self, reference: &str) -> Result<(), RepositoryError> {
         if self.repository.is_bare() {
             return Ok(());

@@ -16,8 +16,8 @@ use super::{
     lock, lost, provenance, source_commit,
 };
 use crate::git::{self, RefUpdate, RemoteUrl, Want, Wanted};
-use crate::model::Revision;
 use crate::model::api::pipeline::Layout;
+use crate::model::{Diagnostic, Revision};
 use crate::output::branch::build::{self, BranchState, Built, KeptFile, Statistics};
 use crate::output::branch::change::{Change, change, change_between};
 use crate::output::branch::hash::{ObjectId, ObjectKind, object_id};
@@ -54,6 +54,8 @@ struct Stand {
     good: Option<ObjectId>,
     /// The commit that holds it, where there is one for all WECs.
     written: Option<Tip>,
+    /// The branches that somebody deleted or set back, each with where it was.
+    lost: BTreeMap<String, ObjectId>,
 }
 
 impl Stand {
@@ -104,7 +106,7 @@ fn attempt(
         "look"
     });
     let repository = BranchRepository::new(branch.repository);
-    let stand = branch.stand(&repository)?;
+    let stand = branch.stand(&repository, rendering)?;
     clock.stage("build");
     let mut read = |id| repository.tree(id);
     let mut tree = StandingTree::new(stand.clusters, &mut read);
@@ -135,6 +137,7 @@ fn attempt(
     )?;
     let mut delivery = Delivery::new(change, built.statistics);
     delivery.kept = beside(rendering, &kept);
+    delivery.diagnostics.extend(lost_branches(&stand));
     delivery.foreign = foreign(branch, &repository, &stand);
     let told = delivery.foreign.iter();
     let told = told.map(|foreign| foreign::told(foreign, branch.name));
@@ -210,6 +213,7 @@ fn standing(
     let last = pipeline.built.get(&branch.key())?;
     let tip = stand.tips.get(&branch.reference(None))?;
     let same = last.commit == tip.commit
+        && stand.lost.is_empty()
         && Arc::ptr_eq(&last.rendered, &rendering.rendered)
         && last.kept == kept
         && last.held == held.folders;
@@ -264,7 +268,7 @@ pub(super) fn survey(
     branch: &Branch<'_>,
 ) -> Result<Survey, DeliverError> {
     let repository = BranchRepository::new(branch.repository);
-    let stand = branch.stand(&repository)?;
+    let stand = branch.stand(&repository, rendering)?;
     let mut read = |id| repository.tree(id);
     let mut tree = StandingTree::new(stand.clusters, &mut read);
     let mut read_good = |id| repository.tree(id);
@@ -337,8 +341,18 @@ impl<'a> Branch<'a> {
         format!("refs/stellate/remote/{rest}")
     }
 
+    /// Where is kept what was published last.
+    fn published(reference: &str) -> String {
+        let rest = reference.strip_prefix("refs/").unwrap_or(reference);
+        format!("refs/stellate/published/{rest}")
+    }
+
     /// Reads what stands, from the remote when there is one.
-    fn stand(&self, repository: &BranchRepository<'_>) -> Result<Stand, DeliverError> {
+    fn stand(
+        &self,
+        repository: &BranchRepository<'_>,
+        rendering: &Rendering,
+    ) -> Result<Stand, DeliverError> {
         let (mut branches, notes) = if let Some(url) = self.push {
             self.fetch(url)?
         } else {
@@ -352,6 +366,8 @@ impl<'a> Branch<'a> {
             let published = repository.resolve(&published)?;
             branches.extend(published.map(|id| (self.reference(None), id)));
         }
+        let lost = self.lost(repository, rendering, &from)?;
+        branches.extend(lost.clone());
         let mut tips = BTreeMap::new();
         let mut good = None;
         for (reference, id) in branches {
@@ -378,7 +394,41 @@ impl<'a> Branch<'a> {
             clusters,
             good,
             written,
+            lost,
         })
+    }
+
+    /// Finds the branches that are not there any more, or set back, and where they were when they were published last: that
+    /// nothing is there does not mean that nothing was.
+    fn lost(
+        &self,
+        repository: &BranchRepository<'_>,
+        rendering: &Rendering,
+        from: &BTreeMap<String, ObjectId>,
+    ) -> Result<BTreeMap<String, ObjectId>, DeliverError> {
+        let references = match self.layout {
+            Layout::Directories => vec![self.reference(None)],
+            Layout::Branches => {
+                let clusters = rendering.rendered.clusters.iter();
+                clusters
+                    .map(|cluster| self.reference(Some(cluster.as_str())))
+                    .collect()
+            }
+        };
+        let mut lost = BTreeMap::new();
+        for reference in references {
+            let Some(last) = repository.resolve(&Self::published(&reference))? else {
+                continue;
+            };
+            let is_lost = match from.get(&reference) {
+                None => true,
+                Some(now) => repository.descends(last, *now),
+            };
+            if is_lost && repository.last_written(last).is_ok() {
+                lost.insert(reference, last);
+            }
+        }
+        Ok(lost)
     }
 
     fn local_names(
@@ -463,6 +513,7 @@ impl<'a> Branch<'a> {
             return Ok((
                 vec![Target {
                     from: stand.from.get(&reference).copied(),
+                    lost: stand.lost.contains_key(&reference),
                     reference,
                     tip,
                     clusters: root,
@@ -485,6 +536,7 @@ impl<'a> Branch<'a> {
                 _ => objects.add(ObjectKind::Tree, tree.as_bytes()),
             };
             targets.push(Target {
+                lost: stand.lost.contains_key(&reference),
                 from: stand.from.get(&reference).copied(),
                 tip: stand.tips.get(&reference).cloned(),
                 reference,
@@ -507,6 +559,7 @@ impl<'a> Branch<'a> {
         let stored = publish::store(repository, segments, objects)?;
         let Some(url) = self.push else {
             repository.move_references(&moves, "stellate: render")?;
+            Self::remember(repository, &moves);
             return Ok(());
         };
         clock.stage("push");
@@ -524,6 +577,7 @@ impl<'a> Branch<'a> {
             }
             None => Ok(None),
         })?;
+        Self::remember(repository, &moves);
         let moves: Vec<Move> = moves
             .into_iter()
             .map(|change| Move {
@@ -534,6 +588,16 @@ impl<'a> Branch<'a> {
         // The remote has moved: that our copy of its references could not follow is no failure, the next fetch mends it.
         drop(repository.move_references(&moves, "stellate: push"));
         Ok(())
+    }
+
+    /// Keeps where branches are now. That this fails is no failure: then less is known when one is lost.
+    fn remember(repository: &BranchRepository<'_>, moves: &[Move]) {
+        for change in moves
+            .iter()
+            .filter(|change| change.reference != NOTES_REFERENCE)
+        {
+            drop(repository.remember(&Self::published(&change.reference), change.to));
+        }
     }
 }
 
@@ -548,6 +612,20 @@ fn clusters_tree<'t>(
         })
         .collect();
     Tree::new(&mut entries)
+}
+
+/// Says which branches were deleted or set back.
+fn lost_branches(stand: &Stand) -> impl Iterator<Item = Diagnostic> + '_ {
+    stand.lost.iter().map(|(reference, last)| {
+        let what = match stand.from.get(reference) {
+            None => format!("{reference} was deleted"),
+            Some(now) => format!("{reference} was set back to {now}"),
+        };
+        Diagnostic::warning("BranchLost", format!("{what}: it goes on from {last}, which was published last")).help(
+            "whoever follows it may have removed what it held: look at the WECs; to begin anew, delete its reference below \
+             refs/stellate/published/ of the repository or cache, too",
+        )
+    })
 }
 
 /// What somebody else committed to the branches. What cannot be read is no reason not to put it right.

@@ -63,7 +63,14 @@ pub(super) fn is_same_source(one: &str, other: &str) -> bool {
 
 impl Plan {
     /// Reads off the configuration how a pipeline runs. `address` is where people see this service, when the pipeline does not say.
-    pub fn new(resolved: Resolved, address: Option<&str>) -> Self {
+    pub fn new(mut resolved: Resolved, address: Option<&str>) -> Self {
+        let branches = |output: &ResolvedOutput| matches!(output, ResolvedOutput::Branch(_));
+        if let Some(Place::Folder(folder)) = &resolved.place
+            && resolved.outputs.iter().any(branches)
+        {
+            // A generated commit stands for a commit: of such a folder, what is committed is followed.
+            resolved.place = Some(Place::Git(folder.to_string_lossy().into_owned()));
+        }
         let status = resolved.status.as_ref();
         let local = match &resolved.place {
             Some(Place::Git(url)) => {
@@ -152,5 +159,34 @@ impl Plan {
             }
         };
         self.resolved.outputs.iter().map(words).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    fn place(output: &str) -> Option<Place> {
+        let text = format!(
+            "apiVersion: gitops.kubestellar.io/v1alpha1\nkind: Pipeline\nmetadata: {{name: shop}}\n\
+             spec: {{source: {{folder: {{path: shop}}}}, outputs: [{output}]}}\n"
+        );
+        let written = config::load("stellate.yaml", text.as_bytes()).expect("it is right");
+        let base = Path::new("/repositories");
+        let (resolved, _) = config::resolve(&written[0], base, "stellate.yaml", text.as_bytes());
+        Plan::new(resolved, None).resolved.place
+    }
+
+    #[test]
+    fn of_a_folder_what_is_committed_goes_onto_a_branch() {
+        assert!(
+            matches!(place("{branch: {name: generated}}"), Some(Place::Git(url)) if url == "/repositories/shop")
+        );
+        assert!(matches!(
+            place("{folder: {path: out}}"),
+            Some(Place::Folder(_))
+        ));
     }
 }

@@ -7,6 +7,7 @@
 mod damage;
 mod delivery;
 mod files;
+mod lost_branch;
 mod namespaces;
 mod objects;
 mod outputs;
